@@ -1,0 +1,47 @@
+# make demo   set up everything and run the main job small, on drawn faces
+# make test   set up everything and run the tests
+#
+# Variables: FDSR_VENV (where the environment goes, default .venv), PYTHON (the Python
+# 3.11 to make it with), PYTEST_ARGS (e.g. PYTEST_ARGS='tests/datasets -x').
+
+FDSR_VENV ?= $(CURDIR)/.venv
+PYTEST_ARGS ?= -n 2 --dist loadfile
+export FDSR_VENV
+
+venv_python = "$(FDSR_VENV)/bin/python"
+# One thread a process: tests run side by side, and toy tensors gain nothing from more.
+pytest = OMP_NUM_THREADS=1 $(venv_python) -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup check demo test test-fast lint clean
+
+help:
+	@echo 'make setup      install everything into $(FDSR_VENV)'
+	@echo 'make check      say what is installed, and what is missing'
+	@echo 'make demo       set up, then train and test on drawn faces'
+	@echo 'make test       set up, then run all tests but those that need a GPU'
+	@echo 'make test-fast  the same without the slow ones'
+	@echo 'make lint       ruff'
+	@echo 'make clean      remove what builds and tests leave; the environment stays'
+
+setup:
+	@./tools/setup.sh
+
+check:
+	@$(venv_python) tools/check_environment.py
+
+demo: setup
+	$(venv_python) demo/run_demo.py
+
+test: setup
+	$(pytest) -m 'not gpu' $(PYTEST_ARGS)
+
+test-fast: setup
+	$(pytest) -m 'not gpu and not slow' $(PYTEST_ARGS)
+
+lint: setup
+	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks setup.py
+
+clean:
+	rm -rf build dist fdsr.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

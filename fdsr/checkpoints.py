@@ -1,0 +1,288 @@
+"""Self-describing checkpoints: what is in them, and backbones out of them.
+
+A checkpoint is a ``torch.save`` file of plain values::
+
+    {'meta': {'fdsr': {'format': 1,
+                       'backbones': {name: config},
+                       'default': name,
+                       'external': {module path: {name, path, sha256, licence}}}, …},
+     'state_dict': {'NAME.module.weight': tensor, …}, …}
+
+``external`` are parts whose values stand in a file of their own: a frozen VGG, a
+dictionary, the distillation's teacher. They are named by path and SHA-256 instead of
+being copied into every checkpoint.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Tuple, Union
+
+from torch import Tensor, nn
+
+from fdsr.weights import ExternalWeights, safe_load, sha256_of, weights_follow
+
+FORMAT = 1
+_HOW_TO_DESCRIBE = (
+    'Files that tools/train.py writes describe themselves; a foreign one has to be '
+    'converted first.')
+
+
+class CheckpointMismatch(ValueError):
+    """A checkpoint that does not fit what it is loaded into."""
+
+
+def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
+    """The outermost modules whose values come from files of their own, by path."""
+    parts: Dict[str, ExternalWeights] = {}
+    for path, module in model.named_modules():
+        external = getattr(module, 'external_weights', None)
+        if external is not None and not _inside(path, parts):
+            parts[path] = external
+    return parts
+
+
+def _inside(path: str, parts: Dict[str, Any]) -> bool:
+    return any(path == part or path.startswith(f'{part}.') for part in parts)
+
+
+def describe(model: nn.Module) -> Dict[str, Any]:
+    """What ``meta['fdsr']`` of a checkpoint of a model is.
+
+    Args:
+        model: with ``backbone_configs``, {name of the submodule: config}.
+    """
+    external = {path: asdict(part) for path, part in external_parts(model).items()}
+    backbones = {
+        name: _with_absolute_paths(config, external)
+        for name, config in model.backbone_configs.items()
+    }
+    trained = [name for name in backbones if name not in external]
+    averaged = [name for name in trained if name.endswith('_ema')]
+    return dict(format=FORMAT, backbones=backbones,
+                default=(averaged or trained or list(backbones))[0], external=external)
+
+
+def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
+    """Writes out relative paths of external files, so that they are found later."""
+    if isinstance(config, dict):
+        return {key: _with_absolute_paths(value, external)
+                for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [_with_absolute_paths(value, external) for value in config]
+    if isinstance(config, str) and any(
+            str(Path(config).expanduser().resolve()) == part['path']
+            for part in external.values()):
+        return str(Path(config).expanduser().resolve())
+    return config
+
+
+def strip_external(state: Dict[str, Tensor],
+                   external: Dict[str, Any]) -> Dict[str, Tensor]:
+    """A state dict without the values of external parts."""
+    return {key: value for key, value in state.items() if not _inside(key, external)}
+
+
+def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
+                  name: str = 'generator', **meta: Any) -> None:
+    """Writes one backbone into a self-describing file, whole or not at all.
+
+    Args:
+        network: the backbone.
+        config: what builds it.
+        path: of the file.
+        name: of the backbone in the file.
+        **meta: plain values to keep in the file's ``meta``.
+    """
+    import os
+
+    import torch
+    holder = nn.Module()
+    holder.add_module(name, network)
+    holder.backbone_configs = {name: config}
+    facts = describe(holder)
+    state = strip_external(holder.state_dict(), facts['external'])
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + '.part')
+    torch.save({'meta': {'fdsr': facts, **meta}, 'state_dict': state}, unfinished)
+    os.replace(unfinished, path)
+
+
+def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+    """Reads a checkpoint's description and its values.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointMismatch: the file does not describe itself.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no checkpoint at {path}. Train one with tools/train.py, or '
+            f'correct the path.')
+    content = safe_load(path)
+    facts = None
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        facts = content['meta'].get('fdsr')
+    if facts is None:
+        raise CheckpointMismatch(
+            f'{path} does not say which backbone it holds (no meta["fdsr"]). '
+            f'{_HOW_TO_DESCRIBE}')
+    if facts.get('format') != FORMAT:
+        raise CheckpointMismatch(
+            f'{path} has format {facts.get("format")}; this version of fdsr reads '
+            f'{FORMAT}. Use the version that wrote it, or a newer one.')
+    return facts, content['state_dict']
+
+
+def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Module:
+    """Builds the backbone that a file describes, with its weights.
+
+    Args:
+        path: a checkpoint of ``tools/train.py``, or a converted or published file.
+        name: which of the file's backbones; default: the trained one, by its moving
+            average if there is one.
+
+    Returns:
+        The network in eval mode on the CPU: RGB in [0, 1] to RGB in [0, 1].
+
+    Raises:
+        FileNotFoundError: the file, or one that it refers to, is not there.
+        CheckpointMismatch: it does not describe itself, has no backbone of that name,
+            its values do not fit, or a file that it refers to has changed.
+        RefusedCheckpointError: it holds more than plain values.
+    """
+    path = Path(path).expanduser()
+    facts, state = read_checkpoint(path)
+    name = facts['default'] if name is None else name
+    if name not in facts['backbones']:
+        raise CheckpointMismatch(
+            f'{path} has no backbone {name!r}; it has '
+            f'{", ".join(facts["backbones"])}.')
+    external = {
+        part: _located(path, part, record)
+        for part, record in facts['external'].items()
+    }
+    if name in external:
+        return load_backbone(external[name]['path'])
+    network = _build(facts['backbones'][name], facts['external'], external)
+    prefix = f'{name}.'
+    values = {key[len(prefix):]: value for key, value in state.items()
+              if key.startswith(prefix)}
+    parts = {part[len(prefix):]: record for part, record in external.items()
+             if part.startswith(prefix)}
+    _fill(path, network, values, parts)
+    return network.eval()
+
+
+def _located(checkpoint: Path, part: str, record: Dict[str, str]) -> Dict[str, str]:
+    """Finds an external file where it was, or beside the checkpoint."""
+    for candidate in (Path(record['path']),
+                      checkpoint.parent / Path(record['path']).name):
+        if candidate.is_file():
+            return {**record, 'path': str(candidate)}
+    return record
+
+
+def _build(config: Any, recorded: Dict[str, dict],
+           located: Dict[str, dict]) -> nn.Module:
+    import fdsr.models.backbones  # noqa: F401
+    from fdsr.registry import MODELS, load_plugins
+    moved = {recorded[part]['path']: located[part]['path'] for part in recorded}
+    config = _replaced(config, moved)
+    with weights_follow():
+        try:
+            return MODELS.build(config)
+        except KeyError:
+            load_plugins()
+            return MODELS.build(config)
+
+
+def _replaced(config: Any, moved: Dict[str, str]) -> Any:
+    if isinstance(config, dict):
+        return {key: _replaced(value, moved) for key, value in config.items()}
+    if isinstance(config, list):
+        return [_replaced(value, moved) for value in config]
+    return moved.get(config, config) if isinstance(config, str) else config
+
+
+def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
+          recorded: Dict[str, Dict[str, str]]) -> None:
+    """Loads what the checkpoint holds and checks what it only names."""
+    check_external(str(path), recorded, external_parts(network))
+    own = strip_external(network.state_dict(), recorded)
+    _check_values(path, own, strip_external(values, recorded))
+    network.load_state_dict(values, strict=False)
+
+
+def _check_values(path: Path, own: Dict[str, Tensor],
+                  values: Dict[str, Tensor]) -> None:
+    problems: List[str] = []
+    for key in sorted(own.keys() | values.keys()):
+        if key not in values:
+            problems.append(f'{key} is missing')
+        elif key not in own:
+            problems.append(f'{key} is not in the network')
+        elif own[key].shape != values[key].shape:
+            problems.append(f'{key}: expected {tuple(own[key].shape)}, found '
+                            f'{tuple(values[key].shape)}')
+    if problems:
+        raise CheckpointMismatch(
+            f'{path} does not fit its network: {problems[0]}'
+            + (f', and {len(problems) - 1} more.' if len(problems) > 1 else '.'))
+
+
+def check_external(checkpoint: str, recorded: Dict[str, Dict[str, str]],
+                   live: Dict[str, ExternalWeights]) -> None:
+    """Sees to it that external parts are those that the checkpoint was made with.
+
+    Raises:
+        CheckpointMismatch: one is missing or has another hash; names both files.
+    """
+    for part, record in recorded.items():
+        now = live.get(part)
+        if now is None:
+            raise CheckpointMismatch(
+                f'{checkpoint} takes the values of {part} from {record["path"]} '
+                f'(SHA-256 {record["sha256"][:12]}…), but the network takes them from '
+                f'no file. Give it that file.')
+        if now.sha256 != record['sha256']:
+            raise CheckpointMismatch(
+                f'{checkpoint} was made with {record["path"]} (SHA-256 '
+                f'{record["sha256"][:12]}…) for {part}; the network has {now.path} '
+                f'({now.sha256[:12]}…). Use the file that it was made with.')
+
+
+def copy_trained_weights(path: Union[str, Path], network: nn.Module,
+                         name: Optional[str] = None) -> None:
+    """Starts a network from another's trained weights, where names agree.
+
+    A student starts so from its teacher's decoder: the modules have the same names.
+
+    Args:
+        path: a self-describing checkpoint.
+        network: whose trained parameters and buffers all have to be found there.
+        name: which backbone of the file; default: its default.
+
+    Raises:
+        CheckpointMismatch: a trained value is missing or has another shape.
+    """
+    facts, state = read_checkpoint(path)
+    prefix = f'{name or facts["default"]}.'
+    theirs = {key[len(prefix):]: value for key, value in state.items()
+              if key.startswith(prefix)}
+    copy_matching(str(path), theirs, network)
+
+
+def copy_matching(source: str, theirs: Dict[str, Tensor], network: nn.Module) -> None:
+    """Copies every value that the network trains out of another state dict."""
+    own = strip_external(network.state_dict(), external_parts(network))
+    _check_values(Path(source), own,
+                  {key: value for key, value in theirs.items() if key in own})
+    network.load_state_dict({key: theirs[key] for key in own}, strict=False)
+
+
+def teacher_weights(path: Union[str, Path]) -> ExternalWeights:
+    """What a network frozen out of a checkpoint is recorded as."""
+    return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
+                           sha256=sha256_of(path), licence='as its training data')

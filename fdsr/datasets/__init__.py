@@ -1,0 +1,21 @@
+"""Data sets of faces and their transforms."""
+from fdsr.datasets import transforms  # noqa: F401  registers them
+from fdsr.datasets.base import (
+    BadSample,
+    FaceDataset,
+    SampleKey,
+    collate_samples,
+    seeded,
+)
+from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.vggface2 import VGGFace2Dataset
+
+__all__ = [
+    'BadSample',
+    'DrawnFacesDataset',
+    'FaceDataset',
+    'SampleKey',
+    'VGGFace2Dataset',
+    'collate_samples',
+    'seeded',
+]

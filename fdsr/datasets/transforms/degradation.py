@@ -1,0 +1,55 @@
+"""From HR to LR."""
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from fdsr.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class DownsampleToLR(BaseTransform):
+    """Make the LR picture by PIL's anti-aliased bicubic (a = -0.5).
+
+    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one, rounded to uint8.
+
+    Args:
+        scale: HR side over LR side.
+
+    Raises:
+        ValueError: ``scale`` is no positive integer.
+    """
+
+    def __init__(self, scale: int = 8) -> None:
+        if scale != int(scale) or scale < 1:
+            raise ValueError(f'scale is {scale}, expected an integer >= 1.')
+        self.scale = int(scale)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Move ``img`` to ``gt`` and shrink it.
+
+        Raises:
+            ValueError: A side of the HR picture is not divisible by ``scale``.
+        """
+        hr = results['img']
+        height, width = hr.shape[:2]
+        if height % self.scale or width % self.scale:
+            raise ValueError(f'The HR picture has {width}x{height} px, which '
+                             f'scale={self.scale} does not divide: change the data '
+                             'set\'s size or the scale.')
+        small = width // self.scale, height // self.scale
+        results['gt'] = hr
+        # Image.resize filters over the area that a pixel of LR stands for
+        results['img'] = np.array(Image.fromarray(hr).resize(small, Image.BICUBIC))
+        return results
+
+    def protocol(self) -> str:
+        """The resize kernel in words, for a result's protocol."""
+        return (f'LR = HR / {self.scale} by PIL bicubic (a = -0.5, anti-aliased), '
+                'rounded to uint8')
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(scale={self.scale})'

@@ -1,0 +1,1 @@
+"""The facial dictionary: components and boxes, matching, building, file format."""

@@ -1,0 +1,141 @@
+"""The dictionary's file: atoms of every component and level, and where they are from.
+
+One ``torch.save`` file of plain tensors and values::
+
+    {'format': 'fdsr-dictionary', 'version': 1,
+     'meta': {'layout', 'encoder': {'arch', 'sha256'}, 'sides', 'channels',
+              'unbiased', 'source', 'seed'},
+     'atoms': {component: [(K, C, s, s) normalised, one a level]}}
+"""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
+
+import torch
+
+from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
+from fdsr.dictionary.components import COMPONENTS
+from fdsr.weights import (
+    ExternalWeights, RefusedCheckpointError, safe_load, sha256_of)
+
+if TYPE_CHECKING:
+    from fdsr.models.backbones.encoder import FeatureEncoder
+
+FORMAT = 'fdsr-dictionary'
+VERSION = 1
+_REBUILD = ('Build one that fits with: python tools/build_dictionary.py CONFIG '
+            '--out FILE')
+
+
+class DictionaryMismatch(ValueError):
+    """A dictionary that was built for something else."""
+
+
+def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
+                    encoder: 'FeatureEncoder', **facts: Any) -> str:
+    """Writes a dictionary into one file, whole or not at all.
+
+    Args:
+        dictionary: with its atoms set.
+        path: of the file; its folder is made.
+        encoder: that the atoms are features of.
+        facts: plain values to keep: ``source``, ``seed``, …
+
+    Returns:
+        The file's SHA-256.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spec = dictionary.spec
+    content = {
+        'format': FORMAT,
+        'version': VERSION,
+        'meta': {
+            'layout': encoder.layout,
+            'encoder': {'arch': encoder.arch, 'sha256': encoder.fingerprint()},
+            'sides': {name: list(sides) for name, sides in spec.sides.items()},
+            'channels': list(spec.channels),
+            'unbiased': spec.unbiased,
+            **facts,
+        },
+        'atoms': {
+            name: [dictionary.atoms(name, level) for level in range(len(spec.channels))]
+            for name in COMPONENTS
+        },
+    }
+    unfinished = path.with_name(path.name + '.part')
+    torch.save(content, unfinished)
+    os.replace(unfinished, path)
+    return sha256_of(path)
+
+
+def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
+                    channels: Sequence[int], sides: Dict[str, List[int]],
+                    unbiased: bool,
+                    dtype: torch.dtype = torch.float32) -> ComponentDictionary:
+    """Reads a dictionary and checks that it fits the network.
+
+    Args:
+        path: of the file.
+        encoder: of the network that is going to use it.
+        channels, sides, unbiased: what that network needs, see ``DictionarySpec``.
+        dtype: to keep the atoms in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RefusedCheckpointError: the file is broken, or holds more than plain data.
+        DictionaryMismatch: it is no dictionary, or one for another layout, encoder,
+            size or alignment; the message names the first difference.
+    """
+    path = Path(path)
+    content = _read(path)
+    meta = content['meta']
+    _check(path, 'layout', encoder.layout, meta['layout'])
+    _check(path, 'encoder', encoder.arch, meta['encoder']['arch'])
+    _check(path, 'variance (unbiased)', unbiased, meta['unbiased'])
+    _check(path, 'channels', list(channels), list(meta['channels']))
+    for name in COMPONENTS:
+        _check(path, f'sides of the {name} atoms', list(sides[name]),
+               list(meta['sides'][name]))
+    _check(path, 'weights of the encoder (SHA-256)', encoder.fingerprint(),
+           meta['encoder']['sha256'])
+    atoms = content['atoms']
+    counts = {name: [len(level) for level in atoms[name]] for name in COMPONENTS}
+    dictionary = ComponentDictionary(
+        DictionarySpec(channels, sides, counts, unbiased), dtype)
+    for name, level in dictionary.spec.slots():
+        dictionary.atoms(name, level).copy_(atoms[name][level])
+    dictionary.metadata = meta
+    dictionary.external_weights = ExternalWeights(
+        name='dictionary', path=str(path.resolve()), sha256=sha256_of(path),
+        licence=str(meta.get('licence', 'as its source')))
+    return dictionary
+
+
+def _read(path: Path) -> Dict[str, Any]:
+    if not path.is_file():
+        raise FileNotFoundError(f'There is no dictionary at {path}. {_REBUILD}')
+    try:
+        content = safe_load(path)
+    except RefusedCheckpointError as error:
+        raise RefusedCheckpointError(f'{error} {_REBUILD}') from error
+    keys = sorted(map(str, content)) if isinstance(content, dict) else []
+    found = (f'a {type(content).__name__} with keys {keys[:5]}' if keys else
+             f'a {type(content).__name__}')
+    if 'format' not in keys or content['format'] != FORMAT:
+        raise DictionaryMismatch(
+            f'{path} is no dictionary: expected format {FORMAT!r}, found {found}. '
+            f'{_REBUILD}')
+    if content.get('version') != VERSION or not {'meta', 'atoms'} <= set(keys):
+        raise DictionaryMismatch(
+            f'{path} is a dictionary of another version: expected {VERSION}, found '
+            f'{content.get("version")}, {found}. {_REBUILD}')
+    return content
+
+
+def _check(path: Path, what: str, expected: Any, found: Any) -> None:
+    if expected != found:
+        raise DictionaryMismatch(
+            f'The dictionary {path} does not fit this network: {what}: expected '
+            f'{expected}, found {found}. {_REBUILD}')

@@ -1,0 +1,134 @@
+"""Cutting one box per sample out of a feature map, and pasting it back.
+
+Exact slicing rather than ``torchvision.ops.roi_align``: DFDNet resizes the plain slice
+``feature[y1:y2, x1:x2]``, whose bilinear taps stop at the box, while RoIAlign's reach
+half a pixel over it; and what is pasted back has to meet the map's own pixels. The
+boxes differ in size from sample to sample, so slices are held in a window as large as
+the batch's largest, with a mask; all of it is indexing and small products over the
+whole batch, without a loop over samples.
+"""
+
+from typing import Tuple
+
+import torch
+from torch import Tensor
+
+
+class BoxRegions:
+    """One box of every sample, on a feature map of a known stride.
+
+    Coordinates are floored onto the map, as DFDNet does. A box that reaches over the
+    border is clipped; one that would be empty keeps the pixel next to it.
+
+    Args:
+        boxes: (B, 4), x1, y1, x2, y2 in pixels of the SR picture.
+        stride: pixels of the picture per pixel of the map.
+        map_size: height and width of the map.
+    """
+
+    def __init__(self, boxes: Tensor, stride: int, map_size: Tuple[int, int]) -> None:
+        height, width = map_size
+        x1, y1, x2, y2 = torch.floor(boxes.float() / stride).long().unbind(dim=1)
+        self.top, self.height = _clip(y1, y2, height)
+        self.left, self.width = _clip(x1, x2, width)
+        self._rows, row_mask = _window(self.top, self.height)
+        self._columns, column_mask = _window(self.left, self.width)
+        self._mask = row_mask[:, :, None] & column_mask[:, None, :]
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, 1, H, W) bool: where each sample's box fills the window."""
+        return self._mask[:, None]
+
+    def cut(self, feature: Tensor) -> Tensor:
+        """Slices the boxes out.
+
+        Args:
+            feature: (B, C, height, width) map.
+
+        Returns:
+            (B, C, H, W) window; beyond a sample's own box its last row and column
+            are repeated.
+        """
+        batch = torch.arange(len(feature), device=feature.device)[:, None, None]
+        window = feature[batch, :, self._rows[:, :, None], self._columns[:, None, :]]
+        return window.permute(0, 3, 1, 2)
+
+    def resize(self, window: Tensor, side: int) -> Tensor:
+        """Bilinear resize of each slice to one size, as ``align_corners=False``.
+
+        Args:
+            window: (B, C, H, W) as ``cut`` returns it.
+            side: the side of the result.
+
+        Returns:
+            (B, C, side, side).
+        """
+        rows = _bilinear(self.height, side, window.shape[-2])
+        columns = _bilinear(self.width, side, window.shape[-1])
+        return _apply(rows.to(window), window, columns.to(window))
+
+    def expand(self, atoms: Tensor) -> Tensor:
+        """Nearest resize of atoms to the boxes' own sizes.
+
+        Args:
+            atoms: (B, C, side, side).
+
+        Returns:
+            (B, C, H, W) window, zero beyond a sample's own box.
+        """
+        rows = _nearest(self.height, atoms.shape[-2], self._rows.shape[1])
+        columns = _nearest(self.width, atoms.shape[-1], self._columns.shape[1])
+        return _apply(rows.to(atoms), atoms, columns.to(atoms))
+
+    def paste_(self, feature: Tensor, window: Tensor) -> Tensor:
+        """Writes the window's slices over the map, in place, and returns it.
+
+        Args:
+            feature: (B, C, height, width), not a leaf that needs a gradient.
+            window: (B, C, H, W).
+        """
+        sample, row, column = self._mask.nonzero(as_tuple=True)
+        place = (sample, slice(None), self._rows[sample, row],
+                 self._columns[sample, column])
+        feature[place] = window[sample, :, row, column].to(feature.dtype)
+        return feature
+
+
+def _clip(first: Tensor, last: Tensor, size: int) -> Tuple[Tensor, Tensor]:
+    start = first.clamp(0, size - 1)
+    stop = torch.maximum(last.clamp(max=size), start + 1)
+    return start, stop - start
+
+
+def _window(start: Tensor, length: Tensor) -> Tuple[Tensor, Tensor]:
+    """Indices (B, N) on the map and which of them (B, N) belong to the box."""
+    offsets = torch.arange(int(length.max()), device=start.device)[None, :]
+    inside = torch.minimum(offsets, length[:, None] - 1)
+    return start[:, None] + inside, offsets < length[:, None]
+
+
+def _bilinear(length: Tensor, side: int, window: int) -> Tensor:
+    """(B, side, window) weights of a bilinear resize from ``length`` to ``side``."""
+    length = length[:, None].float()
+    targets = torch.arange(side, device=length.device, dtype=torch.float32) + 0.5
+    sources = (length / side) * targets[None, :] - 0.5
+    sources = torch.minimum(sources.clamp(min=0), length - 1)
+    taps = torch.arange(window, device=length.device, dtype=torch.float32)
+    return (1 - (sources[:, :, None] - taps).abs()).clamp(min=0)
+
+
+def _nearest(length: Tensor, side: int, window: int) -> Tensor:
+    """(B, window, side) choice of a nearest resize from ``side`` to ``length``."""
+    # A true float32 division like that of torch's own kernel, so that ties fall the
+    # same way; number / tensor would multiply by a rounded reciprocal.
+    length = length[:, None].float()
+    scale = torch.full_like(length, side) / length
+    targets = torch.arange(window, device=length.device, dtype=torch.float32)
+    sources = torch.floor(targets * scale).long().clamp(max=side - 1)
+    chosen = sources[:, :, None] == torch.arange(side, device=length.device)
+    return chosen & (targets < length)[:, :, None]
+
+
+def _apply(rows: Tensor, image: Tensor, columns: Tensor) -> Tensor:
+    return rows[:, None] @ image @ columns[:, None].transpose(-1, -2)

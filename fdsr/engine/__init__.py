@@ -1,0 +1,1 @@
+"""What mmengine lacks: exact resume, self-describing checkpoints, two optimisers."""

@@ -1,0 +1,75 @@
+"""Reading configs, and what the command line changes in them."""
+
+import os
+from pathlib import Path
+from typing import Any, Dict, Iterator, Optional, Union
+
+from mmengine.config import Config, ConfigDict
+
+_LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def load_config(path: Union[str, Path], data_root: Optional[str] = None,
+                work_dir: Optional[str] = None,
+                cfg_options: Optional[Dict[str, Any]] = None) -> Config:
+    """Reads a config and applies the options that every tool has.
+
+    Args:
+        path: of the config file.
+        data_root: replaces ``data_root`` of every data set that has one.
+        work_dir: where the run writes; default: the config's, or
+            ``work_dirs/NAME_OF_CONFIG``.
+        cfg_options: values by dotted key, which win over everything else.
+
+    Returns:
+        The config, with ``work_dir`` set and made.
+
+    Raises:
+        FileNotFoundError: there is no such config.
+        PermissionError: ``work_dir`` cannot be written.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no config at {path}; those of the project are in configs/.')
+    config = Config.fromfile(path)
+    if data_root is not None:
+        for dataset in datasets_of(config):
+            if 'data_root' in dataset:
+                dataset.data_root = data_root
+    if cfg_options:
+        config.merge_from_dict(cfg_options)
+    config.work_dir = work_dir or config.get('work_dir') or str(
+        Path('work_dirs') / path.stem)
+    check_writable(config.work_dir)
+    seed = config.get('randomness', {}).get('seed')
+    for dataset in datasets_of(config):
+        dataset.setdefault('report_dir', config.work_dir)
+        if seed is not None:
+            dataset.setdefault('seed', seed)
+    return config
+
+
+def datasets_of(config: Config) -> Iterator[ConfigDict]:
+    """The data sets of a config's loaders."""
+    for name in _LOADERS:
+        loader = config.get(name)
+        if loader is not None:
+            yield loader.dataset
+
+
+def check_writable(work_dir: Union[str, Path]) -> None:
+    """Makes the folder, and sees to it that something can be written there.
+
+    Raises:
+        PermissionError: it cannot; names the folder and the remedy.
+    """
+    probe = Path(work_dir) / f'.writable-{os.getpid()}'
+    try:
+        Path(work_dir).mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise PermissionError(
+            f'The work directory {work_dir} cannot be written ({error.strerror}). Give '
+            f'another one with --work-dir.') from error

@@ -1,0 +1,1 @@
+"""Networks (backbones, discriminators), losses, and the restorers that train them."""

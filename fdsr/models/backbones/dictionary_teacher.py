@@ -1,0 +1,167 @@
+"""The teacher: a restorer that reads a dictionary of facial components."""
+
+from typing import List, Optional
+
+import torch
+from torch import Tensor, nn
+
+from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
+from fdsr.dictionary.components import COMPONENTS, FFHQ_EYE_SHARE, atom_sides
+from fdsr.dictionary.files import load_dictionary
+from fdsr.dictionary.roi import BoxRegions
+from fdsr.models.backbones.decoder import sn_conv
+from fdsr.models.backbones.distilled_student import DistilledStudent
+from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.registry import MODELS
+from fdsr.weights import announce_random
+
+
+class ConfidenceBlock(nn.Module):
+    """How far an atom is to be believed, from its difference to the feature.
+
+    The slices of a batch lie in one window with a mask; zeroing what is beyond each
+    slice before either convolution gives it the zero padding it had on its own.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.first = sn_conv(channels, channels)
+        self.act = nn.LeakyReLU(0.2)
+        self.second = sn_conv(channels, channels)
+
+    def forward(self, difference: Tensor, mask: Tensor) -> Tensor:
+        """(B, C, H, W) and its mask (B, 1, H, W) to (B, C, H, W)."""
+        hidden = self.act(self.first(difference * mask))
+        return self.second(hidden * mask)
+
+
+@MODELS.register_module()
+class DictionaryTeacher(DistilledStudent):
+    """DFDNet's dictionary feature transfer in the student's encoder-decoder.
+
+    For each component and level (DFDNet, ECCV 2020, sec. 3.2–3.4): cut the box out of
+    the encoder's map, find the atom that fits best after component AdaIN, and add it
+    weighted by a learned confidence; the maps so changed style the decoder. The
+    bottleneck takes the deepest map as it was.
+
+    Args:
+        size: side of the SR picture.
+        dictionary: ``dict(file=PATH, dtype='float32' | 'float16')`` for one that
+            ``tools/build_dictionary.py`` made, or ``dict(num_atoms=K)`` for random
+            atoms, which are announced.
+        eye_share: distance of the eyes as a share of the side, as the data set
+            aligns its faces; the atoms' sides follow it.
+        scale, layout, encoder, width: as ``DistilledStudent``.
+
+    Raises:
+        ValueError: the dictionary was built for another layout, encoder or size.
+    """
+
+    uses_boxes = True
+
+    def __init__(self, size: int, dictionary: dict, eye_share: float = FFHQ_EYE_SHARE,
+                 scale: int = 8, layout: str = 'B', encoder: Optional[dict] = None,
+                 width: float = 1.0) -> None:
+        super().__init__(scale, layout, encoder, width)
+        _check_side(layout, size)
+        self.size = size
+        self.dictionary = build_dictionary(
+            self.encoder, size, eye_share, **dictionary)
+        self.confidence = nn.ModuleDict({
+            component: nn.ModuleList(
+                ConfidenceBlock(channels) for channels in self.encoder.channels)
+            for component in COMPONENTS
+        })
+
+    def transfer(self, maps: List[Tensor], boxes: Tensor) -> List[Tensor]:
+        """Dictionary feature transfer at every level.
+
+        Args:
+            maps: the encoder's, finest first.
+            boxes: (B, 4, 4) in SR pixels.
+
+        Returns:
+            The maps with each component's box replaced; the maps given stay as they
+            are. Where boxes overlap, the later component is on top, as in DFDNet.
+        """
+        strides = layout_of(self.encoder.layout).strides
+        updated = []
+        for level, (feature, stride) in enumerate(zip(maps, strides)):
+            result = feature.clone()
+            for order, component in enumerate(COMPONENTS):
+                regions = BoxRegions(boxes[:, order], stride, feature.shape[-2:])
+                window = self._transfer_one(component, level, feature, regions)
+                result = regions.paste_(result, window)
+            updated.append(result)
+        return updated
+
+    def _transfer_one(self, component: str, level: int, feature: Tensor,
+                      regions: BoxRegions) -> Tensor:
+        crop = regions.cut(feature)
+        side = self.dictionary.spec.sides[component][level]
+        with torch.autocast(feature.device.type, enabled=False):
+            atom = self.dictionary(
+                component, level, regions.resize(crop.float(), side))
+            atom = regions.expand(atom)
+        confidence = self.confidence[component][level](atom - crop, regions.mask)
+        return crop + confidence * atom
+
+    def forward(self, lr: Tensor, boxes: Tensor,
+                encoded: Optional[List[Tensor]] = None) -> Tensor:
+        """Super-resolves with the dictionary.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
+            boxes: (B, 4, 4), left eye, right eye, nose, mouth, each x1, y1, x2, y2 in
+                SR pixels.
+            encoded: what ``encode(lr)`` returned, if it is at hand.
+
+        Returns:
+            (B, 3, h · scale, w · scale) RGB, meant for [0, 1].
+
+        Raises:
+            ValueError: the boxes' shape is another one.
+        """
+        if tuple(boxes.shape) != (len(lr), len(COMPONENTS), 4):
+            raise ValueError(
+                f'Expected boxes of shape ({len(lr)}, 4, 4), found '
+                f'{tuple(boxes.shape)}.')
+        maps = self.encode(lr) if encoded is None else encoded
+        return self.decoder(maps[-1], self.transfer(maps, boxes))
+
+
+def dictionary_shape(encoder: FeatureEncoder, size: int,
+                     eye_share: float) -> dict:
+    """The arguments of ``DictionarySpec`` that an encoder and a size determine."""
+    layout = layout_of(encoder.layout)
+    sides = atom_sides(size, layout.reference_side, eye_share, len(layout.strides))
+    return dict(channels=encoder.channels, sides=sides, unbiased=layout.unbiased)
+
+
+def build_dictionary(encoder: FeatureEncoder, size: int, eye_share: float,
+                     file: Optional[str] = None, num_atoms: Optional[int] = None,
+                     dtype: str = 'float32') -> ComponentDictionary:
+    """The dictionary of a config: read from a file, or random for tests.
+
+    Raises:
+        ValueError: neither or both of ``file`` and ``num_atoms`` are given, or the
+            file does not fit.
+    """
+    if (file is None) == (num_atoms is None):
+        raise ValueError(
+            'dictionary takes either file=PATH, made by tools/build_dictionary.py, or '
+            f'num_atoms=K for random atoms; found file={file!r}, '
+            f'num_atoms={num_atoms!r}.')
+    shape = dictionary_shape(encoder, size, eye_share)
+    torch_dtype = getattr(torch, dtype)
+    if file is not None:
+        return load_dictionary(file, encoder=encoder, dtype=torch_dtype, **shape)
+    announce_random(f'{num_atoms} atoms a component of the dictionary')
+    spec = DictionarySpec.uniform(num_atoms=num_atoms, **shape)
+    return ComponentDictionary(spec, torch_dtype).randomise_()
+
+
+def _check_side(layout: str, size: int) -> None:
+    only = layout_of(layout).only_side
+    if only is not None and size != only:
+        raise ValueError(f'Layout {layout} is for {only} px alone, found {size}.')

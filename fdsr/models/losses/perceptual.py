@@ -1,0 +1,79 @@
+"""The perceptual term of eq. (1): how far SR is from GT in features of a VGG."""
+
+from pathlib import Path
+from typing import Dict, Optional, Union
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fdsr.models.vgg import FrozenVGG
+from fdsr.registry import MODELS
+from fdsr.weights import ExternalWeights
+
+DEFAULT_LAYERS = {'relu1_1': 0.5, 'relu2_1': 1.0, 'relu3_1': 2.0, 'relu4_1': 4.0}
+_CRITERIA = {'mse': F.mse_loss, 'l1': F.l1_loss}
+
+
+@MODELS.register_module()
+class PerceptualLoss(nn.Module):
+    """Weighted distances between the VGG features of SR and of GT.
+
+    The third term of eq. (1). The paper names neither the layers f_i nor their
+    weights; the default are DFDNet's. ESRGAN's variant is ``layers={'conv5_4': 1.0},
+    criterion='l1'`` with VGG-19: features before the ReLU.
+
+    Args:
+        encoder: 'vgg19' or 'vgg16'.
+        layers: {layer name: weight}; default 0.5, 1, 2, 4 on relu1_1 to relu4_1.
+        criterion: 'mse' or 'l1', the mean over all elements of a layer.
+        loss_weight: factor of the sum.
+        pretrained: as for `FrozenVGG`: 'imagenet', a path, or None (random).
+        sha256: the hash of the file in `pretrained`, when it is not a known one.
+
+    Attributes:
+        external_weights: the file that the trunk's values come from, None when random.
+
+    Raises:
+        ValueError: another `criterion`, or what `FrozenVGG` raises.
+    """
+
+    def __init__(
+        self,
+        encoder: str = 'vgg19',
+        layers: Optional[Dict[str, float]] = None,
+        criterion: str = 'mse',
+        loss_weight: float = 1.0,
+        pretrained: Optional[Union[str, Path]] = 'imagenet',
+        sha256: Optional[str] = None,
+    ) -> None:
+        super().__init__()
+        if criterion not in _CRITERIA:
+            raise ValueError(
+                f'PerceptualLoss: criterion={criterion!r}, expected one of '
+                f'{sorted(_CRITERIA)}.')
+        self.layers = dict(DEFAULT_LAYERS if layers is None else layers)
+        self.criterion = criterion
+        self.loss_weight = loss_weight
+        self.trunk = FrozenVGG(encoder, self.layers, pretrained, sha256)
+        self.external_weights: Optional[ExternalWeights] = self.trunk.external_weights
+        self.trunk.external_weights = None  # this module speaks for it
+
+    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+        """Returns the weighted sum of the layers' distances.
+
+        Args:
+            sr: (B, 3, H, W) RGB in [0, 1], not clamped.
+            gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
+
+        Returns:
+            A scalar in fp32.
+        """
+        with torch.no_grad():
+            wanted = self.trunk(gt)
+        found = self.trunk(sr)
+        distance = _CRITERIA[self.criterion]
+        total = sum(
+            weight * distance(found[name].float(), wanted[name].float())
+            for name, weight in self.layers.items())
+        return self.loss_weight * total

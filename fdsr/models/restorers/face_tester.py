@@ -1,0 +1,49 @@
+"""Finished backbones under test, without anything that trained them."""
+
+from typing import Any, Dict, List, Optional
+
+from mmagic.structures import DataSample
+from mmengine.model import BaseModel
+from torch import nn
+
+from fdsr.checkpoints import load_backbone
+from fdsr.models.restorers.prediction import predict, with_bicubic
+from fdsr.registry import MODELS
+
+
+@MODELS.register_module()
+class FaceTester(BaseModel):
+    """Reports one or more backbones in a test loop.
+
+    Args:
+        networks: what to test by the name that it is reported under:
+            ``dict(checkpoint=PATH, name=WHICH)``, or a backbone's config.
+        bicubic: report plain up-sampling beside them.
+        data_preprocessor: default: ``FacePreprocessor``.
+    """
+
+    def __init__(self, networks: Dict[str, dict], bicubic: bool = False,
+                 data_preprocessor: Optional[dict] = None) -> None:
+        super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
+        self.networks = nn.ModuleDict({
+            name: load_backbone(settings['checkpoint'], settings.get('name'))
+            if 'checkpoint' in settings else
+            MODELS.build(settings).eval() for name, settings in networks.items()})
+        self.networks.requires_grad_(False)
+        self.bicubic = bicubic
+
+    def forward(self, *args: Any, **kwargs: Any) -> None:
+        """Not for training.
+
+        Raises:
+            NotImplementedError: always.
+        """
+        raise NotImplementedError('FaceTester only tests; train with FaceRestorer.')
+
+    def test_step(self, data: Dict[str, Any]) -> List[DataSample]:
+        """Predictions of a batch, see ``prediction.predict``."""
+        data = self.data_preprocessor(data, False)
+        networks = with_bicubic(dict(self.networks.items()), data, self.bicubic)
+        return predict(networks, data)
+
+    val_step = test_step

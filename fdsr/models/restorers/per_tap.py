@@ -1,0 +1,79 @@
+"""What stands between the features of teacher and student: connectors and D."""
+
+from typing import Dict, Tuple
+
+import torch
+from mmagic.structures import DataSample
+from torch import Tensor, nn
+
+from fdsr.models.restorers.prediction import run_backbone
+from fdsr.models.restorers.taps import FeatureTaps
+from fdsr.registry import MODELS
+
+#: Side of the LR picture that the networks are probed with.
+_PROBE_SIDE = 16
+Shapes = Dict[str, Tuple[torch.Size, torch.Size]]
+
+
+class PerTap(nn.ModuleDict):
+    """One module for each of several features, in one forward.
+
+    A module of its own, so that a distributed wrapper around it sees every forward
+    that trains it.
+    """
+
+    def forward(self, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
+        """Applies each module to the feature of its name; others are left out."""
+        return {name: module(features[name]) for name, module in self.items()}
+
+
+@torch.no_grad()
+def probe_features(teacher: nn.Module, student: nn.Module,
+                   losses: nn.ModuleDict) -> Shapes:
+    """Shapes of the student's and the teacher's tapped features, by loss.
+
+    Raises:
+        ValueError: the features of a pair, or the pictures, differ in size.
+    """
+    lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
+    samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))
+    found, sizes = [], []
+    for network, taps in (
+            (student, [loss.student_tap for loss in losses.values()]),
+            (teacher, [loss.teacher_tap for loss in losses.values()])):
+        was_training = network.training
+        with FeatureTaps(network.eval(), taps) as tapped:
+            sizes.append(run_backbone(network, lr, samples).shape[-2:])
+        network.train(was_training)
+        found.append([tapped[tap].shape[1:] for tap in taps])
+    if sizes[0] != sizes[1]:
+        raise ValueError(
+            f'From {_PROBE_SIDE} px the student makes {sizes[0][0]} px and the teacher '
+            f'{sizes[1][0]} px: their scales have to agree.')
+    for name, ours, theirs in zip(losses, *found):
+        if ours[1:] != theirs[1:]:
+            raise ValueError(
+                f'The taps of {name} do not meet: from {_PROBE_SIDE} px the student '
+                f'has {tuple(ours)} at {losses[name].student_tap}, the teacher '
+                f'{tuple(theirs)} at {losses[name].teacher_tap}. Tap features of the '
+                f'same height and width.')
+    return dict(zip(losses, zip(*found)))
+
+
+def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
+                  discriminator: dict) -> Tuple[PerTap, PerTap]:
+    """The connectors and discriminators that the losses need."""
+    connectors, discriminators = PerTap(), PerTap()
+    for name, loss in losses.items():
+        ours, theirs = (shape[0] for shape in shapes[name])
+        if loss.connector is True or (loss.connector == 'auto' and ours != theirs):
+            connectors[name] = nn.Conv2d(ours, theirs, 1)
+        elif ours != theirs:
+            raise ValueError(
+                f'{name}: the student has {ours} channels at {loss.student_tap}, the '
+                f"teacher {theirs}; set connector='auto' to learn a 1x1 convolution "
+                f'between them.')
+        if loss.adversarial:
+            discriminators[name] = MODELS.build({**discriminator,
+                                                 'in_channels': theirs})
+    return connectors, discriminators

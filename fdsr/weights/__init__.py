@@ -1,0 +1,30 @@
+"""External weights: the one place that knows source, licence and SHA-256 of each.
+
+Nothing here downloads, `fetch` apart, which only `tools/fetch_weights.py` calls.
+torch is imported where it is used, so that this package stays cheap to import.
+"""
+
+from fdsr.weights.announce import announce_random, weights_follow
+from fdsr.weights.files import sha256_of
+from fdsr.weights.lpips_heads import lpips_heads
+from fdsr.weights.safe import (
+    RefusedCheckpointError,
+    install_safe_loader,
+    safe_load,
+)
+from fdsr.weights.sources import SOURCES, ExternalWeights, Source
+from fdsr.weights.vgg import vgg_state_dict
+
+__all__ = [
+    'SOURCES',
+    'ExternalWeights',
+    'RefusedCheckpointError',
+    'Source',
+    'announce_random',
+    'install_safe_loader',
+    'lpips_heads',
+    'safe_load',
+    'sha256_of',
+    'vgg_state_dict',
+    'weights_follow',
+]

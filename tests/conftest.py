@@ -1,0 +1,28 @@
+"""What every test may use."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+# One thread a process: the tests are small, and several may run side by side.
+os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+SHARED = REPOSITORY.parent / 'shared'
+
+
+@pytest.fixture(scope='session')
+def shared_faces() -> Path:
+    """Real photographs in VGGFace2's layout; only where development keeps them."""
+    root = SHARED / 'faces'
+    if not root.is_dir():
+        pytest.skip('the real photographs of shared/faces are not on this machine')
+    return root
+
+
+@pytest.fixture(scope='session', autouse=True)
+def registered() -> None:
+    """Every test sees the registries as a tool does."""
+    from fdsr.registry import register_all
+    register_all()

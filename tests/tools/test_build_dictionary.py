@@ -1,0 +1,106 @@
+"""The command line that builds a dictionary, in a process of its own."""
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from fdsr.dictionary.files import load_dictionary
+from fdsr.models.backbones.dictionary_teacher import dictionary_shape
+from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.weights import sha256_of
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'build_dictionary.py'
+CONFIG = """
+model = dict(
+    type='fdsr.FaceRestorer',
+    generator=dict(
+        type='fdsr.DictionaryTeacher', size=32, eye_share=0.3125, scale=4,
+        encoder=dict(arch='tiny'), dictionary=dict(file='not_made_yet.pth')))
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(
+        type='fdsr.DrawnFacesDataset', length=12, size=32,
+        pipeline=[dict(type='fdsr.FlipFace', prob=1.0)]))
+"""
+
+
+@pytest.fixture
+def config(tmp_path):
+    path = tmp_path / 'teacher.py'
+    path.write_text(CONFIG)
+    return path
+
+
+def run(*arguments, cwd):
+    return subprocess.run(
+        [sys.executable, str(TOOL), *map(str, arguments)], cwd=cwd, text=True,
+        capture_output=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
+
+
+def read(path, **kwargs):
+    encoder = FeatureEncoder('tiny')
+    return load_dictionary(path, encoder, **dictionary_shape(encoder, 32, 0.3125),
+                           **kwargs)
+
+
+def test_help_is_instant(tmp_path):
+    start = time.perf_counter()
+    done = run('--help', cwd=tmp_path)
+    assert time.perf_counter() - start < 1
+    assert done.returncode == 0 and '--num-atoms' in done.stdout
+
+
+def test_a_dictionary_is_built_from_a_config(config, tmp_path):
+    out = tmp_path / 'new' / 'dictionary.pth'
+    done = run(config, '--out', out, '--num-atoms', 5, '--max-faces', 9, '--seed', 3,
+               '--batch-size', 2, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    dictionary = read(out, dtype=torch.float16)
+    assert dictionary.spec.num_atoms['mouth'] == [5, 5, 5, 5]
+    meta = dictionary.metadata
+    assert (meta['num_atoms'], meta['num_faces'], meta['skipped']) == (5, 9, 0)
+    assert (meta['seed'], meta['size'], meta['eye_share']) == (3, 32, 0.3125)
+    assert meta['source']['dataset'] == 'DrawnFacesDataset'
+    assert 0.25 < meta['mean_eye_share'] < 0.35
+    assert 0 < meta['explained']['nose'][0] < 1
+    assert dictionary.external_weights.sha256 in done.stdout
+    assert '18/18' in done.stderr, 'no progress was shown'
+    # The same seed again, as the same bytes.
+    again = tmp_path / 'again' / 'dictionary.pth'
+    run(config, '--out', again, '--num-atoms', 5, '--max-faces', 9, '--seed', 3,
+        '--batch-size', 2, cwd=tmp_path)
+    assert sha256_of(again) == sha256_of(out)
+
+
+def test_options_reach_the_config(config, tmp_path):
+    out = tmp_path / 'dictionary.pth'
+    done = run(config, '--out', out, '--num-atoms', 4, '--dtype', 'float32',
+               '--work-dir', tmp_path / 'work', '--cfg-options',
+               'train_dataloader.dataset.length=4', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert read(out).metadata['num_faces'] == 4
+    assert (tmp_path / 'work').is_dir()
+    stored = torch.load(out, weights_only=True)['atoms']['nose'][0]
+    assert stored.dtype == torch.float32
+
+
+@pytest.mark.parametrize('arguments, message', [
+    (['--num-atoms', '13'], '13 atoms a component need at least as many faces, found '
+     '12'),
+    (['--num-atoms', '2', '--cfg-options', 'model.generator.type=DictionaryTeechr'],
+     'DictionaryTeacher'),
+    (['--num-atoms', '2', '--cfg-options', 'train_dataloader.dataset.size=64'],
+     'sizes in the config the same'),
+    (['--num-atoms', '2', '--out', '.'], 'expected a file'),
+])
+def test_what_the_user_can_mend_ends_with_a_message(
+        config, tmp_path, arguments, message):
+    done = run(config, '--out', 'dictionary.pth', *arguments, cwd=tmp_path)
+    assert done.returncode != 0
+    assert message in done.stderr and 'Traceback' not in done.stderr
+    assert not (tmp_path / 'dictionary.pth').exists()

@@ -1,0 +1,55 @@
+"""Command-line arguments that several tools share. Imports nothing heavy."""
+
+import argparse
+import ast
+from typing import Any, Dict, List
+
+
+def add_common_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what every tool that runs a config takes."""
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--launcher', choices=['none', 'pytorch'], default='none',
+        help='pytorch: one of several processes that torchrun started')
+    # some launchers give it; torchrun sets the environment
+    parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
+                        help=argparse.SUPPRESS)
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what every tool that reads a config takes."""
+    parser.add_argument(
+        '--data-root', metavar='DIR',
+        help="root of the data, replaces data_root of the config's data sets")
+    parser.add_argument(
+        '--work-dir', metavar='DIR',
+        help='where to write; default: work_dirs/NAME_OF_CONFIG')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
+        help='values of the config by dotted key, as Python literals: '
+        "train_dataloader.batch_size=4 model.student.width=0.5")
+
+
+def common_options(arguments: argparse.Namespace) -> Dict[str, Any]:
+    """The arguments of ``fdsr.engine.config.load_config``."""
+    return dict(
+        data_root=arguments.data_root, work_dir=arguments.work_dir,
+        cfg_options=parse_options(arguments.cfg_options))
+
+
+def parse_options(options: List[str]) -> Dict[str, Any]:
+    """Turns KEY=VALUE into a dict; a value that is no literal is a string.
+
+    Raises:
+        SystemExit: an option has no ``=``.
+    """
+    parsed = {}
+    for option in options:
+        key, equals, value = option.partition('=')
+        if not equals:
+            raise SystemExit(f'--cfg-options takes KEY=VALUE, found {option!r}.')
+        try:
+            parsed[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            parsed[key] = value
+    return parsed

@@ -1,0 +1,144 @@
+r"""Builds the dictionary that a teacher reads, from the faces it trains on.
+
+    python tools/build_dictionary.py configs/teacher_vggface2.py \
+        --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \
+        --out work_dirs/dictionary_vggface2.pth
+
+Takes the teacher's size, layout and encoder and the training faces out of CONFIG,
+cuts their features at the components' boxes, and clusters them into K atoms for each
+component and level. The teacher then names the file: dictionary=dict(file=FILE).
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from _arguments import add_config_arguments, common_options
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='config that trains a DictionaryTeacher')
+    parser.add_argument('--out', required=True, metavar='FILE',
+                        help='the dictionary to write')
+    parser.add_argument('--num-atoms', required=True, type=int, metavar='K',
+                        help='atoms of each component and level; DFDNet has 512')
+    parser.add_argument('--max-faces', type=int, metavar='N',
+                        help='use N faces, drawn by the seed (default: all)')
+    parser.add_argument('--batch-size', type=int, default=4, metavar='B',
+                        help='faces encoded at once (default: 4)')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='of the draw, the projections and K-means (default: 0)')
+    parser.add_argument('--dtype', choices=('float16', 'float32'), default='float16',
+                        help='of the atoms in the file (default: float16)')
+    parser.add_argument('--device', default='cpu',
+                        help='that computes the features, e.g. cuda (default: cpu)')
+    parser.add_argument('--num-workers', type=int, default=0, metavar='W',
+                        help='processes that read pictures (default: 0, this one)')
+    add_config_arguments(parser)
+    return parser.parse_args()
+
+
+class Progress:
+    """One bar over both passes, so that the time to go is that of the whole.
+
+    Args:
+        num_faces: in one pass.
+    """
+
+    def __init__(self, num_faces: int) -> None:
+        from tqdm import tqdm
+        self._bar = tqdm(total=2 * num_faces, unit='face', mininterval=1,
+                         dynamic_ncols=True)
+
+    def __call__(self, step: str, faces: int) -> None:
+        """Names the step and counts faces on."""
+        self._bar.set_description(step, refresh=not faces)
+        self._bar.update(faces)
+
+    def __enter__(self) -> 'Progress':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.close()
+
+
+def check_writable(path: Path) -> None:
+    """Finds out before the work, not after it.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    if path.is_dir():
+        raise IsADirectoryError(f'--out {path}: expected a file, found a folder.')
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
+
+
+def build(args: argparse.Namespace) -> None:
+    """Builds the dictionary, writes it, and says what is in it."""
+    import torch
+
+    from fdsr.dictionary.building import DictionaryBuilder, check_enough_faces
+    from fdsr.dictionary.faces import (
+        FaceBatches, encoder_of, teacher_settings, training_faces)
+    from fdsr.dictionary.files import save_dictionary
+    from fdsr.engine.config import load_config
+    from fdsr.registry import register_all
+
+    config = load_config(args.config, **common_options(args))
+    register_all()
+    settings = teacher_settings(config)
+    shape = dict(size=settings['size'], eye_share=settings['eye_share'])
+    dataset, encoder = training_faces(config), encoder_of(settings)
+    faces = FaceBatches(dataset, shape['size'], args.batch_size, args.max_faces,
+                        args.seed, args.num_workers)
+    check_enough_faces(args.num_atoms, len(faces))
+    check_writable(Path(args.out))
+    with Progress(len(faces)) as progress:
+        builder = DictionaryBuilder(encoder, **shape, num_atoms=args.num_atoms,
+                                    seed=args.seed, device=args.device,
+                                    report=progress)
+        built = builder.build(faces)
+    sha256 = save_dictionary(
+        built.dictionary.to(getattr(torch, args.dtype)), args.out, encoder, **shape,
+        num_atoms=args.num_atoms, seed=args.seed, max_faces=args.max_faces,
+        num_faces=built.num_faces, skipped=faces.skipped,
+        mean_eye_share=round(faces.eye_share, 4), explained=built.explained,
+        # Through JSON: what is not plain would keep the file from being loaded.
+        source=json.loads(json.dumps(dataset.protocol(), default=str)))
+    describe(args, faces, built, shape['eye_share'], sha256)
+
+
+def describe(args: argparse.Namespace, faces: Any, built: Any, eye_share: float,
+             sha256: str) -> None:
+    """Prints what was made, and of what."""
+    print(f'{args.out}\n  SHA-256 {sha256}\n  {args.num_atoms} atoms a component and '
+          f'level, {args.dtype}, of {built.num_faces} faces; {faces.skipped} bad ones '
+          f'skipped; seed {args.seed}')
+    print(f'  eyes are {faces.eye_share:.3f} of the side apart on average; the config '
+          f'sizes the atoms for eye_share={eye_share:g}')
+    print('  share of the features\' variance explained, finest level first:')
+    for component, shares in built.explained.items():
+        print(f'    {component:<10}' + ''.join(f'{share:7.3f}' for share in shares))
+
+
+def main() -> None:
+    """Runs the tool; what the user can mend ends it with a message."""
+    args = parse_args()
+    try:
+        build(args)
+    except (OSError, KeyError, ValueError, RuntimeError) as error:
+        # A KeyError's own text is quoted.
+        message = error.args[0] if isinstance(error, KeyError) else error
+        sys.exit(f'build_dictionary: {message}')
+
+
+if __name__ == '__main__':
+    main()

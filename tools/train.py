@@ -1,0 +1,37 @@
+"""Trains what a config describes.
+
+    python tools/train.py configs/distill_vggface2.py --data-root data/vggface2
+"""
+
+import argparse
+
+from _arguments import add_common_arguments, common_options
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='path of the config')
+    add_common_arguments(parser)
+    parser.add_argument(
+        '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
+        help='go on exactly: from the last checkpoint in the work directory, or from '
+        'the one given')
+    return parser.parse_args()
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    from fdsr.engine.config import load_config
+    from fdsr.engine.launch import build_runner
+    from fdsr.registry import register_all
+    config = load_config(arguments.config, **common_options(arguments))
+    register_all()
+    if arguments.resume:
+        config.resume = True
+        config.load_from = None if arguments.resume == 'auto' else arguments.resume
+    build_runner(config, arguments.launcher).train()
+
+
+if __name__ == '__main__':
+    main()
