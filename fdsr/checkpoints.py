@@ -5,7 +5,8 @@ A checkpoint is a ``torch.save`` file of plain values::
     {'meta': {'fdsr': {'format': 1,
                        'backbones': {name: config},
                        'default': name,
-                       'external': {module path: {name, path, sha256, licence}}}, …},
+                       'external': {module path: {name, path, sha256, licence,
+                                                  member}}}, …},
      'state_dict': {'NAME.module.weight': tensor, …}, …}
 
 ``external`` are parts whose values stand in a file of their own: a frozen VGG, a
@@ -19,7 +20,8 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 
 from torch import Tensor, nn
 
-from fdsr.weights import ExternalWeights, safe_load, sha256_of, weights_follow
+from fdsr.weights import (
+    ExternalWeights, preferring, safe_load, sha256_of, weights_follow)
 
 FORMAT = 1
 _HOW_TO_DESCRIBE = (
@@ -32,9 +34,13 @@ class CheckpointMismatch(ValueError):
 
 
 def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
-    """The outermost modules whose values come from files of their own, by path."""
+    """The outermost modules whose values come from files of their own, by path.
+
+    A module that stands in several places, as an average's encoder does, is named in
+    each of them: so does the state dict.
+    """
     parts: Dict[str, ExternalWeights] = {}
-    for path, module in model.named_modules():
+    for path, module in model.named_modules(remove_duplicate=False):
         external = getattr(module, 'external_weights', None)
         if external is not None and not _inside(path, parts):
             parts[path] = external
@@ -124,7 +130,7 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
     facts = None
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         facts = content['meta'].get('fdsr')
-    if facts is None:
+    if not isinstance(facts, dict) or 'state_dict' not in content:
         raise CheckpointMismatch(
             f'{path} does not say which backbone it holds (no meta["fdsr"]). '
             f'{_HOW_TO_DESCRIBE}')
@@ -152,6 +158,25 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
             its values do not fit, or a file that it refers to has changed.
         RefusedCheckpointError: it holds more than plain values.
     """
+    path, name, facts, state = _open(path, name)
+    prefix = f'{name}.'
+    external = {part[len(prefix):]: record for part, record in facts['external'].items()
+                if part.startswith(prefix)}
+    config = _relocated(path, facts['backbones'][name], external)
+    with preferring(record['sha256'] for record in external.values()):
+        network = _build(config)
+    values = {key[len(prefix):]: value for key, value in state.items()
+              if key.startswith(prefix)}
+    _fill(path, network, values, external)
+    return network.eval()
+
+
+def _open(path: Union[str, Path], name: Optional[str]
+          ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
+    """The file that holds a backbone's own values, its name there, and the content.
+
+    A distillation's checkpoint only names its teacher: then it is the teacher's file.
+    """
     path = Path(path).expanduser()
     facts, state = read_checkpoint(path)
     name = facts['default'] if name is None else name
@@ -159,37 +184,56 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
         raise CheckpointMismatch(
             f'{path} has no backbone {name!r}; it has '
             f'{", ".join(facts["backbones"])}.')
-    external = {
-        part: _located(path, part, record)
-        for part, record in facts['external'].items()
+    record = facts['external'].get(name)
+    if record is None:
+        return path, name, facts, state
+    return _open(_find_external(path, name, record), record.get('member'))
+
+
+def _find_external(checkpoint: Path, part: str, record: Dict[str, str]) -> str:
+    """Where a recorded file lies: at its path, or beside the checkpoint.
+
+    Raises:
+        FileNotFoundError: in neither place.
+        CheckpointMismatch: what lies there has another hash.
+    """
+    recorded = Path(record['path'])
+    found = [place for place in (recorded, checkpoint.parent / recorded.name)
+             if place.is_file()]
+    for place in found:
+        if sha256_of(place) == record['sha256']:
+            return str(place)
+    needs = (f'{checkpoint} takes the values of {part} from {recorded} (SHA-256 '
+             f'{record["sha256"][:12]}…)')
+    remedy = 'Put the file that it was made with there, or beside the checkpoint.'
+    if found:
+        raise CheckpointMismatch(
+            f'{needs}, but {found[0]} is another file now '
+            f'({sha256_of(found[0])[:12]}…). {remedy}')
+    raise FileNotFoundError(
+        f'{needs}, which is neither there nor beside the checkpoint. {remedy}')
+
+
+def _relocated(checkpoint: Path, config: Any, external: Dict[str, dict]) -> Any:
+    """A config with the paths of its external files as they are now."""
+    moved = {
+        record['path']: _find_external(checkpoint, part, record)
+        for part, record in external.items() if _mentions(config, record['path'])
     }
-    if name in external:
-        return load_backbone(external[name]['path'])
-    network = _build(facts['backbones'][name], facts['external'], external)
-    prefix = f'{name}.'
-    values = {key[len(prefix):]: value for key, value in state.items()
-              if key.startswith(prefix)}
-    parts = {part[len(prefix):]: record for part, record in external.items()
-             if part.startswith(prefix)}
-    _fill(path, network, values, parts)
-    return network.eval()
+    return _replaced(config, moved)
 
 
-def _located(checkpoint: Path, part: str, record: Dict[str, str]) -> Dict[str, str]:
-    """Finds an external file where it was, or beside the checkpoint."""
-    for candidate in (Path(record['path']),
-                      checkpoint.parent / Path(record['path']).name):
-        if candidate.is_file():
-            return {**record, 'path': str(candidate)}
-    return record
+def _mentions(config: Any, text: str) -> bool:
+    if isinstance(config, dict):
+        return any(_mentions(value, text) for value in config.values())
+    if isinstance(config, list):
+        return any(_mentions(value, text) for value in config)
+    return config == text
 
 
-def _build(config: Any, recorded: Dict[str, dict],
-           located: Dict[str, dict]) -> nn.Module:
+def _build(config: Any) -> nn.Module:
     import fdsr.models.backbones  # noqa: F401
     from fdsr.registry import MODELS, load_plugins
-    moved = {recorded[part]['path']: located[part]['path'] for part in recorded}
-    config = _replaced(config, moved)
     with weights_follow():
         try:
             return MODELS.build(config)
@@ -211,12 +255,24 @@ def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
     """Loads what the checkpoint holds and checks what it only names."""
     check_external(str(path), recorded, external_parts(network))
     own = strip_external(network.state_dict(), recorded)
-    _check_values(path, own, strip_external(values, recorded))
+    values = strip_external(values, recorded)
+    check_values(str(path), own, values)
     network.load_state_dict(values, strict=False)
 
 
-def _check_values(path: Path, own: Dict[str, Tensor],
-                  values: Dict[str, Tensor]) -> None:
+def check_values(source: str, own: Dict[str, Tensor], values: Dict[str, Tensor],
+                 remedy: str = '') -> None:
+    """Sees to it that values fit a network: the same names, the same shapes.
+
+    Args:
+        source: the file that the values are from.
+        own: the network's.
+        values: the file's.
+        remedy: a sentence for the end of the error.
+
+    Raises:
+        CheckpointMismatch: they do not; names the first that differs.
+    """
     problems: List[str] = []
     for key in sorted(own.keys() | values.keys()):
         if key not in values:
@@ -228,8 +284,9 @@ def _check_values(path: Path, own: Dict[str, Tensor],
                             f'{tuple(values[key].shape)}')
     if problems:
         raise CheckpointMismatch(
-            f'{path} does not fit its network: {problems[0]}'
-            + (f', and {len(problems) - 1} more.' if len(problems) > 1 else '.'))
+            f'{source} does not fit the network: {problems[0]}'
+            + (f', and {len(problems) - 1} more' if len(problems) > 1 else '')
+            + f'. {remedy}'.rstrip())
 
 
 def check_external(checkpoint: str, recorded: Dict[str, Dict[str, str]],
@@ -267,8 +324,8 @@ def copy_trained_weights(path: Union[str, Path], network: nn.Module,
     Raises:
         CheckpointMismatch: a trained value is missing or has another shape.
     """
-    facts, state = read_checkpoint(path)
-    prefix = f'{name or facts["default"]}.'
+    path, name, _, state = _open(path, name)
+    prefix = f'{name}.'
     theirs = {key[len(prefix):]: value for key, value in state.items()
               if key.startswith(prefix)}
     copy_matching(str(path), theirs, network)
@@ -277,12 +334,18 @@ def copy_trained_weights(path: Union[str, Path], network: nn.Module,
 def copy_matching(source: str, theirs: Dict[str, Tensor], network: nn.Module) -> None:
     """Copies every value that the network trains out of another state dict."""
     own = strip_external(network.state_dict(), external_parts(network))
-    _check_values(Path(source), own,
-                  {key: value for key, value in theirs.items() if key in own})
+    check_values(source, own,
+                 {key: value for key, value in theirs.items() if key in own})
     network.load_state_dict({key: theirs[key] for key in own}, strict=False)
 
 
-def teacher_weights(path: Union[str, Path]) -> ExternalWeights:
-    """What a network frozen out of a checkpoint is recorded as."""
+def teacher_weights(path: Union[str, Path], member: str) -> ExternalWeights:
+    """What a network frozen out of a checkpoint is recorded as.
+
+    Args:
+        path: of the checkpoint.
+        member: which of its backbones.
+    """
     return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
-                           sha256=sha256_of(path), licence='as its training data')
+                           sha256=sha256_of(path), licence='as its training data',
+                           member=member)

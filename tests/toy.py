@@ -75,7 +75,8 @@ def distiller_config(work_dir, teacher, batch_size=2, **changes) -> Config:
     """A run that distils a toy teacher."""
     settings = dict(
         model=dict(
-            type='fdsr.DictionaryDistiller', student=STUDENT, teacher=str(teacher),
+            type='fdsr.DictionaryDistiller', student=STUDENT,
+            teacher=teacher if isinstance(teacher, dict) else str(teacher),
             discriminator=dict(type='fdsr.FeatureDiscriminator', base_channels=8,
                                depth=2)),
         optim_wrapper=dict(

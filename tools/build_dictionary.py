@@ -87,7 +87,11 @@ def build(args: argparse.Namespace) -> None:
 
     from fdsr.dictionary.building import DictionaryBuilder, check_enough_faces
     from fdsr.dictionary.faces import (
-        FaceBatches, encoder_of, teacher_settings, training_faces)
+        FaceBatches,
+        encoder_of,
+        teacher_settings,
+        training_faces,
+    )
     from fdsr.dictionary.files import save_dictionary
     from fdsr.engine.config import load_config
     from fdsr.registry import register_all

@@ -8,7 +8,7 @@ may be left out for a backbone without weights.
 
 import argparse
 
-from _arguments import add_common_arguments, common_options
+from _arguments import add_common_arguments, common_options, report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -25,6 +25,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@report_errors
 def main() -> None:
     arguments = parse_arguments()
     from mmengine.dist import is_main_process

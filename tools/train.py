@@ -5,7 +5,7 @@
 
 import argparse
 
-from _arguments import add_common_arguments, common_options
+from _arguments import add_common_arguments, common_options, report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -20,6 +20,7 @@ def parse_arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
+@report_errors
 def main() -> None:
     arguments = parse_arguments()
     from fdsr.engine.config import load_config

@@ -89,15 +89,26 @@ def box_crop(box: np.ndarray, picture: tuple[int, int], scale: float) -> FaceCro
     Raises:
         ValueError: The box misses the picture, or is out of all proportion to it.
     """
+    check_box(box, picture)
+    x, y, width, height = np.asarray(box, np.float64).tolist()
+    side = _checked_side(scale * max(width, height), picture)
+    left = round(x + width / 2 - side / 2)
+    top = round(y + height / 2 - side / 2)
+    return FaceCrop(np.array([[1., 0, -left], [0, 1, -top]]), side)
+
+
+def check_box(box: np.ndarray, picture: tuple[int, int]) -> None:
+    """Raise a ValueError if a box has nothing in common with its picture.
+
+    Args:
+        box: (4,) X, Y, W, H.
+        picture: Width and height of the picture.
+    """
     x, y, width, height = np.asarray(box, np.float64).tolist()
     if min(x + width, picture[0]) <= max(x, 0) or \
             min(y + height, picture[1]) <= max(y, 0):
         raise ValueError(f'the box {x:g},{y:g},{width:g},{height:g} misses the '
                          f'picture of {picture[0]}x{picture[1]} px')
-    side = _checked_side(scale * max(width, height), picture)
-    left = round(x + width / 2 - side / 2)
-    top = round(y + height / 2 - side / 2)
-    return FaceCrop(np.array([[1., 0, -left], [0, 1, -top]]), side)
 
 
 def five_point_crop(landmarks: np.ndarray, picture: tuple[int, int],

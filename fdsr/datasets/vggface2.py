@@ -202,8 +202,11 @@ class VGGFace2Dataset(FaceDataset):
         return dict(img=img, landmarks=points, name=name)
 
     def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
+        box = self.index.boxes[row]
         if self.align is None:
-            return alignment.box_crop(self.index.boxes[row], picture, self.crop_scale)
+            return alignment.box_crop(box, picture, self.crop_scale)
+        # not needed for the cut, but it tells a row that is another picture's
+        alignment.check_box(box, picture)
         return alignment.five_point_crop(self.index.landmarks[row], picture,
                                          self.eye_share)
 

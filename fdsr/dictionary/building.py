@@ -32,8 +32,8 @@ Slot = Tuple[str, int]
 FaceSource = Iterable[Tuple[Tensor, Tensor]]
 #: Length of the projected vectors that are clustered.
 PROJECTED = 256
-#: Atoms handled at a time where a copy in another precision is needed.
-_ROWS = 32
+#: Atoms handled at a time where they are copied in double precision.
+_ROWS = 16
 
 
 @dataclass
@@ -214,12 +214,13 @@ def _to_means_(sums: Tensor, counts: np.ndarray, squares: float) -> float:
     Returns:
         The share of the variance between the groups, from Σ|x|² = ``squares``.
     """
-    total = sums.sum(dim=0, dtype=torch.float64)
-    between = 0.0
+    total, between = 0, 0.0
     for part, count in zip(sums.split(_ROWS), torch.from_numpy(counts).split(_ROWS)):
-        part /= count.to(part)[:, None]
-        weighted = part.double() * count.to(part.device).sqrt()[:, None]
-        between += float(weighted.square().sum())
+        count = count.to(part.device)
+        exact = part.double()
+        total = total + exact.sum(dim=0)
+        between += float((exact.square().sum(dim=1) / count).sum())
+        part /= count[:, None]
     offset = float(total.square().sum()) / int(counts.sum())
     variance = squares - offset
     return 1.0 if variance <= 0 else round((between - offset) / variance, 4)

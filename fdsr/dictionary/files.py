@@ -16,8 +16,7 @@ import torch
 
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
 from fdsr.dictionary.components import COMPONENTS
-from fdsr.weights import (
-    ExternalWeights, RefusedCheckpointError, safe_load, sha256_of)
+from fdsr.weights import ExternalWeights, RefusedCheckpointError, safe_load, sha256_of
 
 if TYPE_CHECKING:
     from fdsr.models.backbones.encoder import FeatureEncoder

@@ -13,7 +13,7 @@ from fdsr.weights.safe import (
     safe_load,
 )
 from fdsr.weights.sources import SOURCES, ExternalWeights, Source
-from fdsr.weights.vgg import vgg_state_dict
+from fdsr.weights.vgg import preferring, vgg_state_dict
 
 __all__ = [
     'SOURCES',
@@ -23,6 +23,7 @@ __all__ = [
     'announce_random',
     'install_safe_loader',
     'lpips_heads',
+    'preferring',
     'safe_load',
     'sha256_of',
     'vgg_state_dict',

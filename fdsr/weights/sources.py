@@ -54,12 +54,14 @@ class ExternalWeights:
         path: the file that was read.
         sha256: the SHA-256 of that file, 64 hex digits.
         licence: the terms, as far as they are stated.
+        member: which of the file's networks; None: it has only one.
     """
 
     name: str
     path: str
     sha256: str
     licence: str
+    member: Optional[str] = None
 
 
 def _torchvision(name: str, filename: str, sha256: str) -> Source:

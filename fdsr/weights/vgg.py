@@ -1,8 +1,19 @@
 """VGG and AlexNet trunks under torchvision's names, whatever file they come from."""
 
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional, Tuple, Union
+from typing import (
+    TYPE_CHECKING,
+    Dict,
+    FrozenSet,
+    Iterable,
+    Iterator,
+    Optional,
+    Tuple,
+    Union,
+)
 
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
 from fdsr.weights.numpy_pickle import load_numpy_pickle
@@ -20,6 +31,7 @@ CONV_INDICES = {
     'vgg16': (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
     'vgg19': (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
 }
+_PREFERRED: ContextVar[FrozenSet[str]] = ContextVar('preferred', default=frozenset())
 _FLAX_SCOPE = {'alexnet': 'AlexNet_0', 'vgg16': 'VGG16_0'}
 
 
@@ -65,8 +77,23 @@ def vgg_state_dict(
     return dict(state), ExternalWeights(name, str(path), found, licence)
 
 
+@contextmanager
+def preferring(hashes: Iterable[str]) -> Iterator[None]:
+    """Within it, of several known files of a trunk those with these hashes come first.
+
+    A checkpoint opens so with the file that it was made with, though another one with
+    the same trunk has come to the machine since.
+    """
+    token = _PREFERRED.set(frozenset(hashes))
+    try:
+        yield
+    finally:
+        _PREFERRED.reset(token)
+
+
 def _find(name: str) -> Tuple[Source, Path]:
-    sources = trunk_sources(name)
+    sources = sorted(trunk_sources(name),
+                     key=lambda source: source.sha256 not in _PREFERRED.get())
     for source in sources:
         path = locate(source)
         if path is not None:

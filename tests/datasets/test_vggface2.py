@@ -243,11 +243,12 @@ def spoilt(toy, how, name):
 KINDS = ['missing', 'truncated', 'no picture', 'box', 'landmarks']
 
 
+@pytest.mark.parametrize('align', [None, 'five_point'])
 @pytest.mark.parametrize('how', KINDS)
-def test_a_spoilt_sample_is_listed_and_the_run_goes_on(toy_root, build, how):
+def test_a_spoilt_sample_is_listed_and_the_run_goes_on(toy_root, build, how, align):
     toy = toy_root()
     reason = spoilt(toy, how, toy.names[6])
-    faces = build(toy)
+    faces = build(toy, align=align)
     items = [faces[index] for index in range(len(faces))]
     assert [item['name'] for item in items if item] == [
         name for name in toy.names if name != toy.names[6]]

@@ -111,7 +111,8 @@ def test_each_face_its_own_atom(items):
     """K = N: every face is a group, and finds itself."""
     built = make_builder(num_atoms=NUM_FACES).build(FaceBatches(items, SIZE))
     assert min(map(min, built.explained.values())) == pytest.approx(1, abs=1e-3)
-    features = naive_features(items, 'mouth', 1, built.dictionary.spec.sides['mouth'][1])
+    side = built.dictionary.spec.sides['mouth'][1]
+    features = naive_features(items, 'mouth', 1, side)
     assert len(built.dictionary.match('mouth', 1, features).unique()) == NUM_FACES
 
 
@@ -131,6 +132,11 @@ def test_more_atoms_than_faces_are_refused(items):
         make_builder(num_atoms=NUM_FACES + 1).build(FaceBatches(items, SIZE))
     with pytest.raises(ValueError, match='at least 1, found 0'):
         make_builder(num_atoms=0)
+
+
+def test_a_layout_of_another_size_is_refused():
+    with pytest.raises(ValueError, match='512 px alone, found 64'):
+        make_builder(encoder=FeatureEncoder('tiny', 'dfdnet512'))
 
 
 def test_bad_faces_are_left_out_and_counted(items):

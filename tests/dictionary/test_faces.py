@@ -7,7 +7,11 @@ from mmengine.config import Config
 
 from fdsr.dictionary.components import FFHQ_EYE_SHARE, boxes_from_five_points
 from fdsr.dictionary.faces import (
-    FaceBatches, encoder_of, teacher_settings, training_faces)
+    FaceBatches,
+    encoder_of,
+    teacher_settings,
+    training_faces,
+)
 
 
 def config_of(**generator) -> Config:

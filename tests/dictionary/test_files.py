@@ -7,8 +7,7 @@ import torch
 
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
 from fdsr.dictionary.components import COMPONENTS
-from fdsr.dictionary.files import (
-    DictionaryMismatch, load_dictionary, save_dictionary)
+from fdsr.dictionary.files import DictionaryMismatch, load_dictionary, save_dictionary
 from fdsr.models.backbones import DictionaryTeacher
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder

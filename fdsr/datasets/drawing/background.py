@@ -26,7 +26,8 @@ def background(face: Face, side: int) -> np.ndarray:
 def _gradient(first: tuple, second: tuple, lean: float) -> np.ndarray:
     grid = np.linspace(0, 1, SIDE, dtype=np.float32)
     share = np.clip(0.5 * (grid[:, None] + lean * grid[None, :]) + 0.1, 0, 1)[..., None]
-    blend = np.asarray(first) * (1 - share) + np.asarray(second) * share
+    first, second = np.float32(first), np.float32(second)
+    blend = first + (second - first) * share
     return np.rint(blend).astype(np.uint8)
 
 

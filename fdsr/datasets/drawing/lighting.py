@@ -66,15 +66,16 @@ class LightMap:
         light = self._light * (1 - self._dark[..., None] * SKIN_SHADOW)
         if self._spots:
             spots = np.array(self._spots)
-            centres = self.view(spots[:, :3]) * SIDE
-            widths = spots[:, 3:5] * self._unit
+            centres = (self.view(spots[:, :3]) * SIDE).T.astype(np.float32)
+            spots = spots.astype(np.float32)
+            widths = spots[:, 3:5].T * np.float32(self._unit)
             # A Gaussian is the product of one along x and one along y.
-            off = (self._grid[:, None, None] - centres) / widths
-            bells = np.exp(-0.5 * off * off).astype(np.float32)
-            across, down = np.ascontiguousarray(np.moveaxis(bells, 2, 0))
-            gains = spots[:, 5:].T.astype(np.float32)
-            sums = (down * gains[:, None]) @ across.T
-            light *= np.maximum(1 + np.moveaxis(sums, 0, -1), 0.2)
+            off = (self._grid - centres[..., None]) / widths[..., None]
+            across, down = np.exp(-0.5 * off * off)
+            # (K, SIDE, 1) * (K, 1, 3): all channels in one matrix product.
+            right = (across[:, :, None] * spots[:, None, 5:]).reshape(len(spots), -1)
+            sums = (down.T @ right).reshape(SIDE, SIDE, 3)
+            light *= np.maximum(1 + sums, 0.2)
         return light
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ class TrainedEMAHook(Hook):
 
 def copy_trained(network: nn.Module) -> nn.Module:
     """A copy in eval mode without gradients that shares the frozen external parts."""
-    modules = dict(network.named_modules())
+    modules = dict(network.named_modules(remove_duplicate=False))
     shared = {id(modules[path]): modules[path] for path in external_parts(network)}
     copied = copy.deepcopy(network, memo=shared).eval()
     for parameter in copied.parameters():

@@ -1,13 +1,20 @@
 """Checkpoints that say what they hold, without copies of what others hold."""
 
-from typing import Any, Dict
+from typing import Any, Dict, Set
 
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import find_latest_checkpoint
+from torch import Tensor, nn
 
 from fdsr.checkpoints import (
-    CheckpointMismatch, check_external, describe, external_parts, strip_external)
+    CheckpointMismatch, check_external, check_values, describe, external_parts,
+    strip_external)
 from fdsr.models.restorers.taps import unwrap
 from fdsr.registry import HOOKS
+
+_START_FROM = ('To start from the weights of another run, give its checkpoint as '
+               'model.init_from.')
 
 
 @HOOKS.register_module()
@@ -25,54 +32,76 @@ class SelfDescribingHook(Hook):
         model = unwrap(runner.model)
         facts = describe(bare(model))
         checkpoint['meta']['fdsr'] = facts
-        checkpoint['state_dict'] = {
-            key: value for key, value in strip_external(
-                {_bare_key(key): value
-                 for key, value in checkpoint['state_dict'].items()},
-                facts['external']).items()
-        }
+        wrapped = wrapped_children(model)
+        checkpoint['state_dict'] = strip_external(
+            {_bare_key(key, wrapped): value
+             for key, value in checkpoint['state_dict'].items()}, facts['external'])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Checks the external parts and fills their values in.
+        """Checks the values and the external parts, and fills those in.
+
+        Values of modules that the run does not have, such as an average that is no
+        longer wanted, are left out.
 
         Raises:
-            CheckpointMismatch: the file does not describe itself, or was made with
-                another external file.
+            CheckpointMismatch: the file does not describe itself, was made with
+                another external file, or has other values than the run needs.
         """
-        facts = checkpoint.get('meta', {}).get('fdsr')
+        source = _source_of(runner)
+        meta = checkpoint.get('meta', {})
+        # Python code that mmengine would run, only to look up a key of other projects
+        meta.pop('config', None)
+        facts = meta.get('fdsr')
         if facts is None:
             raise CheckpointMismatch(
-                'The checkpoint was not written by this project (no meta["fdsr"]), so '
-                'a run cannot be continued from it. To start from its weights give a '
-                'self-describing file as model.init_from.')
+                f'{source} was not written by this project (no meta["fdsr"]), so a '
+                f'run cannot go on from it. {_START_FROM}')
         model = unwrap(runner.model)
-        live = external_parts(bare(model))
-        check_external('The checkpoint', facts['external'], live)
+        wrapped, live = wrapped_children(model), external_parts(bare(model))
+        check_external(source, facts['external'], live)
         own = model.state_dict()
-        values = checkpoint['state_dict']
+        bare_own = {_bare_key(key, wrapped): value for key, value in own.items()}
+        values = _of_same_modules(
+            strip_external(checkpoint['state_dict'], live), bare_own)
+        check_values(source, strip_external(bare_own, live), values, _START_FROM)
         checkpoint['state_dict'] = {
-            key: values.get(_bare_key(key), own[key]) for key in own
-            if _bare_key(key) in values or _inside_any(_bare_key(key), live)
+            key: values.get(_bare_key(key, wrapped), value)
+            for key, value in own.items()
         }
 
 
-def bare(model: Any) -> Any:
+def _source_of(runner: Any) -> str:
+    """The file that is being loaded, which mmengine does not tell."""
+    found = runner._load_from
+    if not found and runner._resume:
+        found = find_latest_checkpoint(runner.work_dir)
+    return str(found or 'The checkpoint')
+
+
+def wrapped_children(model: nn.Module) -> Set[str]:
+    """Names of the submodules that a distributed wrapper stands around."""
+    return {name for name, child in model.named_children() if is_model_wrapper(child)}
+
+
+def bare(model: nn.Module) -> nn.Module:
     """A view of a restorer without the wrappers of separate distribution."""
-    if not any(hasattr(child, 'module') for child in model.children()):
+    if not wrapped_children(model):
         return model
-    import torch
-    view = torch.nn.Module()
+    view = nn.Module()
     for name, child in model.named_children():
         view.add_module(name, unwrap(child))
     view.backbone_configs = model.backbone_configs
     return view
 
 
-def _bare_key(key: str) -> str:
+def _bare_key(key: str, wrapped: Set[str]) -> str:
     """``student.module.decoder…`` of a wrapped student is ``student.decoder…``."""
-    first, _, rest = key.partition('.')
-    return f'{first}.{rest[7:]}' if rest.startswith('module.') else key
+    child, _, rest = key.partition('.')
+    return f'{child}.{rest[len("module."):]}' if child in wrapped else key
 
 
-def _inside_any(key: str, parts: Dict[str, Any]) -> bool:
-    return not strip_external({key: None}, parts)
+def _of_same_modules(values: Dict[str, Tensor],
+                     own: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    children = {key.partition('.')[0] for key in own}
+    return {key: value for key, value in values.items()
+            if key.partition('.')[0] in children}

@@ -63,7 +63,6 @@ class DictionaryTeacher(DistilledStudent):
                  scale: int = 8, layout: str = 'B', encoder: Optional[dict] = None,
                  width: float = 1.0) -> None:
         super().__init__(scale, layout, encoder, width)
-        _check_side(layout, size)
         self.size = size
         self.dictionary = build_dictionary(
             self.encoder, size, eye_share, **dictionary)
@@ -132,8 +131,16 @@ class DictionaryTeacher(DistilledStudent):
 
 def dictionary_shape(encoder: FeatureEncoder, size: int,
                      eye_share: float) -> dict:
-    """The arguments of ``DictionarySpec`` that an encoder and a size determine."""
+    """The arguments of ``DictionarySpec`` that an encoder and a size determine.
+
+    Raises:
+        ValueError: the layout is not for that size.
+    """
     layout = layout_of(encoder.layout)
+    if layout.only_side not in (None, size):
+        raise ValueError(
+            f'Layout {encoder.layout} is for {layout.only_side} px alone, found '
+            f'{size}.')
     sides = atom_sides(size, layout.reference_side, eye_share, len(layout.strides))
     return dict(channels=encoder.channels, sides=sides, unbiased=layout.unbiased)
 
@@ -159,9 +166,3 @@ def build_dictionary(encoder: FeatureEncoder, size: int, eye_share: float,
     announce_random(f'{num_atoms} atoms a component of the dictionary')
     spec = DictionarySpec.uniform(num_atoms=num_atoms, **shape)
     return ComponentDictionary(spec, torch_dtype).randomise_()
-
-
-def _check_side(layout: str, size: int) -> None:
-    only = layout_of(layout).only_side
-    if only is not None and size != only:
-        raise ValueError(f'Layout {layout} is for {only} px alone, found {size}.')

@@ -1,5 +1,6 @@
 """Where a distillation's teacher comes from."""
 
+from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
 from torch import nn
@@ -35,16 +36,18 @@ def build_teacher(teacher: Union[str, dict]) -> Tuple[nn.Module, Dict[str, Any]]
         raise FileNotFoundError(
             'Distillation needs a trained teacher: set model.teacher.checkpoint to its '
             f'checkpoint. {_TRAIN_ONE}')
-    try:
-        facts, _ = read_checkpoint(checkpoint)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(f'The teacher: {error} {_TRAIN_ONE}') from None
+    if not Path(checkpoint).expanduser().is_file():
+        raise FileNotFoundError(
+            f'There is no teacher at {checkpoint}: correct model.teacher.checkpoint. '
+            f'{_TRAIN_ONE}')
+    facts, _ = read_checkpoint(checkpoint)
     name = settings.get('name') or facts['default']
     config = facts['backbones'].get(name, {})
-    _check_expected(checkpoint, config, settings.get('expect'))
+    if config:  # otherwise load_backbone tells which names there are
+        _check_expected(checkpoint, config, settings.get('expect'))
     network = load_backbone(checkpoint, name)
     network.requires_grad_(False)
-    network.external_weights = teacher_weights(checkpoint)
+    network.external_weights = teacher_weights(checkpoint, name)
     return network, config
 
 

@@ -1,0 +1,258 @@
+"""Dictionary feature transfer, DFDNet's way and ours, side by side.
+
+    python benchmarks/dictionary.py [--threads 1] [--repeats 3] [--quick]
+
+naive    what DFDNet's release computes: for one sample, level and component after the
+         other, all K atoms are restyled to the feature (AdaIN with the atoms' own
+         statistics) and scored by one product, vectorised over K; plain slices and
+         F.interpolate cut the box out and fit the atom into it. Statistics are
+         taken by the same function as ours; torch.var, which the release calls,
+         would make this side a third slower.
+batched  `DictionaryTeacher.transfer`.
+
+Both take the same maps, boxes and atoms, in fp32, and both cut out and paste back. The
+learned confidence is 1 on both sides: the convolutions that give it are the same work
+on either, and are left out. Layout B at 256 px, VGG's channels. Before anything is
+timed, both have to choose the same atoms and to agree within 1e-5 of the largest
+output. Times are the best of several; memory is the peak of the resident set above
+what it was before the call, dictionary and maps not counted.
+"""
+
+import argparse
+import ctypes
+import time
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Tuple
+
+Maps = List[Any]
+_SIDE = 256
+_COUNTS, _QUICK_COUNTS = [64, 512], [16]
+
+
+def parse_args() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--threads', type=int, default=1, help='of torch (default: 1)')
+    parser.add_argument('--repeats', type=int, default=3,
+                        help='timed calls of each side (default: 3)')
+    parser.add_argument('--quick', action='store_true',
+                        help=f'K = {_QUICK_COUNTS[0]} alone: does it still run?')
+    return parser.parse_args()
+
+
+@dataclass
+class Result:
+    """Seconds a call, and peak memory in bytes where the system tells it."""
+
+    seconds: float
+    memory: Optional[int]
+
+
+class Case:
+    """One dictionary, and the two ways to use it.
+
+    Args:
+        num_atoms: K.
+    """
+
+    def __init__(self, num_atoms: int) -> None:
+        import torch
+
+        from fdsr.models.backbones import DictionaryTeacher
+        from fdsr.weights import weights_follow
+        torch.manual_seed(0)
+        with weights_follow():  # random VGG: only its channels matter here
+            self.teacher = DictionaryTeacher(
+                size=_SIDE, encoder=dict(arch='vgg16', pretrained=None), width=0.1,
+                dictionary=dict(num_atoms=1)).eval()
+        self.raw: Dict[Tuple[str, int], torch.Tensor] = {}
+        self._replace_dictionary(num_atoms)
+        self._replace_confidence()
+
+    def _replace_dictionary(self, num_atoms: int) -> None:
+        import torch
+
+        from fdsr.dictionary.component_dictionary import (
+            ComponentDictionary,
+            DictionarySpec,
+        )
+
+        class Recording(ComponentDictionary):
+            """Remembers what it matched, {(component, level): atoms}."""
+
+            def match(self, component, level, feature):
+                index = super().match(component, level, feature)
+                self.chosen[component, level] = index.tolist()
+                return index
+
+        old = self.teacher.dictionary.spec
+        self.teacher.dictionary = dictionary = Recording(
+            DictionarySpec.uniform(old.channels, old.sides, num_atoms))
+        dictionary.chosen = {}
+        for slot in dictionary.spec.slots():
+            shape = dictionary.spec.atom_shape(*slot)
+            self.raw[slot] = torch.rand(shape) * contrast(shape[1])
+            dictionary.set_atoms(*slot, self.raw[slot])
+
+    def _replace_confidence(self) -> None:
+        from torch import nn
+
+        class Certain(nn.Module):
+            """Confidence 1."""
+
+            def forward(self, difference, mask):
+                return 1.0
+
+        for blocks in self.teacher.confidence.values():
+            for level in range(len(blocks)):
+                blocks[level] = Certain()
+
+    def inputs(self, batch: int) -> Tuple[Maps, Any]:
+        """Maps as after a ReLU, and boxes that differ in every sample."""
+        import numpy as np
+        import torch
+
+        from fdsr.dictionary.components import boxes_from_five_points
+        from fdsr.models.backbones.encoder import layout_of
+        strides = layout_of('B').strides
+        generator = torch.Generator().manual_seed(batch)
+        maps = [
+            torch.randn(batch, channels, _SIDE // stride, _SIDE // stride,
+                        generator=generator).relu_() * contrast(channels)
+            for channels, stride in zip(self.teacher.encoder.channels, strides)]
+        # An FFHQ-aligned face, shifted and scaled a little.
+        face = np.array([[.378, .47], [.622, .47], [.5, .61], [.4, .73], [.6, .73]])
+        change = np.random.default_rng(batch)
+        faces = [face * change.uniform(0.9, 1.1) + change.uniform(-0.03, 0.03, size=2)
+                 for _ in range(batch)]
+        boxes = boxes_from_five_points(np.stack(faces) * _SIDE, _SIDE)
+        return maps, torch.from_numpy(boxes)
+
+    def naive(self, maps: Maps, boxes: Any) -> Tuple[Maps, Dict]:
+        """The maps after the transfer, and the chosen atoms a slot."""
+        from fdsr.dictionary.components import COMPONENTS
+        from fdsr.models.backbones.encoder import layout_of
+        updated, chosen = [], {}
+        for level, stride in enumerate(layout_of('B').strides):
+            result = maps[level].clone()
+            for sample in range(len(result)):
+                for order, component in enumerate(COMPONENTS):
+                    area = naive_slice(boxes[sample, order], stride, result.shape[-1])
+                    crop = maps[level][sample:sample + 1][area]
+                    atom, index = naive_match(self.raw[component, level], crop)
+                    result[sample:sample + 1][area] = crop + 1.0 * atom
+                    chosen.setdefault((component, level), []).append(index)
+            updated.append(result)
+        return updated, chosen
+
+    def batched(self, maps: Maps, boxes: Any) -> Tuple[Maps, Dict]:
+        """The same by the teacher."""
+        return (self.teacher.transfer(maps, boxes), self.teacher.dictionary.chosen)
+
+
+def contrast(channels: int) -> Any:
+    """(C, 1, 1): channels of very different strength, as VGG's are."""
+    import torch
+    return torch.logspace(-1, 1, channels)[:, None, None]
+
+
+def naive_slice(box: Any, stride: int, size: int) -> Tuple:
+    """The box on a map, clipped, as an index of (1, C, H, W)."""
+    x1, y1, x2, y2 = (int(value // stride) for value in box.tolist())
+    x1, y1 = min(max(x1, 0), size - 1), min(max(y1, 0), size - 1)
+    return (slice(None), slice(None), slice(y1, max(min(y2, size), y1 + 1)),
+            slice(x1, max(min(x2, size), x1 + 1)))
+
+
+def naive_match(atoms: Any, crop: Any) -> Tuple[Any, int]:
+    """Restyles all atoms (K, C, s, s) to the crop (1, C, h, w), returns the best."""
+    import torch.nn.functional as F
+
+    from fdsr.dictionary.component_dictionary import channel_statistics
+    feature = F.interpolate(
+        crop, atoms.shape[-2:], mode='bilinear', align_corners=False)
+    mean, deviation = channel_statistics(feature, unbiased=False)
+    atom_mean, atom_deviation = channel_statistics(atoms, unbiased=False)
+    restyled = (atoms - atom_mean) / atom_deviation * deviation + mean
+    index = int((restyled.flatten(1) @ feature.flatten()).argmax())
+    return F.interpolate(
+        restyled[index:index + 1], crop.shape[-2:], mode='nearest'), index
+
+
+def check_equal(ours: Tuple[Maps, Dict], theirs: Tuple[Maps, Dict]) -> None:
+    """Stops the benchmark where the two sides differ."""
+    assert ours[1] == theirs[1], 'the two sides chose different atoms'
+    for level, (our, their) in enumerate(zip(ours[0], theirs[0])):
+        worst = float((our - their).abs().max() / their.abs().max())
+        assert worst < 1e-5, f'level {level} differs by {worst:.1e} of the largest'
+
+
+def measure(call: Callable[[], Any], repeats: int) -> Result:
+    """Times and weighs a call that has been made before."""
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return Result(min(times), peak_memory(call))
+
+
+def peak_memory(call: Callable[[], Any]) -> Optional[int]:
+    """Peak of the resident set during a call, above what it was; Linux alone."""
+    try:
+        # What was freed goes back to the system, or it would be used again unseen.
+        ctypes.CDLL(None).malloc_trim(0)
+        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM
+    except (OSError, AttributeError):
+        return None
+    before = _status('VmRSS')
+    call()
+    return max(0, _status('VmHWM') - before)
+
+
+def _status(field: str) -> int:
+    for line in Path('/proc/self/status').read_text().splitlines():
+        if line.startswith(field):
+            return int(line.split()[1]) * 1024
+    raise RuntimeError(f'/proc/self/status has no {field}')
+
+
+def run(counts: List[int], repeats: int) -> float:
+    """Measures every case, prints a row each, and returns the last ratio."""
+    import torch
+    print(f'{"K":>5} {"batch":>5} {"naive s":>9} {"batched s":>10} {"ratio":>7} '
+          f'{"naive MB":>9} {"batched MB":>10}')
+    ratio = 0.0
+    for num_atoms in counts:
+        case = Case(num_atoms)
+        for batch in (1, 4):
+            maps, boxes = case.inputs(batch)
+            with torch.no_grad():
+                check_equal(case.batched(maps, boxes), case.naive(maps, boxes))
+                ours = measure(partial(case.batched, maps, boxes), repeats)
+                theirs = measure(partial(case.naive, maps, boxes), repeats)
+            ratio = theirs.seconds / ours.seconds
+            memory = ['?' if one.memory is None else f'{one.memory / 1e6:.0f}'
+                      for one in (theirs, ours)]
+            print(f'{num_atoms:>5} {batch:>5} {theirs.seconds:>9.3f} '
+                  f'{ours.seconds:>10.4f} {ratio:>7.1f} {memory[0]:>9} '
+                  f'{memory[1]:>10}', flush=True)
+    return ratio
+
+
+def main() -> None:
+    """Runs the benchmark; the headline is its last case, K = 512 and batch 4."""
+    args = parse_args()
+    import torch
+    torch.set_num_threads(args.threads)
+    print(f'layout B at {_SIDE} px, fp32, CPU, {args.threads} thread(s), best of '
+          f'{args.repeats}, torch {torch.__version__}')
+    ratio = run(_QUICK_COUNTS if args.quick else _COUNTS, args.repeats)
+    print(f'dictionary: ratio {ratio:.1f}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,82 @@
+"""Configs, and what the command line changes in them."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from fdsr.engine.config import check_writable, datasets_of, load_config
+
+CONFIG = """
+data_root = 'data/faces'
+randomness = dict(seed=7)
+train_dataloader = dict(batch_size=8, dataset=dict(
+    type='fdsr.VGGFace2Dataset', data_root=data_root, split='train'))
+val_dataloader = dict(batch_size=1, dataset=dict(
+    type='fdsr.VGGFace2Dataset', data_root='data/others', seed=3, report_dir='kept'))
+test_dataloader = dict(batch_size=1, dataset=dict(
+    type='fdsr.DrawnFacesDataset', length=4, pipeline=[
+        dict(type='fdsr.ComponentBoxes'),
+        dict(type='fdsr.DownsampleToLR', scale=8)]))
+"""
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / 'some_run.py'
+    path.write_text(CONFIG)
+    return path
+
+
+def test_data_root_replaces_that_of_every_data_set_that_has_one(path):
+    config = load_config(path, data_root='/faces')
+    assert config.train_dataloader.dataset.data_root == '/faces'
+    assert config.val_dataloader.dataset.data_root == '/faces'
+    assert 'data_root' not in config.test_dataloader.dataset
+    assert load_config(path).val_dataloader.dataset.data_root == 'data/others'
+
+
+def test_options_win_over_everything(path):
+    config = load_config(path, data_root='/faces', cfg_options={
+        'train_dataloader.dataset.data_root': '/mine',
+        'test_dataloader.dataset.pipeline.1.scale': 4, 'new.key': 1})
+    assert config.train_dataloader.dataset.data_root == '/mine'
+    assert config.val_dataloader.dataset.data_root == '/faces'
+    assert config.test_dataloader.dataset.pipeline[1].scale == 4
+    assert config.new.key == 1
+
+
+def test_the_work_dir_is_made(path):
+    assert load_config(path).work_dir == os.path.join('work_dirs', 'some_run')
+    assert Path('work_dirs/some_run').is_dir()
+    assert load_config(path, cfg_options=dict(work_dir='there')).work_dir == 'there'
+    given = load_config(path, 'x', 'here', cfg_options=dict(work_dir='there'))
+    assert given.work_dir == 'here' and Path('here').is_dir()
+    assert not list(Path('here').iterdir()), 'the probe was left behind'
+
+
+def test_data_sets_get_the_seed_and_the_place_for_their_reports(path):
+    config = load_config(path, work_dir='work')
+    train, val, test = datasets_of(config)
+    assert (train.seed, train.report_dir) == (7, 'work')
+    assert (val.seed, val.report_dir) == (3, 'kept')
+    assert (test.seed, test.report_dir) == (7, 'work')
+
+
+def test_a_missing_config_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='nowhere.py.*configs/'):
+        load_config(tmp_path / 'nowhere.py')
+
+
+def test_a_work_dir_below_a_file_is_refused(path):
+    with pytest.raises(PermissionError, match=r'some_run\.py/work .*--work-dir'):
+        load_config(path, work_dir=str(path / 'work'))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason='root may write anywhere')
+def test_a_read_only_work_dir_is_refused(tmp_path):
+    folder = tmp_path / 'locked'
+    folder.mkdir(mode=0o555)
+    with pytest.raises(PermissionError, match='locked .*Permission denied.*--work-dir'):
+        check_writable(folder)

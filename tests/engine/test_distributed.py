@@ -1,0 +1,173 @@
+"""Two processes do what one does with twice the batch."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from fdsr.apis import load_backbone
+from fdsr.checkpoints import read_checkpoint
+from fdsr.evaluation.testing import run_test
+from tests import toy
+from tests.engine import distributed_runs
+
+ROOT = Path(__file__).resolve().parents[2]
+pytestmark = pytest.mark.slow
+RUNS = list(distributed_runs.RUNS)
+
+
+def environment():
+    """On the CPU, at a free port, with this Python before others."""
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    return {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1',
+            'MASTER_PORT': str(port), 'PYTHONPATH': str(ROOT),
+            'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'}
+
+
+def call(*arguments, cwd=ROOT):
+    done = subprocess.run([str(argument) for argument in arguments], text=True,
+                          cwd=cwd, env=environment(), capture_output=True)
+    assert done.returncode == 0, done.stderr[-5000:]
+    return done
+
+
+@pytest.fixture(scope='module')
+def out(tmp_path_factory):
+    """What ``distributed_runs`` writes."""
+    folder = tmp_path_factory.mktemp('runs')
+    call(sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
+         f'--master_port={environment()["MASTER_PORT"]}', '-m',
+         'tests.engine.distributed_runs', folder)
+    return folder
+
+
+def results(out, name, rank=0):
+    return torch.load(out / f'{name}_{rank}.pth', weights_only=True)
+
+
+def distance(one, other):
+    return max(float((value.double() - other[key].double()).abs().max())
+               for key, value in one.items() if value.numel())
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_two_processes_train_as_one_with_twice_the_batch(out, name):
+    found = results(out, name)
+    alone, together = found['alone'], found['together']
+    assert alone['after'].keys() == together['after'].keys()
+    assert distance(alone['before'], together['before']) == 0
+    for key, value in alone['after'].items():
+        torch.testing.assert_close(
+            together['after'][key], value, rtol=0, atol=1e-5, msg=lambda text, key=key:
+            f'{key}: {text}')
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_both_processes_have_the_same_weights(out, name):
+    first, second = (results(out, name, rank)['together']['after'] for rank in (0, 1))
+    assert first.keys() == second.keys()
+    for key, value in first.items():
+        assert torch.equal(value, second[key]), key
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_the_runs_would_show_a_wrong_gradient(out, name):
+    alone = results(out, name)['alone']
+    groups = {'teacher': ['generator'], 'distillation': ['student', 'discriminator'],
+              'connected': ['student', 'discriminator', 'connectors']}[name]
+    for group in groups:
+        before, after = (
+            {key: value for key, value in alone[when].items()
+             if key.startswith(f'{group}.') and not key.endswith(('_u', '_v'))}
+            for when in ('before', 'after'))
+        assert distance(before, after) > 1e-4, group
+    if name == 'teacher':
+        half = results(out, name)['half']
+        assert distance(half['after'], alone['after']) > 1e-4
+
+
+def test_the_power_iterations_of_spectral_norm_move_alike(out):
+    found = results(out, 'distillation')
+    vectors = [key for key in found['alone']['after'] if key.startswith('student.')
+               and key.endswith('.0._u')]
+    assert vectors
+    for key in vectors:
+        alone, together = found['alone']['after'][key], found['together']['after'][key]
+        torch.testing.assert_close(alone, together, rtol=0, atol=1e-5)
+        assert not torch.equal(alone, found['alone']['before'][key])
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_checkpoints_of_both_kinds_hold_the_same(out, name):
+    (facts, values), (alone_facts, alone) = (
+        read_checkpoint(out / name / which / 'iter_2.pth')
+        for which in ('together', 'alone'))
+    assert facts == alone_facts
+    assert values.keys() == alone.keys()
+    assert not [key for key in values if 'module.' in key]
+    assert distance(values, alone) < 1e-5
+
+
+def test_a_backbone_comes_out_of_a_distributed_run(out):
+    network = load_backbone(out / 'connected' / 'together' / 'iter_2.pth')
+    after = results(out, 'connected')['together']['after']
+    for key, value in network.state_dict().items():
+        assert torch.equal(value, after[f'student.{key}']), key
+
+
+@pytest.mark.parametrize('name', RUNS)
+def test_a_distributed_run_is_resumed_by_one_process(out, name, tmp_path):
+    def go_on(which):
+        config = distributed_runs.RUNS[name](tmp_path / which, out, 4)
+        config.merge_from_dict({
+            'resume': True, 'load_from': str(out / name / which / 'iter_2.pth'),
+            'train_cfg.max_iters': 3})
+        runner = toy.train(config)
+        assert runner.iter == 3 and runner.train_loop.consumed == 12
+        return runner.model.state_dict()
+
+    assert distance(go_on('together'), go_on('alone')) < 2e-5
+
+
+def test_two_processes_test_as_one(out, tmp_path):
+    config = distributed_runs.connected(tmp_path, out, 2)
+    config.model.test_cfg = dict(report=['bicubic', 'student', 'teacher'])
+    run_test(config, str(out / 'connected' / 'together' / 'iter_2.pth'))
+    assert_same_metrics(tmp_path, out / 'test')
+
+
+def assert_same_metrics(one, other):
+    metrics, others = (json.loads((folder / 'metrics.json').read_text())
+                       for folder in (one, other))
+    assert metrics['num_images'] == others['num_images'] == 3
+    assert metrics['skipped'] == others['skipped'] == 0
+    assert metrics['models'].keys() == others['models'].keys()
+    for model, values in metrics['models'].items():
+        assert values == pytest.approx(others['models'][model], abs=1e-6)
+    assert metrics['protocol']['dataset'] == others['protocol']['dataset']
+    assert (one / 'metrics.csv').read_text() == (other / 'metrics.csv').read_text()
+
+
+def test_the_scripts_train_and_test(tmp_path):
+    config = toy.restorer_config(tmp_path / 'two', **distributed_runs.TWO_STEPS)
+    config.pop('experiment_name')
+    path = tmp_path / 'toy_run.py'
+    config.dump(path)
+    call(ROOT / 'tools' / 'dist_train.sh', path, 2, cwd=tmp_path)
+    checkpoint = tmp_path / 'two' / 'iter_2.pth'
+    content = torch.load(checkpoint, weights_only=True)
+    assert content['fdsr_resume']['consumed'] == 2 * 2 * 2
+    done = call(ROOT / 'tools' / 'dist_test.sh', path, checkpoint, 2, '--work-dir',
+                tmp_path / 'tested', cwd=tmp_path)
+    assert done.stdout.count('| generator |') == 1, 'each process prints the table'
+    config.work_dir = str(tmp_path / 'alone')
+    run_test(Config(config.to_dict()), str(checkpoint))
+    assert_same_metrics(tmp_path / 'tested', tmp_path / 'alone')

@@ -1,0 +1,108 @@
+"""Training one backbone, whatever its contract."""
+
+import pytest
+import torch
+from torch import nn
+
+from fdsr.models.losses import LOSS_PRESETS, loss_weights
+from fdsr.models.restorers import FaceRestorer, FaceTester
+from fdsr.registry import DATASETS, FUNCTIONS, MODELS
+from tests import toy
+
+
+def batch(size=2, boxes=True):
+    config = dict(toy.loaders()['train_dataloader']['dataset'])
+    if not boxes:
+        config['pipeline'] = [step for step in config['pipeline']
+                              if 'Boxes' not in step['type']]
+    dataset = DATASETS.build(config)
+    return FUNCTIONS.get('fdsr.collate_samples')([dataset[i] for i in range(size)])
+
+
+@MODELS.register_module(force=True)
+class TwoSteps(nn.Module):
+    """A network whose loss sums over steps."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Upsample(scale_factor=toy.SCALE)
+        self.gain = nn.Parameter(torch.tensor(0.5))
+
+    def forward_steps(self, lr):
+        coarse = self.up(lr)
+        return [coarse * self.gain, coarse * self.gain**2]
+
+    def forward(self, lr):
+        return self.forward_steps(lr)[-1]
+
+
+def test_pixel_loss_sums_over_the_steps():
+    model = FaceRestorer(dict(type='TwoSteps'), loss_weights=dict(pixel=3.0))
+    data = model.data_preprocessor(batch(), True)
+    gt = data['data_samples'].gt_img
+    losses = model(**data, mode='loss')
+    expected = 3 * sum(
+        ((2 * (output - gt))**2).mean()
+        for output in model.generator.forward_steps(data['inputs']))
+    torch.testing.assert_close(losses['loss_pixel'], expected)
+
+
+def test_batches_are_rgb_in_zero_to_one_with_boxes():
+    data = toy_preprocessed()
+    assert data['inputs'].shape == (2, 3, toy.SIZE // toy.SCALE, toy.SIZE // toy.SCALE)
+    samples = data['data_samples']
+    assert samples.gt_img.shape == (2, 3, toy.SIZE, toy.SIZE)
+    assert samples.boxes.shape == (2, 4, 4)
+    for image in (data['inputs'], samples.gt_img):
+        assert 0 <= image.min() and 0.5 < image.max() <= 1
+    assert len(set(samples.metainfo['name'])) == 2
+
+
+def toy_preprocessed():
+    return MODELS.build(dict(type='fdsr.FacePreprocessor'))(batch(), True)
+
+
+def test_a_backbone_that_needs_boxes_says_so_when_there_are_none():
+    model = FaceRestorer(toy.TEACHER)
+    with pytest.raises(ValueError, match='fdsr.ComponentBoxes'):
+        model.val_step(batch(boxes=False))
+
+
+def test_predictions_are_rounded_pictures_beside_bicubic():
+    model = FaceRestorer(toy.STUDENT, test_cfg=dict(name='student', bicubic=True))
+    samples = model.eval().val_step(batch(3))
+    assert len(samples) == 3
+    for sample in samples:
+        assert list(sample.predictions) == ['bicubic', 'student']
+        for image in (*sample.predictions.values(), sample.gt_img):
+            assert image.dtype == torch.uint8
+            assert image.shape == (3, toy.SIZE, toy.SIZE)
+    again = FaceTester({'student': toy.STUDENT}, bicubic=True).test_step(batch(3))
+    assert torch.equal(again[0].predictions['bicubic'],
+                       samples[0].predictions['bicubic'])
+
+
+def test_ground_truth_survives_the_way_through_the_network():
+    data = batch(1)
+    sample = FaceRestorer(toy.STUDENT).val_step(batch(1))[0]
+    assert torch.equal(sample.gt_img, data['data_samples'][0].gt_img)
+    assert torch.equal(sample.input, data['inputs'][0])
+
+
+def test_presets_and_weights():
+    assert loss_weights('dfdnet') == dict(pixel=100, perceptual=1, adversarial=1)
+    assert set(loss_weights('literal').values()) == {1.0}
+    assert loss_weights(dict(adversarial=0.1))['pixel'] == 100
+    assert LOSS_PRESETS['dfdnet']['adversarial'] == 1, 'a preset was changed in place'
+    with pytest.raises(ValueError, match='Unknown loss preset'):
+        loss_weights('esrgan')
+    with pytest.raises(ValueError, match='adverserial'):
+        loss_weights(dict(adverserial=1))
+
+
+def test_a_student_starts_from_a_teachers_file(tmp_path):
+    checkpoint = toy.trained_teacher(tmp_path)
+    model = FaceRestorer(toy.STUDENT, init_from=str(checkpoint))
+    theirs = torch.load(checkpoint, weights_only=True)['state_dict']
+    assert torch.equal(model.generator.decoder.to_rgb.weight,
+                       theirs['generator.decoder.to_rgb.weight'])
