@@ -21,7 +21,12 @@ from typing import Any, Dict, List, Optional, Tuple, Union
 from torch import Tensor, nn
 
 from fdsr.weights import (
-    ExternalWeights, preferring, safe_load, sha256_of, weights_follow)
+    ExternalWeights,
+    preferring,
+    safe_load,
+    sha256_of,
+    weights_follow,
+)
 
 FORMAT = 1
 _HOW_TO_DESCRIBE = (

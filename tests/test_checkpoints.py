@@ -10,7 +10,11 @@ import torch
 
 from fdsr.apis import load_backbone
 from fdsr.checkpoints import (
-    CheckpointMismatch, copy_trained_weights, read_checkpoint, save_backbone)
+    CheckpointMismatch,
+    copy_trained_weights,
+    read_checkpoint,
+    save_backbone,
+)
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
 from fdsr.dictionary.files import save_dictionary
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape

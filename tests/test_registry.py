@@ -19,7 +19,8 @@ from tests import toy
 ])
 def test_a_mistyped_backbone_is_told_its_nearest_names(tmp_path, typo, meant):
     config = toy.restorer_config(tmp_path, {**toy.STUDENT, 'type': typo})
-    with pytest.raises(KeyError, match=f"'{typo}' is not a registered model.*'{meant}'"):
+    message = f"'{typo}' is not a registered model.*'{meant}'"
+    with pytest.raises(KeyError, match=message):
         toy.train(config)
 
 
@@ -39,9 +40,10 @@ def test_so_is_everything_that_mmengine_itself_builds(kind, typo, meant):
 
 
 def test_a_name_like_no_other_says_how_names_are_written():
-    with pytest.raises(KeyError, match=r'fdsr\.Name.*mmagic\.Name.*custom_imports') as e:
+    message = r'fdsr\.Name.*mmagic\.Name.*custom_imports'
+    with pytest.raises(KeyError, match=message) as error:
         MODELS.build(dict(type='Qwxzjk'))
-    assert 'Did you mean' not in str(e.value)
+    assert 'Did you mean' not in str(error.value)
 
 
 def test_unscoped_names_are_ours():

@@ -1,6 +1,7 @@
-"""Tests a checkpoint and prints its metrics with their protocol.
+rr"""Tests a checkpoint and prints its metrics with their protocol.
 
-    python tools/test.py configs/distill_vggface2.py CHECKPOINT --data-root data/vggface2
+    python tools/test.py configs/distill_vggface2.py CHECKPOINT \
+        --data-root data/vggface2
 
 CHECKPOINT is any self-describing file: of tools/train.py, converted or published. It
 may be left out for a backbone without weights.

@@ -11,7 +11,11 @@ from mmengine.runner import Runner
 from fdsr.checkpoints import read_checkpoint
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.protocol import (
-    build_protocol, format_table, write_metrics, write_rows)
+    build_protocol,
+    format_table,
+    write_metrics,
+    write_rows,
+)
 
 _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
              'val_dataloader', 'val_cfg', 'val_evaluator')

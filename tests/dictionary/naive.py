@@ -4,7 +4,6 @@ Written on its own, for one sample and one component at a time, with the whole
 dictionary restyled before it is matched, as the paper states it.
 """
 
-import torch
 import torch.nn.functional as F
 
 

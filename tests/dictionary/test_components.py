@@ -4,7 +4,11 @@ import numpy as np
 import pytest
 
 from fdsr.dictionary.components import (
-    COMPONENTS, atom_sides, boxes_from_five_points, flip_boxes)
+    COMPONENTS,
+    atom_sides,
+    boxes_from_five_points,
+    flip_boxes,
+)
 
 FACE = np.array([[97, 110], [159, 110], [128, 145], [102, 180], [154, 182]], 'float32')
 

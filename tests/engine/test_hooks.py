@@ -73,7 +73,7 @@ def test_the_average_follows_its_formula(kind, tmp_path, teacher):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_the_average_is_tested_and_does_not_change_the_training(kind, tmp_path, teacher):
+def test_the_average_is_tested_and_leaves_the_training_alone(kind, tmp_path, teacher):
     name = KINDS[kind]
     hooks = [dict(type='fdsr.TrainedEMAHook', name=name, momentum=0.1)]
     with_it = toy.train(
@@ -195,6 +195,7 @@ def test_pictures_are_saved_by_model_and_name(tmp_path):
             predictions={'student': picture + 1}))
         hook.after_test_iter(None, 0, outputs=[sample])
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*.png'))
-    assert files == [f'{model}/n000002/0001_01.png' for model in ('hr', 'lr', 'student')]
+    models = ('hr', 'lr', 'student')
+    assert files == [f'{model}/n000002/0001_01.png' for model in models]
     saved = Image.open(tmp_path / 'student/n000002/0001_01.png')
     assert saved.getpixel((1, 0)) == (2, 18, 34)  # R, G, B at x = 1, y = 0

@@ -195,7 +195,7 @@ def test_fp16_trains_on_a_gpu(kind, tmp_path, teacher):
         kind, tmp_path, teacher, wrapper(type='AmpOptimWrapper'), toy.STUDENT,
         train_cfg__max_iters=4))
     for group, parameters in trained(runner.model).items():
-        for name, value in parameters.items():
+        for value in parameters.values():
             assert value.dtype == torch.float32 and torch.isfinite(value).all()
         assert any(not torch.equal(value, start[group][name])
                    for name, value in parameters.items()), group

@@ -24,6 +24,7 @@ def distiller(teacher, **changes) -> DictionaryDistiller:
 
 def batch(size=2):
     from mmengine.registry import FUNCTIONS
+
     from fdsr.registry import DATASETS
     config = toy.loaders()['train_dataloader']['dataset']
     collate = FUNCTIONS.get('fdsr.collate_samples')

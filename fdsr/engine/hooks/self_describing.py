@@ -8,8 +8,13 @@ from mmengine.runner import find_latest_checkpoint
 from torch import Tensor, nn
 
 from fdsr.checkpoints import (
-    CheckpointMismatch, check_external, check_values, describe, external_parts,
-    strip_external)
+    CheckpointMismatch,
+    check_external,
+    check_values,
+    describe,
+    external_parts,
+    strip_external,
+)
 from fdsr.models.restorers.taps import unwrap
 from fdsr.registry import HOOKS
 

@@ -12,8 +12,7 @@ from fdsr.checkpoints import copy_matching, copy_trained_weights
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.restorers.per_tap import build_per_tap, probe_features
-from fdsr.models.restorers.prediction import (
-    plain, predict, run_backbone, with_bicubic)
+from fdsr.models.restorers.prediction import plain, predict, run_backbone, with_bicubic
 from fdsr.models.restorers.taps import FeatureTaps, unwrap
 from fdsr.models.restorers.teacher import build_teacher
 from fdsr.registry import MODELS

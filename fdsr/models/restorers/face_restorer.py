@@ -10,7 +10,13 @@ from fdsr.checkpoints import copy_trained_weights
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.restorers.prediction import (
-    boxes_of, plain, predict, run_backbone, takes_boxes, with_bicubic)
+    boxes_of,
+    plain,
+    predict,
+    run_backbone,
+    takes_boxes,
+    with_bicubic,
+)
 from fdsr.registry import MODELS
 
 

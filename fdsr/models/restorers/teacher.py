@@ -6,7 +6,11 @@ from typing import Any, Dict, Optional, Tuple, Union
 from torch import nn
 
 from fdsr.checkpoints import (
-    CheckpointMismatch, load_backbone, read_checkpoint, teacher_weights)
+    CheckpointMismatch,
+    load_backbone,
+    read_checkpoint,
+    teacher_weights,
+)
 from fdsr.models.restorers.prediction import plain
 
 _TRAIN_ONE = 'Train one with: python tools/train.py configs/teacher_vggface2.py'
