@@ -1,4 +1,4 @@
-rr"""Tests a checkpoint and prints its metrics with their protocol.
+r"""Tests a checkpoint and prints its metrics with their protocol.
 
     python tools/test.py configs/distill_vggface2.py CHECKPOINT \
         --data-root data/vggface2
