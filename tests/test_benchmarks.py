@@ -9,7 +9,7 @@ import pytest
 
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / 'benchmarks').glob('*.py'))
 # What makes a benchmark small.
-QUICK = {'index': ['--rows', '3000']}
+QUICK = {'index': ['--rows', '100000']}
 
 
 @pytest.mark.slow

@@ -89,9 +89,9 @@ def test_it_is_trained_as_a_student_by_config_alone(trained):
     assert facts['backbones']['student'] == dict(
         type='fdsr.ShuffleStudent', scale=8, channels=24)
     assert 'JitterBrightness' in (checkpoint.parent / 'distill_shuffle.py').read_text()
-    # 24 channels at the student's tap, 13 at the toy teacher's
+    # 24 channels at the student's tap, 8 at the toy teacher's
     connector = content['state_dict']['connectors.feature_cosine.weight']
-    assert connector.shape[:2] == (13, 24)
+    assert connector.shape[:2] == (8, 24)
     assert not any(key.startswith('teacher.') for key in content['state_dict'])
 
 

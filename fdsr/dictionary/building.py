@@ -10,7 +10,8 @@ is ever in memory:
 
 What is kept is the projections (N × 256 × 16 numbers in fp32, 33 MB for 2,000 faces)
 and, in the second pass, the atoms themselves in fp32 (layout B at 256 px and K = 512:
-1.65 GB), beside the encoder and its maps of one batch.
+1.65 GB), beside the encoder and its maps of one batch. Measured with VGG-16, 600 faces
+and batches of 4: a peak of 3.1 GB in all.
 """
 
 from dataclasses import dataclass
