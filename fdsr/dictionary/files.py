@@ -89,7 +89,7 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
     """
     path = Path(path)
     content = _read(path)
-    meta = content['meta']
+    meta, atoms = content['meta'], content['atoms']
     _check(path, 'layout', encoder.layout, meta['layout'])
     _check(path, 'encoder', encoder.arch, meta['encoder']['arch'])
     _check(path, 'variance (unbiased)', unbiased, meta['unbiased'])
@@ -99,7 +99,6 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
                list(meta['sides'][name]))
     _check(path, 'weights of the encoder (SHA-256)', encoder.fingerprint(),
            meta['encoder']['sha256'])
-    atoms = content['atoms']
     counts = {name: [len(level) for level in atoms[name]] for name in COMPONENTS}
     dictionary = ComponentDictionary(
         DictionarySpec(channels, sides, counts, unbiased), dtype)
