@@ -42,7 +42,7 @@ def distillation(folder, out, batch_size, **changes):
     config = toy.distiller_config(
         folder, teacher, batch_size, model__discriminator__norm='none',
         model_wrapper_cfg=WRAPPER, **TWO_STEPS, **changes)
-    config.optim_wrapper.update(student=sgd(1e-3), discriminator=sgd(0.5))
+    config.optim_wrapper.update(student=sgd(1e-3), discriminator=sgd(0.1))
     return config
 
 

@@ -131,7 +131,7 @@ def test_a_distributed_run_is_resumed_by_one_process(out, name, tmp_path):
         assert runner.iter == 3 and runner.train_loop.consumed == 12
         return runner.model.state_dict()
 
-    assert distance(go_on('together'), go_on('alone')) < 2e-5
+    assert distance(go_on('together'), go_on('alone')) < 5e-5
 
 
 def test_two_processes_test_as_one(out, tmp_path):
