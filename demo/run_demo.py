@@ -269,7 +269,7 @@ def main() -> None:
     except (DemoError, OSError) as error:
         sys.exit(f'\n{error}')
     except KeyboardInterrupt:
-        sys.exit('\nStopped. The same command goes on from here.')
+        sys.exit('\nStopped. Run it again, without --fresh, and it goes on from here.')
 
 
 def remove_former(out: Path) -> None:

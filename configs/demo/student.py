@@ -19,7 +19,7 @@ model = dict(
     test_cfg=dict(name='student_without_kd', bicubic=True))
 train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=200, val_interval=50)
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-4, betas=(0.5, 0.999)))
+    type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))
 # a calm end: the last steps of a constant rate cost a few tenths of a dB
 param_scheduler = dict(
     type='LinearLR', start_factor=1.0, end_factor=0.05, by_epoch=False, begin=100,
