@@ -11,12 +11,9 @@ component and level. The teacher then names the file: dictionary=dict(file=FILE)
 
 import argparse
 import json
-import sys
-import tempfile
-from pathlib import Path
 from typing import Any
 
-from _arguments import add_config_arguments, common_options
+from _arguments import add_config_arguments, common_options, report_errors
 
 
 def parse_args() -> argparse.Namespace:
@@ -68,19 +65,6 @@ class Progress:
         self._bar.close()
 
 
-def check_writable(path: Path) -> None:
-    """Finds out before the work, not after it.
-
-    Raises:
-        OSError: the file cannot be written.
-    """
-    if path.is_dir():
-        raise IsADirectoryError(f'--out {path}: expected a file, found a folder.')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=path.parent):
-        pass
-
-
 def build(args: argparse.Namespace) -> None:
     """Builds the dictionary, writes it, and says what is in it."""
     import torch
@@ -92,7 +76,7 @@ def build(args: argparse.Namespace) -> None:
         teacher_settings,
         training_faces,
     )
-    from fdsr.dictionary.files import save_dictionary
+    from fdsr.dictionary.files import check_writable, save_dictionary
     from fdsr.engine.config import load_config
     from fdsr.registry import register_all
 
@@ -104,7 +88,7 @@ def build(args: argparse.Namespace) -> None:
     faces = FaceBatches(dataset, shape['size'], args.batch_size, args.max_faces,
                         args.seed, args.num_workers)
     check_enough_faces(args.num_atoms, len(faces))
-    check_writable(Path(args.out))
+    check_writable(args.out)
     with Progress(len(faces)) as progress:
         builder = DictionaryBuilder(encoder, **shape, num_atoms=args.num_atoms,
                                     seed=args.seed, device=args.device,
@@ -133,15 +117,10 @@ def describe(args: argparse.Namespace, faces: Any, built: Any, eye_share: float,
         print(f'    {component:<10}' + ''.join(f'{share:7.3f}' for share in shares))
 
 
+@report_errors
 def main() -> None:
-    """Runs the tool; what the user can mend ends it with a message."""
-    args = parse_args()
-    try:
-        build(args)
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        # A KeyError's own text is quoted.
-        message = error.args[0] if isinstance(error, KeyError) else error
-        sys.exit(f'build_dictionary: {message}')
+    """Runs the tool."""
+    build(parse_args())
 
 
 if __name__ == '__main__':

@@ -8,7 +8,9 @@ One ``torch.save`` file of plain tensors and values::
      'atoms': {component: [(K, C, s, s) normalised, one a level]}}
 """
 
+import errno
 import os
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
 
@@ -29,6 +31,25 @@ _REBUILD = ('Build one that fits with: python tools/build_dictionary.py CONFIG '
 
 class DictionaryMismatch(ValueError):
     """A dictionary that was built for something else."""
+
+
+def check_writable(path: Union[str, Path]) -> None:
+    """Finds out before the work, not after it, whether a file can be written.
+
+    Raises:
+        PermissionError: it cannot; names the file and why.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, 'expected a file, found a folder')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f'The dictionary cannot be written to {path} ({error.strerror}). Give '
+            'another file with --out.') from error
 
 
 def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
