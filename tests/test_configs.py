@@ -3,8 +3,10 @@
 from pathlib import Path
 
 import pytest
+import torch
 from mmengine.config import Config
 
+from fdsr.engine.hooks import StopOnNonFiniteHook
 from fdsr.engine.launch import build_runner
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
@@ -22,10 +24,16 @@ def test_configs_are_short_and_readable(path):
 
 def on_drawn_faces(name: str, work_dir: Path) -> Config:
     """A full-size config on two drawn faces, without weights from outside."""
-    config = Config.fromfile(CONFIGS / name)
+    config = short_run(Config.fromfile(CONFIGS / name), 256, work_dir)
+    config.model.perceptual_loss.pretrained = None
+    return config
+
+
+def short_run(config: Config, size: int, work_dir: Path) -> Config:
+    """Two iterations on two drawn faces, without validation."""
     pipeline = config.train_dataloader.dataset.pipeline
     config.train_dataloader.dataset = dict(
-        type='fdsr.DrawnFacesDataset', length=2, size=256, pipeline=pipeline)
+        type='fdsr.DrawnFacesDataset', length=2, size=size, pipeline=pipeline)
     config.train_dataloader.update(
         batch_size=1, num_workers=0, persistent_workers=False)
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader',
@@ -33,8 +41,7 @@ def on_drawn_faces(name: str, work_dir: Path) -> Config:
         config.pop(key)
     config.train_cfg.max_iters = 2
     config.work_dir = str(work_dir)
-    config.experiment_name = f'{name}_{work_dir.name}'
-    config.model.perceptual_loss.pretrained = None
+    config.experiment_name = f'short_{work_dir}'
     return config
 
 
@@ -58,3 +65,22 @@ def test_the_papers_pipeline_runs_at_full_size(tmp_path):
     assert runner.model.shares_encoder
     runner.train()
     assert (tmp_path / 'distill' / 'iter_2.pth').is_file()
+
+
+@pytest.mark.parametrize('name', ['rcan', 'srfbn'])
+@pytest.mark.parametrize('size', [256, 128])
+def test_the_baselines_configs_train(name, size, tmp_path):
+    """Two iterations on drawn faces; the loss goes down the gradient it clips."""
+    folder = '' if size == 256 else 'reduced/'
+    config = Config.fromfile(CONFIGS / f'{folder}{name}_vggface2.py')
+    shrink = dict(rcan=dict(groups=1, blocks=1), srfbn=dict(groups=2, channels=16))
+    config.model.generator.update(shrink[name])
+    runner = build_runner(short_run(config, size, tmp_path))
+    before = [value.clone() for value in runner.model.generator.parameters()]
+    runner.train()
+    after = list(runner.model.generator.parameters())
+    assert not any(torch.equal(*pair) for pair in zip(before, after))
+    assert any(isinstance(hook, StopOnNonFiniteHook) for hook in runner.hooks)
+    steps = len(getattr(runner.model.generator, 'forward_steps', lambda lr: [0])(
+        torch.rand(1, 3, 4, 4)))
+    assert steps == (1 if name == 'rcan' else runner.model.generator.steps)

@@ -61,9 +61,10 @@ def test_names_of_mmagic_and_mmengine_resolve():
 
 
 def test_all_of_the_projects_components_are_registered_under_its_scope():
-    assert {'DictionaryTeacher', 'DistilledStudent', 'Bicubic', 'FeatureDiscriminator',
-            'FaceRestorer', 'DictionaryDistiller', 'FaceTester', 'PixelLoss',
-            'PerceptualLoss', 'AdversarialFeatureLoss', 'FeatureL1Loss'
+    assert {'DictionaryTeacher', 'DistilledStudent', 'Bicubic', 'RCAN', 'SRFBN',
+            'FeatureDiscriminator', 'FaceRestorer', 'DictionaryDistiller',
+            'FaceTester', 'PixelLoss', 'PerceptualLoss',
+            'AdversarialFeatureLoss', 'FeatureL1Loss'
             } <= set(MODELS.module_dict)
     assert {'VGGFace2Dataset', 'DrawnFacesDataset'} <= set(DATASETS.module_dict)
     assert MODELS.scope == 'fdsr'

@@ -7,7 +7,8 @@ default_hooks = dict(
     checkpoint=dict(
         type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3),
     self_describing=dict(type='fdsr.SelfDescribingHook'),
-    exact_resume=dict(type='fdsr.ExactResumeHook'))
+    exact_resume=dict(type='fdsr.ExactResumeHook'),
+    stop_on_non_finite=dict(type='fdsr.StopOnNonFiniteHook'))
 custom_hooks = []
 env_cfg = dict(
     cudnn_benchmark=True,

@@ -31,6 +31,7 @@ model = dict(
     discriminator=dict(type='fdsr.FeatureDiscriminator', depth=4, norm='batch'),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='mse'),
     perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16'),
-    loss_weights='dfdnet',
+    # less than DFDNet's 1: in so few iterations they would win over the pixels
+    loss_weights=dict(pixel=100.0, perceptual=0.1, adversarial=0.1),
     test_cfg=dict(report=['bicubic', 'student', 'teacher']))
 default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=2))

@@ -199,3 +199,35 @@ def test_pictures_are_saved_by_model_and_name(tmp_path):
     assert files == [f'{model}/n000002/0001_01.png' for model in models]
     saved = Image.open(tmp_path / 'student/n000002/0001_01.png')
     assert saved.getpixel((1, 0)) == (2, 18, 34)  # R, G, B at x = 1, y = 0
+
+
+# Runs that diverge
+
+@HOOKS.register_module(force=True)
+class Diverge(Hook):
+    """Makes the last convolution NaN before an iteration."""
+
+    def __init__(self, at):
+        self.at = at
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.at:
+            torch.nn.init.constant_(
+                runner.model.generator.decoder.to_rgb.bias, float('nan'))
+
+
+@pytest.mark.parametrize('at, last', [(5, 'iter_3.pth'), (0, None)])
+def test_a_run_that_diverges_ends_before_it_saves(at, last, tmp_path):
+    hooks = [dict(type='Diverge', at=at), dict(type='fdsr.StopOnNonFiniteHook')]
+    config = toy.restorer_config(tmp_path, custom_hooks=hooks, train_cfg__max_iters=9)
+    with pytest.raises(FloatingPointError) as error:
+        toy.train(config)
+    told = str(error.value)
+    assert f'in iteration {at + 1}: ' in told and 'loss_pixel = nan' in told
+    assert (f'{last}: go on' if last else 'No checkpoint') in told
+    assert sorted(path.name for path in tmp_path.glob('*.pth')) == [last] * bool(last)
+
+
+def test_a_healthy_run_is_left_alone(tmp_path):
+    hooks = [dict(type='fdsr.StopOnNonFiniteHook')]
+    assert toy.train(toy.restorer_config(tmp_path, custom_hooks=hooks)).iter == 2

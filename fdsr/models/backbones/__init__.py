@@ -3,5 +3,7 @@
 from fdsr.models.backbones.bicubic import Bicubic
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.distilled_student import DistilledStudent
+from fdsr.models.backbones.rcan import RCAN
+from fdsr.models.backbones.srfbn import SRFBN
 
-__all__ = ['Bicubic', 'DictionaryTeacher', 'DistilledStudent']
+__all__ = ['RCAN', 'SRFBN', 'Bicubic', 'DictionaryTeacher', 'DistilledStudent']

@@ -1,0 +1,92 @@
+"""RCAN: residual groups with channel attention."""
+
+import torch
+from torch import Tensor, nn
+
+from fdsr.models.backbones.mean_shift import MeanShift
+from fdsr.registry import MODELS
+
+
+@MODELS.register_module()
+class RCAN(nn.Module):
+    """Residual channel attention network (Zhang et al., ECCV 2018).
+
+    Inside, pictures are RGB in [0, 255] less DIV2K's mean, as in the paper.
+
+    Args:
+        scale: factor from LR to SR, a power of two.
+        channels: of the features.
+        groups: residual groups.
+        blocks: residual blocks in each group.
+        reduction: of the channels inside the attention.
+
+    Raises:
+        ValueError: the factor is no power of two, or the reduction leaves no channel.
+    """
+
+    uses_boxes = False
+
+    def __init__(self, scale: int = 8, channels: int = 64, groups: int = 10,
+                 blocks: int = 20, reduction: int = 16) -> None:
+        super().__init__()
+        if scale < 2 or scale & (scale - 1):
+            raise ValueError(f'RCAN: scale has to be a power of two, found {scale}.')
+        if not 1 <= reduction <= channels:
+            raise ValueError(
+                f'RCAN: reduction has to lie between 1 and channels={channels}, found '
+                f'{reduction}.')
+        self.mean_shift = MeanShift()
+        self.head = _conv(3, channels)
+        self.body = nn.ModuleList(
+            ResidualGroup(channels, blocks, reduction) for _ in range(groups))
+        self.body_conv = _conv(channels, channels)
+        self.upsample = nn.Sequential()
+        for _ in range(scale.bit_length() - 1):
+            self.upsample.append(_conv(channels, 4 * channels))
+            self.upsample.append(nn.PixelShuffle(2))
+        self.to_rgb = _conv(channels, 3)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1] to (B, 3, h · scale, w · scale), not clamped."""
+        shallow = self.head(self.mean_shift.subtract(lr))
+        deep = shallow
+        for group in self.body:
+            deep = group(deep)
+        deep = self.body_conv(deep) + shallow
+        return self.mean_shift.add(self.to_rgb(self.upsample(deep)))
+
+
+class ResidualGroup(nn.Module):
+    """Residual blocks and a convolution, plus the input."""
+
+    def __init__(self, channels: int, blocks: int, reduction: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(
+            *(AttentionBlock(channels, reduction) for _ in range(blocks)))
+        self.conv = _conv(channels, channels)
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        return self.conv(self.blocks(feature)) + feature
+
+
+class AttentionBlock(nn.Module):
+    """x + attention(Conv–ReLU–Conv), one attention weight a channel."""
+
+    def __init__(self, channels: int, reduction: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            _conv(channels, channels), nn.ReLU(), _conv(channels, channels))
+        self.attention = nn.Sequential(
+            nn.Conv2d(channels, channels // reduction, 1), nn.ReLU(),
+            nn.Conv2d(channels // reduction, channels, 1))
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """(B, C, h, w) to the same."""
+        change = self.body(feature)
+        weights = torch.sigmoid(self.attention(change.mean((2, 3), keepdim=True)))
+        return feature + weights * change
+
+
+def _conv(in_channels: int, out_channels: int) -> nn.Conv2d:
+    return nn.Conv2d(in_channels, out_channels, 3, padding=1)

@@ -1,0 +1,124 @@
+"""SRFBN: a feedback block that is run several times."""
+
+from typing import List
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fdsr.models.backbones.mean_shift import MeanShift
+from fdsr.registry import MODELS
+
+_PADDING = 2
+_SLOPE = 0.2
+
+
+@MODELS.register_module()
+class SRFBN(nn.Module):
+    """Super-resolution feedback network (Li et al., CVPR 2019).
+
+    Inside, pictures are RGB in [0, 255] less DIV2K's mean. What one step hands to the
+    next is a local variable: nothing stays on the module between calls.
+
+    Args:
+        scale: whole factor from LR to SR; strided kernels are scale + 4 wide.
+        channels: of the features.
+        steps: how often the feedback block runs.
+        groups: projection groups of the feedback block.
+
+    Raises:
+        ValueError: a factor below 2, or no step or group.
+    """
+
+    uses_boxes = False
+
+    def __init__(self, scale: int = 8, channels: int = 64, steps: int = 4,
+                 groups: int = 6) -> None:
+        super().__init__()
+        if scale < 2 or steps < 1 or groups < 1:
+            raise ValueError(
+                'SRFBN: scale has to be at least 2, steps and groups at least 1, found '
+                f'{scale}, {steps} and {groups}.')
+        self.scale, self.steps = scale, steps
+        self.mean_shift = MeanShift()
+        self.conv_in = _active(nn.Conv2d(3, 4 * channels, 3, padding=1))
+        self.feat_in = _active(nn.Conv2d(4 * channels, channels, 1))
+        self.block = FeedbackBlock(channels, groups, scale)
+        self.out = _up(channels, scale)
+        self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward_steps(self, lr: Tensor) -> List[Tensor]:
+        """The picture after each step; training sums the loss over them.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
+
+        Returns:
+            ``steps`` times (B, 3, h · scale, w · scale) RGB, not clamped.
+        """
+        shifted = self.mean_shift.subtract(lr)
+        skip = F.interpolate(
+            shifted, scale_factor=self.scale, mode='bilinear', align_corners=False)
+        feature = self.feat_in(self.conv_in(shifted))
+        hidden, outputs = feature, []
+        for _ in range(self.steps):
+            hidden = self.block(feature, hidden)
+            outputs.append(self.mean_shift.add(skip + self.to_rgb(self.out(hidden))))
+        return outputs
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1] to the last step's picture, not clamped."""
+        return self.forward_steps(lr)[-1]
+
+
+class FeedbackBlock(nn.Module):
+    """Up- and down-projections with dense connections (section 3.3).
+
+    Args:
+        channels: of the features.
+        groups: pairs of an up- and a down-projection.
+        scale: factor between the two sizes.
+    """
+
+    def __init__(self, channels: int, groups: int, scale: int) -> None:
+        super().__init__()
+        self.compress_in = _compress(2, channels)
+        self.up = nn.ModuleList(_up(channels, scale) for _ in range(groups))
+        self.down = nn.ModuleList(_down(channels, scale) for _ in range(groups))
+        # the first group finds one map only and needs no compression
+        self.up_compress = nn.ModuleList(
+            _compress(group + 1, channels) for group in range(1, groups))
+        self.down_compress = nn.ModuleList(
+            _compress(group + 1, channels) for group in range(1, groups))
+        self.compress_out = _compress(groups, channels)
+
+    def forward(self, feature: Tensor, hidden: Tensor) -> Tensor:
+        """(B, C, h, w), the input's feature and the last step's, to the next's."""
+        low = [self.compress_in(torch.cat([feature, hidden], dim=1))]
+        high: List[Tensor] = []
+        for group, (up, down) in enumerate(zip(self.up, self.down)):
+            high.append(up(_joined(low, self.up_compress, group)))
+            low.append(down(_joined(high, self.down_compress, group)))
+        return self.compress_out(torch.cat(low[1:], dim=1))
+
+
+def _joined(maps: List[Tensor], compress: nn.ModuleList, group: int) -> Tensor:
+    return compress[group - 1](torch.cat(maps, dim=1)) if group else maps[0]
+
+
+def _active(convolution: nn.Module) -> nn.Sequential:
+    return nn.Sequential(convolution, nn.PReLU(init=_SLOPE))
+
+
+def _compress(maps: int, channels: int) -> nn.Sequential:
+    return _active(nn.Conv2d(maps * channels, channels, 1))
+
+
+def _up(channels: int, scale: int) -> nn.Sequential:
+    return _active(nn.ConvTranspose2d(
+        channels, channels, scale + 2 * _PADDING, scale, _PADDING))
+
+
+def _down(channels: int, scale: int) -> nn.Sequential:
+    return _active(nn.Conv2d(
+        channels, channels, scale + 2 * _PADDING, scale, _PADDING))
