@@ -262,3 +262,24 @@ def test_a_process_ends_with_the_message_and_status_one(tmp_path):
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("train.py: 'fdsr.DistiledStudent' is not a registered model")
     assert "Did you mean 'fdsr.DistilledStudent'" in last
+
+
+# The authors' checkpoints
+
+def test_a_converted_checkpoint_is_tested_like_any_other(tmp_path, call, capsys):
+    from tests.conversion import official
+    torch.save(official.rcan_state(toy.SCALE), tmp_path / 'official.pt')
+    call('convert_checkpoint.py', 'rcan', 'official.pt', 'rcan.pth')
+    told = capsys.readouterr().out
+    assert 'scale' in told and 'Licence of the weights' in told
+    config = write_config(tmp_path / 'rcan.py', generator=dict(
+        type='fdsr.RCAN', scale=toy.SCALE, channels=official.C))
+    call('test.py', config, 'rcan.pth')
+    metrics = json.loads((tmp_path / 'work_dirs/rcan/metrics.json').read_text())
+    assert list(metrics['models']) == ['generator']
+
+
+def test_a_file_that_cannot_be_converted_ends_with_a_sentence(tmp_path, call):
+    torch.save({'a': torch.zeros(1)}, tmp_path / 'other.pt')
+    with pytest.raises(SystemExit, match='no checkpoint of srfbn: feat_in.0.weight'):
+        call('convert_checkpoint.py', 'srfbn', 'other.pt', 'out.pth')

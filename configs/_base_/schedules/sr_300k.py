@@ -1,4 +1,4 @@
-"""The baselines' optimiser: Adam at 1e-4, halved once, gradients clipped; for batch 16."""
+"""The baselines' optimiser: Adam at 1e-4 for batch 16, halved once, clipped."""
 train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=300000, val_interval=5000)
 # RCAN diverges now and then: clipping guards against it
 optim_wrapper = dict(

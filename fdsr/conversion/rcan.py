@@ -1,0 +1,47 @@
+"""Names and sizes in the RCAN authors' files."""
+
+import re
+from typing import Dict
+
+from torch import Tensor
+
+
+def config_of(state: Dict[str, Tensor]) -> dict:
+    """The backbone's config, by the shapes.
+
+    Raises:
+        KeyError: a value that tells a size is missing.
+    """
+    channels = state['head.0.weight'].shape[0]
+    squeezed = state['body.0.body.0.body.3.conv_du.0.weight'].shape[0]
+    stages = _count(state, r'tail\.0\.(\d+)\.weight')
+    return dict(
+        type='fdsr.RCAN', scale=2**stages, channels=channels,
+        groups=_count(state, r'body\.(\d+)\.body\.0\.body\.0\.weight'),
+        blocks=_count(state, r'body\.0\.body\.(\d+)\.body\.0\.weight'),
+        reduction=channels // squeezed)
+
+
+def _count(state: Dict[str, Tensor], pattern: str) -> int:
+    count = sum(re.fullmatch(pattern, key) is not None for key in state)
+    if not count:
+        raise KeyError(pattern.replace('\\', ''))
+    return count
+
+
+def official_name(key: str, config: dict) -> str:
+    """The authors' name of one of our values."""
+    rules = (
+        (r'head\.', 'head.0.'),
+        (r'body\.(\d+)\.blocks\.(\d+)\.body\.', r'body.\1.body.\2.body.'),
+        (r'body\.(\d+)\.blocks\.(\d+)\.attention\.',
+         r'body.\1.body.\2.body.3.conv_du.'),
+        (r'body\.(\d+)\.conv\.', rf'body.\1.body.{config["blocks"]}.'),
+        (r'body_conv\.', f'body.{config["groups"]}.'),
+        (r'upsample\.', 'tail.0.'),
+        (r'to_rgb\.', 'tail.1.'),
+    )
+    for ours, theirs in rules:
+        if re.match(ours, key):
+            return re.sub(f'^{ours}', theirs, key)
+    raise KeyError(key)
