@@ -6,8 +6,10 @@ import pytest
 import torch
 from mmengine.config import Config
 
+from fdsr.apis import load_backbone
 from fdsr.engine.hooks import StopOnNonFiniteHook
 from fdsr.engine.launch import build_runner
+from tests import toy
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
 RUNS = sorted(path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
@@ -84,3 +86,36 @@ def test_the_baselines_configs_train(name, size, tmp_path):
     steps = len(getattr(runner.model.generator, 'forward_steps', lambda lr: [0])(
         torch.rand(1, 3, 4, 4)))
     assert steps == (1 if name == 'rcan' else runner.model.generator.steps)
+
+
+def test_a_generator_of_mmagic_is_a_baseline_by_config_alone(tmp_path):
+    config = Config.fromfile(CONFIGS / 'extra/swinir_vggface2.py')
+    assert config.model.generator.type == 'mmagic.SwinIRNet'
+    config.model.generator.update(depths=[1], num_heads=[2], embed_dim=12)
+    runner = build_runner(short_run(config, 256, tmp_path))
+    before = runner.model.generator.conv_first.weight.clone()
+    runner.train()
+    assert not torch.equal(runner.model.generator.conv_first.weight, before)
+    net = load_backbone(tmp_path / 'iter_2.pth')
+    assert net(torch.rand(1, 3, 32, 32)).shape == (1, 3, 256, 256)
+
+
+def test_the_dictionary_teacher_is_distilled_into_rcan(tmp_path):
+    """By the config in extra/; what it trains is the student, the connector and D."""
+    teacher = toy.trained_teacher(tmp_path / 'teacher')
+    config = Config.fromfile(CONFIGS / 'extra/distill_rcan_vggface2.py')
+    config.model.student.update(scale=toy.SCALE, groups=1, blocks=1, channels=16)
+    config.model.teacher = dict(checkpoint=str(teacher))
+    config.model.perceptual_loss = None
+    config.model.discriminator.update(base_channels=8, depth=2)
+    config.model.feature_losses[0].loss_weight = 1.0
+    config.train_dataloader.dataset.pipeline[2].scale = toy.SCALE
+    runner = build_runner(short_run(config, toy.SIZE, tmp_path / 'run'))
+    assert len(runner.model.connectors) == 1
+    before = {name: value.clone() for name, value in runner.model.named_parameters()}
+    runner.train()
+    changed = {name.split('.')[0] for name, value in runner.model.named_parameters()
+               if not torch.equal(value, before[name])}
+    assert changed == {'student', 'connectors', 'discriminator'}
+    student = load_backbone(tmp_path / 'run/iter_2.pth')
+    assert type(student).__name__ == 'RCAN'
