@@ -51,11 +51,21 @@ def load_config(path: Union[str, Path], data_root: Optional[str] = None,
 
 
 def datasets_of(config: Config) -> Iterator[ConfigDict]:
-    """The data sets of a config's loaders."""
+    """The data sets of a config's loaders, those inside wrappers in their place."""
     for name in _LOADERS:
         loader = config.get(name)
         if loader is not None:
-            yield loader.dataset
+            yield from _unwrapped(loader.dataset)
+
+
+def _unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
+    """What mmengine's ConcatDataset (datasets) and others (dataset) contain."""
+    inner = dataset.get('datasets') or [dataset.get('dataset')]
+    if inner[0] is None:
+        yield dataset
+    else:
+        for part in inner:
+            yield from _unwrapped(part)
 
 
 def check_writable(work_dir: Union[str, Path]) -> None:

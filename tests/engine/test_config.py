@@ -80,3 +80,20 @@ def test_a_read_only_work_dir_is_refused(tmp_path):
     folder.mkdir(mode=0o555)
     with pytest.raises(PermissionError, match='locked .*Permission denied.*--work-dir'):
         check_writable(folder)
+
+
+def test_data_sets_inside_wrappers_are_reached(path):
+    path.write_text(CONFIG + """
+train_dataloader = dict(dataset=dict(type='mmengine.ConcatDataset', datasets=[
+    dict(type='fdsr.VGGFace2Dataset', data_root='data/a'),
+    dict(type='mmengine.RepeatDataset', times=2, dataset=dict(
+        type='fdsr.VGGFace2Dataset', data_root='data/b'))]))
+""")
+    config = load_config(path, data_root='/faces')
+    wrapper = config.train_dataloader.dataset
+    inner = [wrapper.datasets[0], wrapper.datasets[1].dataset]
+    for dataset in inner:
+        assert dataset.data_root == '/faces' and dataset.seed == 7
+        assert dataset.report_dir == config.work_dir
+    assert set(wrapper) == {'type', 'datasets'}
+    assert list(datasets_of(config))[:2] == inner
