@@ -25,7 +25,6 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    import fdsr.models.backbones  # noqa: F401  makes the networks known
     from fdsr.conversion import convert
     print(convert(arguments.kind, arguments.source, arguments.out))
 

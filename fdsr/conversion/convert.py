@@ -8,6 +8,7 @@ from torch import Tensor
 
 from fdsr.checkpoints import CheckpointMismatch, check_values, save_backbone
 from fdsr.conversion import rcan, srfbn
+from fdsr.models.backbones.mean_shift import DIV2K_MEAN, RANGE
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load, sha256_of
 
@@ -22,26 +23,25 @@ class Converter:
         config_of: the backbone's config by the file's shapes; a KeyError names what is
             missing.
         official_name: the authors' key of one of our network's.
-        unused: beginnings of keys that hold nothing to load.
         licence: of the authors' code and weights.
     """
 
     config_of: Callable[[State], dict]
     official_name: Callable[[str, dict], str]
-    unused: tuple
     licence: str
 
 
 #: By the name on the command line.
 CONVERTERS: Dict[str, Converter] = {
     'rcan': Converter(
-        rcan.config_of, rcan.official_name, ('sub_mean.', 'add_mean.'),
+        rcan.config_of, rcan.official_name,
         'none given by the authors (github.com/yulunzhang/RCAN); ask them before use'),
     'srfbn': Converter(
-        srfbn.config_of, srfbn.official_name, ('sub_mean.', 'add_mean.'),
+        srfbn.config_of, srfbn.official_name,
         'MIT (github.com/Paper99/SRFBN_CVPR19)'),
 }
-_MEAN = (0.4488, 0.4371, 0.4040)
+#: Constants of both kinds of file that our networks have built in.
+_MEAN_SHIFTS = ('sub_mean.', 'add_mean.')
 _MEAN_TOLERANCE = 0.01  # of 255
 
 
@@ -58,23 +58,26 @@ def convert(kind: str, source: Union[str, Path], out: Union[str, Path]) -> str:
 
     Raises:
         FileNotFoundError: there is no such file.
+        IsADirectoryError: ``out`` is a folder.
         RefusedCheckpointError: it is broken, or holds more than plain values.
         CheckpointMismatch: it is no such network; names the first key that differs.
     """
+    if Path(out).is_dir():
+        raise IsADirectoryError(f'OUT has to be a file, found the folder {out}.')
     converter = CONVERTERS[kind]
     state = _state_of(source)
     _check_mean(source, state)
     try:
         config = converter.config_of(state)
-        network = MODELS.build(config)
     except KeyError as error:
         raise CheckpointMismatch(
             f'{source} is no checkpoint of {kind}: {error.args[0]} is missing.'
         ) from error
+    network = MODELS.build(config)
     names = {key: converter.official_name(key, config) for key in network.state_dict()}
     wanted = {names[key]: value for key, value in network.state_dict().items()}
     found = {key: value for key, value in state.items()
-             if not key.startswith(converter.unused)}
+             if not key.startswith(_MEAN_SHIFTS)}
     check_values(str(source), wanted, found, remedy=f'It was read as {config}.')
     network.load_state_dict({key: found[name] for key, name in names.items()})
     save_backbone(network, config, out, converted_from=dict(
@@ -113,7 +116,7 @@ def _check_mean(source: Union[str, Path], state: State) -> None:
     for key, sign in (('sub_mean.bias', -1), ('add_mean.bias', 1)):
         if key not in state:
             continue
-        expected = [sign * 255 * mean for mean in _MEAN]
+        expected = [sign * RANGE * mean for mean in DIV2K_MEAN]
         found = state[key].float().flatten().tolist()
         if len(found) != 3 or any(
                 abs(a - b) > _MEAN_TOLERANCE for a, b in zip(found, expected)):

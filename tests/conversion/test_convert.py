@@ -86,6 +86,12 @@ def test_another_network_is_refused(tmp_path):
             convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
 
 
+def test_a_folder_is_no_place_for_the_result(tmp_path):
+    source = saved(official.rcan_state(2), tmp_path)
+    with pytest.raises(IsADirectoryError, match='found the folder'):
+        convert('rcan', source, tmp_path)
+
+
 def test_another_mean_is_refused(tmp_path):
     state = official.rcan_state(2)
     state['add_mean.bias'] = torch.tensor([0.5, 0.5, 0.5]) * 255
