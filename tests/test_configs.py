@@ -100,6 +100,26 @@ def test_a_generator_of_mmagic_is_a_baseline_by_config_alone(tmp_path):
     assert net(torch.rand(1, 3, 32, 32)).shape == (1, 3, 256, 256)
 
 
+def test_a_recurrent_generator_of_mmagic_is_a_baseline(tmp_path):
+    """DIC returns (pictures, heatmaps): the config's adapter makes it a backbone."""
+    config = Config.fromfile(CONFIGS / 'extra/dic_vggface2_128.py')
+    config.model.generator.network.update(
+        mid_channels=8, num_blocks=2, hg_mid_channels=16, num_steps=3)
+    runner = build_runner(short_run(config, 128, tmp_path))
+    before = [value.clone() for value in runner.model.generator.parameters()]
+    runner.train()
+    after = list(runner.model.generator.parameters())
+    assert sum(not torch.equal(*pair) for pair in zip(before, after)) > 0.9 * len(after)
+    net = load_backbone(tmp_path / 'iter_2.pth')
+    lr = torch.rand(3, 3, 16, 16)
+    with torch.no_grad():
+        steps = net.forward_steps(lr)
+        assert len(steps) == 3 and torch.equal(steps[-1], net(lr))
+        # what it keeps of the call before does not matter, whatever the batch size
+        torch.testing.assert_close(net(lr[:1]), steps[-1][:1])
+    assert steps[-1].shape == (3, 3, 128, 128)
+
+
 def test_the_dictionary_teacher_is_distilled_into_rcan(tmp_path):
     """By the config in extra/; what it trains is the student, the connector and D."""
     teacher = toy.trained_teacher(tmp_path / 'teacher')

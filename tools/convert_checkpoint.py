@@ -2,9 +2,12 @@ r"""Makes a file that describes itself out of an authors' checkpoint.
 
     python tools/convert_checkpoint.py rcan RCAN_BIX8.pt rcan_x8.pth
     python tools/convert_checkpoint.py srfbn SRFBN_x8_BI.pth srfbn_x8.pth
+    python tools/convert_checkpoint.py dfdnet --net latest_net_G.pth \\
+        --dictionary DictionaryCenter512 dfdnet.pth
 
-Scale and sizes are read from the shapes. The result takes and returns RGB in [0, 1] and
-opens with fdsr.apis.load_backbone and tools/test.py. Sources are loaded with
+Scale and sizes are read from the shapes. The result takes and returns RGB in [0, 1]
+and opens with fdsr.apis.load_backbone and tools/test.py; DFDNet's is called as
+net(x, boxes) with the degraded face already resized to 512 px. Sources are loaded with
 weights_only=True.
 """
 
@@ -16,9 +19,22 @@ from _arguments import report_errors
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('kind', choices=['rcan', 'srfbn'], help='whose checkpoint')
-    parser.add_argument('source', metavar='SOURCE', help="the authors' file")
-    parser.add_argument('out', metavar='OUT', help='the file to write')
+    kinds = parser.add_subparsers(
+        dest='kind', required=True, metavar='KIND', help="whose: rcan, srfbn or dfdnet")
+    for kind in ('rcan', 'srfbn'):
+        one_file = kinds.add_parser(kind, help=f"the {kind.upper()} authors' file")
+        one_file.add_argument('source', metavar='SOURCE', help="the authors' file")
+        one_file.set_defaults(dictionary=None)
+    dfdnet = kinds.add_parser(
+        'dfdnet', help="the DFDNet authors' network and dictionary (non-commercial)")
+    dfdnet.add_argument('--net', dest='source', metavar='FILE', required=True,
+                        help="the authors' network, latest_net_G.pth")
+    dfdnet.add_argument(
+        '--dictionary', metavar='DIR', required=True,
+        help='the folder with {left_eye,right_eye,nose,mouth}_{256,128,64,32}'
+        '_center.npy')
+    for kind in kinds.choices.values():
+        kind.add_argument('out', metavar='OUT', help='the file to write')
     return parser.parse_args()
 
 
@@ -26,7 +42,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     from fdsr.conversion import convert
-    print(convert(arguments.kind, arguments.source, arguments.out))
+    print(convert(arguments.kind, arguments.source, arguments.out,
+                  arguments.dictionary))
 
 
 if __name__ == '__main__':

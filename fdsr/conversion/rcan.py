@@ -1,7 +1,7 @@
 """Names and sizes in the RCAN authors' files."""
 
 import re
-from typing import Dict
+from typing import Dict, List
 
 from torch import Tensor
 
@@ -29,8 +29,8 @@ def _count(state: Dict[str, Tensor], pattern: str) -> int:
     return count
 
 
-def official_name(key: str, config: dict) -> str:
-    """The authors' name of one of our values."""
+def official_names(key: str, config: dict) -> List[str]:
+    """The authors' name of one of our values, there is but one."""
     rules = (
         (r'head\.', 'head.0.'),
         (r'body\.(\d+)\.blocks\.(\d+)\.body\.', r'body.\1.body.\2.body.'),
@@ -43,5 +43,5 @@ def official_name(key: str, config: dict) -> str:
     )
     for ours, theirs in rules:
         if re.match(ours, key):
-            return re.sub(f'^{ours}', theirs, key)
+            return [re.sub(f'^{ours}', theirs, key)]
     raise KeyError(key)

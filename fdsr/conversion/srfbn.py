@@ -1,6 +1,6 @@
 """Names and sizes in the SRFBN authors' files."""
 
-from typing import Dict
+from typing import Dict, List
 
 from torch import Tensor
 
@@ -30,9 +30,9 @@ def config_of(state: Dict[str, Tensor]) -> dict:
         groups=state['block.compress_out.0.weight'].shape[1] // channels)
 
 
-def official_name(key: str, config: dict) -> str:
-    """The authors' name of one of our values."""
+def official_names(key: str, config: dict) -> List[str]:
+    """The authors' name of one of our values, there is but one."""
     for ours, theirs in _OURS_TO_THEIRS.items():
         if key.startswith(ours):
-            return theirs + key[len(ours):]
-    return key
+            return [theirs + key[len(ours):]]
+    return [key]

@@ -4,7 +4,11 @@ Nothing here downloads, `fetch` apart, which only `tools/fetch_weights.py` calls
 torch is imported where it is used, so that this package stays cheap to import.
 """
 
-from fdsr.weights.announce import announce_random, weights_follow
+from fdsr.weights.announce import (
+    announce_random,
+    weights_are_to_follow,
+    weights_follow,
+)
 from fdsr.weights.files import sha256_of
 from fdsr.weights.lpips_heads import lpips_heads
 from fdsr.weights.safe import (
@@ -27,5 +31,6 @@ __all__ = [
     'safe_load',
     'sha256_of',
     'vgg_state_dict',
+    'weights_are_to_follow',
     'weights_follow',
 ]

@@ -18,6 +18,11 @@ def weights_follow() -> Iterator[None]:
         _WEIGHTS_FOLLOW.reset(token)
 
 
+def weights_are_to_follow() -> bool:
+    """Whether what is built now is going to be filled from a file."""
+    return _WEIGHTS_FOLLOW.get()
+
+
 def announce_random(what: str) -> None:
     """Warns loudly that something which should be trained is random.
 

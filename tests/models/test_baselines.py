@@ -108,3 +108,22 @@ def test_attention_weighs_whole_channels():
 def test_impossible_sizes_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_unrolled_generators_return_lists():
+    from torch import nn
+
+    from fdsr.models.backbones import UnrolledGenerator
+    from fdsr.registry import MODELS
+
+    @MODELS.register_module(force=True)
+    class TwoSteps(nn.Module):
+        def forward(self, lr):
+            return [lr, 2 * lr], 'heatmaps'
+
+    lr = torch.rand(1, 3, 4, 4)
+    net = UnrolledGenerator(dict(type='TwoSteps'))
+    assert torch.equal(net(lr), 2 * lr) and len(net.forward_steps(lr)) == 2
+    net.network.forward = lambda lr: lr
+    with pytest.raises(TypeError, match='TwoSteps: expected a list'):
+        net(lr)

@@ -5,5 +5,9 @@ from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.distilled_student import DistilledStudent
 from fdsr.models.backbones.rcan import RCAN
 from fdsr.models.backbones.srfbn import SRFBN
+from fdsr.models.backbones.unrolled import UnrolledGenerator
 
-__all__ = ['RCAN', 'SRFBN', 'Bicubic', 'DictionaryTeacher', 'DistilledStudent']
+__all__ = [
+    'RCAN', 'SRFBN', 'Bicubic', 'DictionaryTeacher', 'DistilledStudent',
+    'UnrolledGenerator'
+]

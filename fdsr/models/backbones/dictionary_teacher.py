@@ -1,6 +1,6 @@
 """The teacher: a restorer that reads a dictionary of facial components."""
 
-from typing import List, Optional
+from typing import Dict, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from fdsr.models.backbones.decoder import sn_conv
 from fdsr.models.backbones.distilled_student import DistilledStudent
 from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
 from fdsr.registry import MODELS
-from fdsr.weights import announce_random
+from fdsr.weights import announce_random, weights_are_to_follow
 
 
 class ConfidenceBlock(nn.Module):
@@ -48,7 +48,7 @@ class DictionaryTeacher(DistilledStudent):
         size: side of the SR picture.
         dictionary: ``dict(file=PATH, dtype='float32' | 'float16')`` for one that
             ``tools/build_dictionary.py`` made, or ``dict(num_atoms=K)`` for random
-            atoms, which are announced.
+            atoms, which are announced; see ``build_dictionary``.
         eye_share: distance of the eyes as a share of the side, as the data set
             aligns its faces; the atoms' sides follow it.
         scale, layout, encoder, width: as ``DistilledStudent``.
@@ -145,10 +145,22 @@ def dictionary_shape(encoder: FeatureEncoder, size: int,
     return dict(channels=encoder.channels, sides=sides, unbiased=layout.unbiased)
 
 
-def build_dictionary(encoder: FeatureEncoder, size: int, eye_share: float,
-                     file: Optional[str] = None, num_atoms: Optional[int] = None,
-                     dtype: str = 'float32') -> ComponentDictionary:
-    """The dictionary of a config: read from a file, or random for tests.
+def build_dictionary(
+    encoder: FeatureEncoder, size: int, eye_share: float, file: Optional[str] = None,
+    num_atoms: Optional[Union[int, Dict[str, Sequence[int]]]] = None,
+    sides: Optional[Dict[str, Sequence[int]]] = None, dtype: str = 'float32',
+) -> ComponentDictionary:
+    """The dictionary of a config: read from a file, or to be filled from a checkpoint.
+
+    Args:
+        encoder: whose features the atoms are.
+        size: side of the SR picture.
+        eye_share: distance of the eyes as a share of the side.
+        file: a dictionary that ``tools/build_dictionary.py`` made.
+        num_atoms: one number, or one a level of each component; without a checkpoint
+            that fills them, the atoms are random.
+        sides: of these atoms, where they are not ``atom_sides``.
+        dtype: to keep the atoms in.
 
     Raises:
         ValueError: neither or both of ``file`` and ``num_atoms`` are given, or the
@@ -163,6 +175,13 @@ def build_dictionary(encoder: FeatureEncoder, size: int, eye_share: float,
     torch_dtype = getattr(torch, dtype)
     if file is not None:
         return load_dictionary(file, encoder=encoder, dtype=torch_dtype, **shape)
+    if sides is not None:
+        shape['sides'] = sides
+    spec = (DictionarySpec(num_atoms=num_atoms, **shape)
+            if isinstance(num_atoms, dict) else
+            DictionarySpec.uniform(num_atoms=num_atoms, **shape))
+    dictionary = ComponentDictionary(spec, torch_dtype)
+    if weights_are_to_follow():  # three gigabytes of noise would be for nothing
+        return dictionary
     announce_random(f'{num_atoms} atoms a component of the dictionary')
-    spec = DictionarySpec.uniform(num_atoms=num_atoms, **shape)
-    return ComponentDictionary(spec, torch_dtype).randomise_()
+    return dictionary.randomise_()
