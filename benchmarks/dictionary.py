@@ -19,11 +19,9 @@ what it was before the call, dictionary and maps not counted.
 """
 
 import argparse
-import ctypes
 import time
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 Maps = List[Any]
@@ -192,32 +190,13 @@ def check_equal(ours: Tuple[Maps, Dict], theirs: Tuple[Maps, Dict]) -> None:
 
 def measure(call: Callable[[], Any], repeats: int) -> Result:
     """Times and weighs a call that has been made before."""
+    from fdsr.profiling.measuring import peak_memory
     times = []
     for _ in range(repeats):
         start = time.perf_counter()
         call()
         times.append(time.perf_counter() - start)
     return Result(min(times), peak_memory(call))
-
-
-def peak_memory(call: Callable[[], Any]) -> Optional[int]:
-    """Peak of the resident set during a call, above what it was; Linux alone."""
-    try:
-        # What was freed goes back to the system, or it would be used again unseen.
-        ctypes.CDLL(None).malloc_trim(0)
-        Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM
-    except (OSError, AttributeError):
-        return None
-    before = _status('VmRSS')
-    call()
-    return max(0, _status('VmHWM') - before)
-
-
-def _status(field: str) -> int:
-    for line in Path('/proc/self/status').read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f'/proc/self/status has no {field}')
 
 
 def run(counts: List[int], repeats: int) -> float:

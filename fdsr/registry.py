@@ -28,6 +28,7 @@ _COMPONENT_MODULES = (
     'fdsr.engine.optim',
     'fdsr.engine.sampler',
     'fdsr.evaluation',
+    'fdsr.landmarks',
     'fdsr.models.backbones',
     'fdsr.models.discriminators',
     'fdsr.models.losses',
@@ -83,6 +84,8 @@ EVALUATORS = _child_of(_mmagic.EVALUATORS)
 FUNCTIONS = _child_of(_MMENGINE_FUNCTIONS)
 HOOKS = _child_of(_mmagic.HOOKS)
 INFERENCERS = _child_of(_MMENGINE_INFERENCERS)
+#: Of our own: mmagic has no such kind of component.
+LANDMARKS = FdsrRegistry('landmark detector', scope=SCOPE)
 LOG_PROCESSORS = _child_of(_mmagic.LOG_PROCESSORS)
 LOOPS = _child_of(_mmagic.LOOPS)
 METRICS = _child_of(_mmagic.METRICS)

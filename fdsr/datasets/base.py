@@ -125,6 +125,10 @@ class FaceDataset(Dataset):
         """The item before the pipeline; raises :class:`BadSample` if it has none."""
         raise NotImplementedError
 
+    def sample_name(self, index: int) -> str:
+        """The name of a sample, good or bad; subclasses tell it without loading."""
+        return self.load(index)['name']
+
     def protocol(self) -> dict[str, Any]:
         """Plain facts (JSON) that a number measured on this set comes with."""
         raise NotImplementedError

@@ -110,11 +110,18 @@ class DrawnFacesDataset(FaceDataset):
             ``img`` uint8 (size, size, 3) RGB, ``landmarks`` float32 (5, 2), ``name``
             such as ``d000012/0003``: the person and the person's picture.
         """
-        identity, photo = divmod(self.first + index, self.faces_per_identity)
-        face = sample_face(self.identity_seed, identity, photo)
+        face = sample_face(self.identity_seed, *self._which(index))
         img, landmarks = draw_portrait(face, self.size, self.eye_share)
-        name = f'd{identity:06d}/{photo:04d}'
-        return dict(img=img, landmarks=landmarks, name=name)
+        return dict(img=img, landmarks=landmarks, name=self.sample_name(index))
+
+    def sample_name(self, index: int) -> str:
+        """The name of a sample, without drawing it."""
+        identity, photo = self._which(index)
+        return f'd{identity:06d}/{photo:04d}'
+
+    def _which(self, index: int) -> tuple[int, int]:
+        """The person's number, and that of the person's picture."""
+        return divmod(self.first + index, self.faces_per_identity)
 
     def protocol(self) -> dict[str, Any]:
         """Facts, as plain JSON, that a number measured on this set comes with."""

@@ -188,6 +188,10 @@ class VGGFace2Dataset(FaceDataset):
 
     # Loading
 
+    def sample_name(self, index: int) -> str:
+        """The name of a sample, by the index alone."""
+        return self.index.name(int(self.rows[index]))
+
     def load(self, index: int) -> dict[str, Any]:
         """Picture, cut and resized, with its landmarks; see :class:`FaceDataset`."""
         row = int(self.rows[index])
@@ -240,6 +244,7 @@ class VGGFace2Dataset(FaceDataset):
                 data=self.data_root.resolve().name, split=self.split, part=self._rule(),
                 size=self.size, crop=self._cut_in_words(),
                 min_box_side=self.min_box_side, listed=len(self.index),
+                identities=self.index.facts['identities'],
                 kept=len(self), left_out=self._left_out(), subset=self._subset_rule(),
                 list_file=self.index.facts['list_file'],
                 rows_passed_over=self.index.facts['passed_over'],

@@ -1,7 +1,7 @@
 """One evaluator for all models that a test run compares."""
 
 import logging
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
 
 import numpy as np
 import torch
@@ -39,6 +39,11 @@ class FaceEvaluator(Evaluator):
     (B, 3, H, W); and an attribute `metric`, its name. mmagic's metrics take images for
     BGR when they turn them into Y; here they are told that images are RGB.
 
+    A metric of the whole set, as `FID`, has `set_features(images)`, which turns uint8
+    tensors (B, 3, H, W) into features (B, D); `distance(gt, pred)` of the features of
+    all images (N, D); and `check_count(count)`, which raises for a set that is too
+    small. It gives each model one value, and the rows none.
+
     Samples are told apart by their names: those that a distributed sampler repeats to
     fill up the last round count once, and the mean is the same for any number of
     processes. Samples that the data set had to skip are counted.
@@ -49,13 +54,13 @@ class FaceEvaluator(Evaluator):
 
     Attributes:
         rows: after `evaluate`, a dict for each image and model: 'name', 'model', and
-            one value for each column; sorted by name.
-        models: after `evaluate`, {model: {column: mean}}.
+            one value for each column of single images; sorted by name.
+        models: after `evaluate`, {model: {column: mean, or value of the set}}.
         num_images: after `evaluate`, how many different images were measured.
         num_skipped: after `evaluate`, how many images of the data set were not.
 
     Raises:
-        TypeError: a metric that has neither method.
+        TypeError: a metric that has none of these methods.
         ValueError: two metrics with the same column, or a metric with a prefix.
     """
 
@@ -75,10 +80,11 @@ class FaceEvaluator(Evaluator):
 
     def _add(self, metric: BaseMetric) -> None:
         kind = type(metric).__name__
-        if not (hasattr(metric, 'process_batch') or hasattr(metric, 'process_image')):
+        if not any(hasattr(metric, name) for name in (
+                'process_batch', 'process_image', 'set_features')):
             raise TypeError(
-                f'FaceEvaluator: {kind} has neither process_batch nor process_image, '
-                'so it cannot measure pairs of images.')
+                f'FaceEvaluator: {kind} has neither process_batch nor process_image '
+                'nor set_features, so it cannot measure images.')
         if metric.prefix:
             raise ValueError(
                 f'FaceEvaluator: {kind} has prefix={metric.prefix!r}; keys are '
@@ -93,6 +99,27 @@ class FaceEvaluator(Evaluator):
     def protocol(self) -> Dict[str, Dict[str, Any]]:
         """Returns {column: what has to stand beside its numbers}."""
         return {name: _describe(metric) for name, metric in self._columns.items()}
+
+    @property
+    def dataset_meta(self) -> Optional[dict]:
+        """What the data set tells of itself; the loops set it before they begin.
+
+        Raises:
+            ValueError: the set is too small for one of the metrics.
+        """
+        return self._dataset_meta
+
+    @dataset_meta.setter
+    def dataset_meta(self, dataset_meta: dict) -> None:
+        Evaluator.dataset_meta.fset(self, dataset_meta)
+        count = ((dataset_meta or {}).get('protocol') or {}).get('kept')
+        if count is not None:
+            self._check_count(count)
+
+    def _check_count(self, count: int) -> None:
+        for metric in self._columns.values():
+            if _is_of_the_set(metric):
+                metric.check_count(count)
 
     @torch.no_grad()
     def process(
@@ -111,14 +138,36 @@ class FaceEvaluator(Evaluator):
         """
         models = dict.fromkeys(
             model for sample in data_samples for model in sample.predictions)
-        for model in models:
-            samples = [s for s in data_samples if model in s.predictions]
-            pairs = [_pair(sample, model) for sample in samples]
+        measured = {
+            model: [s for s in data_samples if model in s.predictions]
+            for model in models}
+        pairs = {
+            model: [_pair(sample, model) for sample in samples]
+            for model, samples in measured.items()}
+        references = self._references(data_samples)
+        for model, samples in measured.items():
             rows = [dict(name=sample.name, model=model) for sample in samples]
             for column, metric in self._columns.items():
-                for row, value in zip(rows, _measure(metric, pairs)):
-                    row[column] = float(value)
+                if _is_of_the_set(metric):
+                    found = _features(metric, [pred for _, pred in pairs[model]])
+                    values: Iterable = zip(
+                        (references[column][s.name] for s in samples), found)
+                else:
+                    values = map(float, _measure(metric, pairs[model]))
+                for row, value in zip(rows, values):
+                    row[column] = value
             self._pending += rows
+
+    def _references(
+        self, samples: Sequence[BaseDataElement],
+    ) -> Dict[str, Dict[str, np.ndarray]]:
+        """Returns {column: {name: features of the GT}}, which all models share."""
+        samples = [sample for sample in samples if sample.predictions]
+        return {
+            column: dict(zip(
+                (sample.name for sample in samples),
+                _features(metric, [sample.gt_img for sample in samples])))
+            for column, metric in self._columns.items() if _is_of_the_set(metric)}
 
     def evaluate(self, size: int) -> Dict[str, float]:
         """Returns the means over all images and processes.
@@ -128,12 +177,12 @@ class FaceEvaluator(Evaluator):
                 `num_skipped`.
 
         Returns:
-            {'MODEL/COLUMN': mean}, the same in each process.
+            {'MODEL/COLUMN': mean, or value of the set}, the same in each process.
 
         Raises:
             RuntimeError: nothing was measured.
-            ValueError: two samples have the same name, or a model was measured on
-                other images than another one.
+            ValueError: two samples have the same name, a model was measured on
+                other images than another one, or too few were for a metric.
         """
         parts = all_gather_object(self._pending)
         self._pending = []
@@ -142,9 +191,13 @@ class FaceEvaluator(Evaluator):
             raise RuntimeError(
                 f'FaceEvaluator: none of the {size} samples was measured. Look into '
                 'the data set\'s list of skipped samples, skipped_*.csv.')
-        self.rows = _unique(rows)
-        self.models = self._means()
-        self.num_images = len({row['name'] for row in self.rows})
+        rows = _unique(rows)
+        self.models = self._summarise(rows)
+        # The features of metrics of the set have served; they are large.
+        self.rows = [
+            {name: value for name, value in row.items()
+             if not _is_of_the_set(self._columns.get(name))} for row in rows]
+        self.num_images = len({row['name'] for row in rows})
         self.num_skipped = size - self.num_images
         if self.num_skipped:
             print_log(
@@ -155,21 +208,27 @@ class FaceEvaluator(Evaluator):
             f'{model}/{column}': value
             for model, means in self.models.items() for column, value in means.items()}
 
-    def _means(self) -> Dict[str, Dict[str, float]]:
-        means, measured = {}, {}
-        for model in dict.fromkeys(row['model'] for row in self.rows):
-            rows = [row for row in self.rows if row['model'] == model]
-            measured[model] = {row['name'] for row in rows}
-            means[model] = {
-                column: float(np.mean([row[column] for row in rows]))
-                for column in self._columns}
-        if len(set(map(frozenset, measured.values()))) > 1:
-            counts = {model: len(names) for model, names in measured.items()}
+    def _summarise(self, rows: Sequence[Row]) -> Dict[str, Dict[str, float]]:
+        """Returns {model: {column: mean, or value of the set}}."""
+        by_model: Dict[str, List[Row]] = {}
+        for row in rows:
+            by_model.setdefault(row['model'], []).append(row)
+        if len({frozenset(row['name'] for row in of) for of in by_model.values()}) > 1:
+            counts = {model: len(of) for model, of in by_model.items()}
             raise ValueError(
                 'FaceEvaluator: the models were not measured on the same images, so '
                 f'their means cannot be compared: {counts}. Each sample has to carry '
                 'a prediction of each model.')
-        return means
+        self._check_count(len({row['name'] for row in rows}))
+        return {
+            model: {
+                column: _summary(metric, [row[column] for row in of])
+                for column, metric in self._columns.items()}
+            for model, of in by_model.items()}
+
+
+def _is_of_the_set(metric: Optional[BaseMetric]) -> bool:
+    return hasattr(metric, 'set_features')
 
 
 def _pair(sample: BaseDataElement, model: str) -> tuple:
@@ -195,6 +254,23 @@ def _measure(metric: BaseMetric, pairs: Sequence[tuple]) -> List[float]:
             metric.process_batch(gt[None], pred[None])[0] for gt, pred in pairs]
     return metric.process_batch(
         torch.stack([gt for gt, _ in pairs]), torch.stack([pred for _, pred in pairs]))
+
+
+def _features(metric: BaseMetric, images: Sequence[Tensor]) -> List[np.ndarray]:
+    """Returns the features of each image, on the CPU."""
+    if len({tuple(image.shape) for image in images}) > 1:
+        return [_features(metric, [image])[0] for image in images]
+    if not images:
+        return []
+    return list(_numpy(metric.set_features(torch.stack(list(images)))))
+
+
+def _summary(metric: BaseMetric, values: Sequence[Any]) -> float:
+    """Returns the mean of values, or the distance of pairs of features."""
+    if not _is_of_the_set(metric):
+        return float(np.mean(values))
+    gt, pred = (np.stack(features) for features in zip(*values))
+    return float(metric.distance(gt, pred))
 
 
 def _numpy(image: Tensor) -> np.ndarray:

@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Sequence, TextIO, Union
+from typing import Any, Callable, Dict, List, Optional, Sequence, TextIO, Union
 
 import torch
 
@@ -81,37 +81,58 @@ def format_table(
     """
     columns = list(dict.fromkeys(name for means in models.values() for name in means))
     lines = [
-        '| Model | ' + ' | '.join(map(_heading, columns)) + ' |',
+        '| Model | ' + ' | '.join(map(heading, columns)) + ' |',
         '|---|' + '---:|' * len(columns)]
     for model, means in models.items():
-        cells = [_cell(column, means.get(column)) for column in columns]
+        cells = [cell(column, means.get(column)) for column in columns]
         lines.append(f'| {model} | ' + ' | '.join(cells) + ' |')
     lines.append('')
     if num_images is not None:
         lines.append(f'- images: {num_images}, skipped: {skipped}')
+    return '\n'.join([*lines, *protocol_lines(protocol)])
+
+
+def protocol_lines(protocol: Dict[str, Any]) -> List[str]:
+    """A protocol in Markdown, one line for each fact."""
+    lines = []
     for name, fact in protocol.items():
         if name == 'metrics':
-            lines += [f'- {column}: {_flat(facts)}' for column, facts in fact.items()]
+            lines += [f'- {column}: {flat(facts)}' for column, facts in fact.items()]
         else:
-            lines.append(f'- {name.replace("_", " ")}: {_flat(fact)}')
-    return '\n'.join(lines)
+            lines.append(f'- {name.replace("_", " ")}: {flat(fact)}')
+    return lines
 
 
-def _heading(column: str) -> str:
-    if column.startswith(('PSNR', 'SSIM')):
+#: What columns begin with that get better upwards, and downwards.
+_UPWARDS, _DOWNWARDS = ('PSNR', 'SSIM', 'ID'), ('LPIPS', 'FID')
+
+
+def higher_is_better(column: str) -> bool:
+    """Whether a column's larger values are the better ones."""
+    return not column.startswith(_DOWNWARDS)
+
+
+def heading(column: str) -> str:
+    """A column's name with the direction in which it gets better."""
+    if column.startswith(_UPWARDS):
         return f'{column} ↑'
-    return f'{column} ↓' if column.startswith('LPIPS') else column
+    return f'{column} ↓' if column.startswith(_DOWNWARDS) else column
 
 
-def _cell(column: str, value: Optional[float]) -> str:
-    if value is None:
-        return '–'
-    return f'{value:.{2 if column.startswith("PSNR") else 4}f}'
+def digits(column: str) -> int:
+    """Decimals that a column is printed with."""
+    return 2 if column.startswith(('PSNR', 'FID')) else 4
 
 
-def _flat(fact: Any) -> str:
+def cell(column: str, value: Optional[float], sign: str = '') -> str:
+    """A number as it is printed, a dash for none."""
+    return '–' if value is None else f'{value:{sign}.{digits(column)}f}'
+
+
+def flat(fact: Any) -> str:
+    """A fact on one line."""
     if isinstance(fact, dict):
-        return ', '.join(f'{name} {_flat(value)}' for name, value in fact.items())
+        return ', '.join(f'{name} {flat(value)}' for name, value in fact.items())
     return 'none' if fact is None else str(fact)
 
 
@@ -140,10 +161,32 @@ def write_metrics(
     models = {
         model: {name: _json_number(value) for name, value in means.items()}
         for model, means in models.items()}
-    content = json.dumps(
-        dict(protocol=protocol, num_images=num_images, skipped=skipped, models=models),
-        indent=2, ensure_ascii=False, allow_nan=False)
-    _write_whole(path, lambda file: file.write(content + '\n'))
+    write_json(path, dict(
+        protocol=protocol, num_images=num_images, skipped=skipped, models=models))
+
+
+def write_json(path: Union[str, Path], content: Dict[str, Any]) -> None:
+    """Writes a JSON file, whole or not.
+
+    Args:
+        path: the file; its folder is made.
+        content: of plain, finite values.
+
+    Raises:
+        OSError: the folder cannot be written.
+        TypeError, ValueError: it holds what JSON cannot.
+    """
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + '\n')
+
+
+def write_text(path: Union[str, Path], text: str) -> None:
+    """Writes a text file, whole or not.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    _write_whole(path, lambda file: file.write(text))
 
 
 def _json_number(value: float) -> Union[float, str]:
@@ -170,6 +213,16 @@ def write_rows(path: Union[str, Path], rows: Sequence[Dict[str, Any]]) -> None:
         writer.writerows(rows)
 
     _write_whole(path, write)
+
+
+def read_rows(path: Union[str, Path]) -> List[Dict[str, str]]:
+    """Reads what ``write_rows`` wrote; values are strings.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+    """
+    with open(path, encoding='utf-8', newline='') as file:
+        return list(csv.DictReader(file))
 
 
 def _write_whole(path: Union[str, Path], write: Callable[[TextIO], Any]) -> None:

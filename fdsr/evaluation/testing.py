@@ -36,7 +36,7 @@ def networks_to_test(config: Config, checkpoint: Optional[str]) -> Dict[str, Any
     bicubic = test_cfg.get('bicubic', 'bicubic' in report)
     name = test_cfg.get('name', 'generator' if 'generator' in model else 'student')
     if checkpoint is None:
-        return dict(networks={name: _without_weights(config)}, bicubic=bicubic)
+        return dict(networks={name: generator_without_weights(config)}, bicubic=bicubic)
     networks = {name: dict(checkpoint=checkpoint)}
     facts, _ = read_checkpoint(checkpoint)
     if 'teacher' in report and 'teacher' in facts['backbones']:
@@ -44,7 +44,12 @@ def networks_to_test(config: Config, checkpoint: Optional[str]) -> Dict[str, Any
     return dict(networks=networks, bicubic=bicubic)
 
 
-def _without_weights(config: Config) -> dict:
+def generator_without_weights(config: Config) -> dict:
+    """A config's generator, if it is complete without a checkpoint, as bicubic is.
+
+    Raises:
+        ValueError: it has weights, or there is none.
+    """
     from fdsr.registry import MODELS
     generator = config.model.get('generator')
     if generator is None or list(MODELS.build(generator).parameters()):
@@ -70,7 +75,8 @@ def run_test(config: Config, checkpoint: Optional[str] = None,
     Returns:
         The table with its protocol, in Markdown.
     """
-    runner = build_runner(_test_config(config, checkpoint, save_images), launcher)
+    tester = dict(type='fdsr.FaceTester', **networks_to_test(config, checkpoint))
+    runner = build_runner(tester_config(config, tester, save_images), launcher)
     runner.test()
     evaluator, dataset = runner.test_evaluator, runner.test_dataloader.dataset
     skipped = max(evaluator.num_skipped, getattr(dataset, 'num_skipped', 0))
@@ -90,13 +96,19 @@ def protocol_of(runner: Runner) -> Dict[str, Any]:
                           '; '.join(kernels) or 'none')
 
 
-def _test_config(config: Config, checkpoint: Optional[str],
-                 save_images: Optional[str]) -> Config:
+def tester_config(config: Config, tester: dict,
+                  save_images: Optional[str] = None) -> Config:
+    """A config of which nothing is left but the test of finished networks.
+
+    Args:
+        config: with a test data set, loop and evaluator; it stays as it is.
+        tester: config of ``FaceTester``.
+        save_images: folder for the pictures; default: they are not kept.
+    """
     config = copy.deepcopy(config)
-    tested = networks_to_test(config, checkpoint)
     for key in _TRAINING:
         config.pop(key, None)
-    config.model = dict(type='fdsr.FaceTester', **tested)
+    config.model = tester
     config.default_hooks = dict(checkpoint=None, param_scheduler=None)
     config.custom_hooks = ([] if save_images is None else
                            [dict(type='fdsr.SaveImagesHook', out_dir=save_images)])

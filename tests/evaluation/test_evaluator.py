@@ -56,6 +56,40 @@ def test_psnr_and_ssim_equal_skimages(samples):
         assert value == pytest.approx(np.mean(per_image), abs=2e-4)
 
 
+def matlabs_y(image):
+    """BT.601 as MATLAB's rgb2ycbcr writes it, 16 to 235, but not rounded."""
+    rgb = image.double().permute(1, 2, 0).numpy() / 255
+    return rgb @ [65.481, 128.553, 24.966] + 16
+
+
+@pytest.mark.parametrize('border', [0, 8])
+@pytest.mark.parametrize('colours', [None, 'Y'])
+def test_y_and_border_equal_skimages(samples, colours, border):
+    facts = dict(convert_to=colours, crop_border=border)
+    evaluator = FaceEvaluator([
+        dict(type='mmagic.PSNR', **facts), dict(type='mmagic.SSIM', **facts)])
+    evaluator.process(samples)
+    evaluator.evaluate(len(samples))
+    psnr, ssim = list(evaluator.rows[0])[2:]
+    images = {(s.name, 'gt'): s.gt_img for s in samples}
+    images.update({
+        (s.name, model): s.predictions[model]
+        for s in samples for model in s.predictions})
+    window = dict(gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
+    for row in evaluator.rows:
+        gt, pred = (
+            matlabs_y(image) if colours else image.permute(1, 2, 0).numpy()
+            for image in (images[row['name'], 'gt'], images[row['name'], row['model']]))
+        gt, pred = (
+            image[border:len(image) - border, border:len(image) - border]
+            for image in (gt, pred))
+        assert row[psnr] == pytest.approx(
+            peak_signal_noise_ratio(gt, pred, data_range=255), abs=1e-5)
+        assert row[ssim] == pytest.approx(structural_similarity(
+            gt, pred, channel_axis=None if colours else 2, data_range=255, **window),
+            abs=1e-6)
+
+
 def test_y_is_made_of_rgb_not_of_bgr(samples):
     evaluator = FaceEvaluator([dict(type='mmagic.PSNR', convert_to='Y')])
     evaluator.process(samples)

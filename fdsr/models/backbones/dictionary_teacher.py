@@ -63,7 +63,7 @@ class DictionaryTeacher(DistilledStudent):
                  scale: int = 8, layout: str = 'B', encoder: Optional[dict] = None,
                  width: float = 1.0) -> None:
         super().__init__(scale, layout, encoder, width)
-        self.size = size
+        self.size, self.eye_share = size, eye_share
         self.dictionary = build_dictionary(
             self.encoder, size, eye_share, **dictionary)
         self.confidence = nn.ModuleDict({

@@ -7,8 +7,19 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from fdsr.checkpoints import load_backbone
+from fdsr.models.restorers.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.prediction import predict, with_bicubic
 from fdsr.registry import MODELS
+
+
+def build_network(settings: dict) -> nn.Module:
+    """One of ``FaceTester``'s networks, in eval mode."""
+    if 'checkpoint' not in settings:
+        return MODELS.build(settings).eval()
+    network = load_backbone(settings['checkpoint'], settings.get('name'))
+    if settings.get('landmarks'):
+        network = DetectedBoxes(network, settings['landmarks']).eval()
+    return network
 
 
 @MODELS.register_module()
@@ -17,7 +28,9 @@ class FaceTester(BaseModel):
 
     Args:
         networks: what to test by the name that it is reported under:
-            ``dict(checkpoint=PATH, name=WHICH)``, or a backbone's config.
+            ``dict(checkpoint=PATH, name=WHICH)``, or a backbone's config. With
+            ``landmarks``, the config of a detector, beside the checkpoint, a teacher
+            takes its boxes from landmarks found on the up-sampled LR picture.
         bicubic: report plain up-sampling beside them.
         data_preprocessor: default: ``FacePreprocessor``.
     """
@@ -26,9 +39,7 @@ class FaceTester(BaseModel):
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
         self.networks = nn.ModuleDict({
-            name: load_backbone(settings['checkpoint'], settings.get('name'))
-            if 'checkpoint' in settings else
-            MODELS.build(settings).eval() for name, settings in networks.items()})
+            name: build_network(settings) for name, settings in networks.items()})
         self.networks.requires_grad_(False)
         self.bicubic = bicubic
 

@@ -1,0 +1,23 @@
+"""Table 1 at reduced size: the runs of configs/reduced/, 128 px from 16.
+
+    python tools/benchmark.py configs/benchmark/table1_reduced.py \
+        --data-root data/faces --out work_dirs/table1_reduced
+"""
+_base_ = 'table1.py'
+
+_data = dict(size=128, align='five_point', eye_share=0.3125, min_box_side=128)
+test_dataloader = dict(num_workers=1, dataset=dict(subset=None, **_data))
+
+title = 'Table 1 at reduced size: faces of 128 px from 16'
+_runs = 'work_dirs/{}_vggface2/iter_500.pth'
+rows = [
+    dict(name='Bicubic', config='../reduced/bicubic_vggface2.py'),
+    dict(name='RCAN', checkpoint=_runs.format('rcan')),
+    dict(name='SRFBN', checkpoint=_runs.format('srfbn')),
+    dict(name='Teacher', checkpoint=_runs.format('teacher')),
+    dict(name='Teacher, landmarks found on LR', checkpoint=_runs.format('teacher'),
+         landmarks=dict(type='fdsr.MediaPipeLandmarks')),
+    dict(name='S w/o KD', checkpoint=_runs.format('student')),
+    dict(name='Student', checkpoint=_runs.format('distill')),
+]
+paper_setting = None

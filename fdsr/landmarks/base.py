@@ -1,0 +1,79 @@
+"""What every landmark detector takes and returns."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import List, Optional, Sequence
+
+import numpy as np
+
+from fdsr.dictionary.components import boxes_from_five_points
+
+
+@dataclass(frozen=True)
+class FaceLandmarks:
+    """The five points of one face.
+
+    Args:
+        points: float32 (5, 2), x then y in pixels, (0, 0) being the centre of the top
+            left pixel: left eye, right eye, nose tip, left and right mouth corner,
+            where left is the image's left.
+    """
+
+    points: np.ndarray
+
+    @property
+    def eye_distance(self) -> float:
+        """Distance of the eyes in pixels."""
+        return float(np.linalg.norm(self.points[1] - self.points[0]))
+
+    def component_boxes(self, side: int) -> np.ndarray:
+        """Boxes of the facial components, see ``boxes_from_five_points``.
+
+        Args:
+            side: of the square picture.
+
+        Returns:
+            (4, 4) float32.
+        """
+        return boxes_from_five_points(self.points, side)
+
+
+class LandmarkDetector(ABC):
+    """Finds five points in pictures.
+
+    A detector of one's own inherits from this, is registered in
+    ``fdsr.registry.LANDMARKS`` and implements :meth:`detect_faces`.
+    """
+
+    @abstractmethod
+    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
+        """All faces of a picture, the largest first.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+        """
+
+    def detect(self, images: Sequence[np.ndarray]) -> List[Optional[FaceLandmarks]]:
+        """The largest face of each picture, None where none is found.
+
+        Args:
+            images: uint8 (H, W, 3) RGB each.
+
+        Raises:
+            ValueError: a picture has another type or shape.
+        """
+        return [next(iter(self.detect_faces(check_image(image))), None)
+                for image in images]
+
+
+def check_image(image: np.ndarray) -> np.ndarray:
+    """Returns a picture that is uint8 RGB.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ValueError(
+            'Landmarks are found in uint8 pictures (H, W, 3), RGB; found '
+            f'{image.dtype} {image.shape}.')
+    return image

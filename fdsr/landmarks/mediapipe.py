@@ -1,0 +1,104 @@
+"""Google's Face Mesh, whose models come inside the package mediapipe."""
+
+import os
+from typing import Any, Dict, List, Tuple
+
+import cv2
+import numpy as np
+
+from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector, check_image
+from fdsr.registry import LANDMARKS
+
+#: Of Face Mesh's 478 points: the two irises' centres, nose tip, mouth corners.
+_FIVE_POINTS = (468, 473, 1, 61, 291)
+
+
+@LANDMARKS.register_module()
+class MediaPipeLandmarks(LandmarkDetector):
+    """MediaPipe Face Mesh with irises (Kartynnik et al. 2019), on the CPU.
+
+    Small pictures are up-sampled. Where no face is found, the picture is continued
+    beyond its border and looked at again: a face that fills its picture, as in HR and
+    SR crops, is too near for the detector, which wants to see what is around it.
+    Models are read at the first call, in the process that calls.
+
+    Args:
+        min_confidence: of the face detector, 0 to 1.
+        max_faces: look for that many.
+        min_side: up-sample pictures whose shorter side is smaller, by PIL's bicubic.
+        padding: how far the picture is continued on each side for the second look, as
+            a share of its longer side, repeating the outermost pixels; 0 for none.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, min_confidence: float = 0.5, max_faces: int = 1,
+                 min_side: int = 256, padding: float = 0.5) -> None:
+        if not 0 < min_confidence <= 1 or max_faces < 1 or not 0 <= padding <= 2:
+            raise ValueError(
+                'MediaPipeLandmarks: expected 0 < min_confidence <= 1, max_faces >= 1 '
+                f'and 0 <= padding <= 2, found {min_confidence}, {max_faces} and '
+                f'{padding}.')
+        self.min_confidence, self.max_faces = min_confidence, max_faces
+        self.min_side, self.padding = min_side, padding
+        self._mesh: Any = None
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Without the running models, which cannot go to another process."""
+        return {**self.__dict__, '_mesh': None}
+
+    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
+        """All faces of a picture, the largest first; see the base class.
+
+        Raises:
+            ImportError: mediapipe is absent, or a release without models.
+            ValueError: the picture is not uint8 (H, W, 3).
+        """
+        image, factor = self._enlarged(check_image(image))
+        faces = self._found(image, 0, factor)
+        border = round(self.padding * max(image.shape[:2]))
+        if not faces and border:
+            continued = cv2.copyMakeBorder(
+                image, border, border, border, border, cv2.BORDER_REPLICATE)
+            faces = self._found(continued, border, factor)
+        return sorted(faces, key=lambda face: -face.eye_distance)
+
+    def _enlarged(self, image: np.ndarray) -> Tuple[np.ndarray, float]:
+        """The picture, no smaller than ``min_side``, and the factor."""
+        from PIL import Image
+        height, width = image.shape[:2]
+        factor = max(1.0, self.min_side / min(height, width))
+        if factor > 1:
+            size = (round(width * factor), round(height * factor))
+            image = np.array(Image.fromarray(image).resize(size, Image.BICUBIC))
+        return np.ascontiguousarray(image), factor
+
+    def _found(self, image: np.ndarray, border: int,
+               factor: float) -> List[FaceLandmarks]:
+        """The faces, in pixels of the picture without border and factor."""
+        size = np.array([image.shape[1], image.shape[0]])
+        faces = []
+        for face in self._models().process(image).multi_face_landmarks or []:
+            shares = np.array([(face.landmark[index].x, face.landmark[index].y)
+                               for index in _FIVE_POINTS])
+            # shares count from the picture's edge, pixels from the first one's centre
+            points = (shares * size - border) / factor - 0.5
+            faces.append(FaceLandmarks(points.astype(np.float32)))
+        return faces
+
+    def _models(self) -> Any:
+        if self._mesh is None:
+            # its native log is loud, and says nothing that a user could act upon
+            os.environ.setdefault('GLOG_minloglevel', '2')
+            try:
+                from mediapipe.python.solutions.face_mesh import FaceMesh
+            except ImportError as error:
+                raise ImportError(
+                    'MediaPipeLandmarks needs the package mediapipe in a release that '
+                    'carries its models: pip install "fdsr[landmarks]" '
+                    '(mediapipe==0.10.21).') from error
+            self._mesh = FaceMesh(
+                static_image_mode=True, max_num_faces=self.max_faces,
+                refine_landmarks=True, min_detection_confidence=self.min_confidence)
+        return self._mesh

@@ -1,0 +1,78 @@
+"""A teacher that has no landmarks but those it finds itself."""
+
+import logging
+from typing import Any, Dict, List
+
+import numpy as np
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from fdsr.datasets.alignment import five_point_template
+from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.models.backbones.bicubic import Bicubic
+from fdsr.models.restorers.prediction import to_uint8
+from fdsr.registry import LANDMARKS
+
+
+class DetectedBoxes(nn.Module):
+    """Gives a backbone the boxes of landmarks found on the up-sampled LR picture.
+
+    So a teacher is measured as it would be used: HR and its landmarks are not at hand
+    then. Where no face is found, it gets the boxes of FFHQ's template, and that is
+    counted.
+
+    Args:
+        network: a backbone that is called with boxes, and has ``size`` and
+            ``eye_share``.
+        detector: config of a ``LandmarkDetector``.
+
+    Attributes:
+        num_seen: pictures so far.
+        num_not_found: of them, those in which no face was found.
+    """
+
+    uses_boxes = False
+
+    def __init__(self, network: nn.Module, detector: dict) -> None:
+        super().__init__()
+        self.network = network
+        self.detector = LANDMARKS.build(detector)
+        self.description: Dict[str, Any] = dict(detector)
+        self.num_seen = self.num_not_found = 0
+
+    def template(self) -> np.ndarray:
+        """(4, 4) boxes of the template."""
+        points = five_point_template(self.network.size, self.network.eye_share)
+        return boxes_from_five_points(points, self.network.size)
+
+    @torch.no_grad()
+    def pictures(self, lr: Tensor) -> List[np.ndarray]:
+        """(B, 3, h, w) RGB in [0, 1] to what the detector sees: (S, S, 3) uint8."""
+        up_sampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
+        return list(up_sampled.permute(0, 2, 3, 1).cpu().numpy())
+
+    def find_boxes(self, lr: Tensor) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1] to (B, 4, 4) boxes in SR pixels."""
+        size = self.network.size
+        faces = self.detector.detect(self.pictures(lr))
+        self.num_seen += len(faces)
+        self.num_not_found += faces.count(None)
+        boxes = np.stack([self.template() if face is None else
+                          face.component_boxes(size) for face in faces])
+        return torch.from_numpy(boxes).to(lr.device)
+
+    def forward(self, lr: Tensor) -> Tensor:
+        """(B, 3, h, w) RGB in [0, 1] to (B, 3, H, W), not clamped."""
+        return self.network(lr, self.find_boxes(lr))
+
+    def caption(self) -> str:
+        """How many faces were not found, for beside the numbers."""
+        if self.num_not_found:
+            print_log(
+                f'{self.num_not_found} of {self.num_seen} faces were not found on the '
+                'up-sampled LR picture and got the boxes of the template.',
+                logger='current', level=logging.WARNING)
+        return (f'boxes from landmarks found on the up-sampled LR picture by '
+                f'{self.description["type"]}; not found, boxes of the template: '
+                f'{self.num_not_found} of {self.num_seen}')

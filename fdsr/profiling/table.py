@@ -1,0 +1,103 @@
+"""Profiles as Markdown and as JSON."""
+
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Sequence, Union
+
+from fdsr.evaluation.protocol import protocol_lines, write_json
+from fdsr.profiling.profile import DICTIONARY, NOT_MEASURED, Profile
+
+
+def format_profile(profiles: Dict[str, Profile], notes: Sequence[str] = ()) -> str:
+    """Formats what networks cost, and the protocol, in Markdown.
+
+    Args:
+        profiles: {model: profile}, measured alike; the rows keep this order.
+        notes: lines to put before the protocol's.
+
+    Returns:
+        A table of sizes, one of times and memory, one for each network that reads a
+        dictionary with its parts, and a line for each note and fact.
+
+    Raises:
+        ValueError: no profile, or two that were not measured alike.
+    """
+    protocols = [profile.protocol for profile in profiles.values()]
+    if not protocols or any(protocol != protocols[0] for protocol in protocols):
+        raise ValueError(
+            'Profiles in one table have to be measured alike: on the same device, with '
+            f'the same type and repeats. Found {protocols or "none"}.')
+    tables = [_sizes(profiles), _times(profiles)]
+    tables += [_parts(name, profile) for name, profile in profiles.items()
+               if profile.parts]
+    facts = [f'- {note}' for note in notes]
+    return '\n\n'.join(
+        [*tables, '\n'.join(facts + protocol_lines(protocols[0]))])
+
+
+def _sizes(profiles: Dict[str, Profile]) -> str:
+    rows = [
+        [name, f'{one.lr_size} → {one.sr_size}', f'{one.trained / 1e6:.3f}',
+         f'{one.frozen / 1e6:.3f}', f'{one.network_mb:.1f}',
+         f'{one.dictionary_mb:.1f}', f'{one.gmacs:.2f}']
+        for name, one in profiles.items()]
+    return _table(['Model', 'px', 'Trained, M', 'Frozen, M', 'Network, MB',
+                   'Dictionary, MB', 'GMACs a picture'], rows)
+
+
+def _times(profiles: Dict[str, Profile]) -> str:
+    rows = [
+        [name, str(one.batch_size), f'{one.median_ms:.1f}', f'{one.best_ms:.1f}',
+         f'{one.ms_per_picture:.1f}', _number(one.peak_mb)]
+        for name, profile in profiles.items() for one in profile.latencies]
+    return _table(['Model', 'Batch', 'Median, ms', 'Best, ms', 'ms a picture',
+                   'Working memory, MB'], rows)
+
+
+def _parts(name: str, profile: Profile) -> str:
+    rows = [
+        [part.name, _number(part.ms, NOT_MEASURED), _number(part.gmacs, digits=2),
+         _number(part.memory_mb), part.note] for part in profile.parts]
+    left_out = [part.name for part in profile.parts if part.ms is None]
+    inside = [part for part in profile.parts if part.gmacs is not None]
+    rows += [
+        ['network without dictionary', *_sum_of(
+            [part for part in inside if part.name != DICTIONARY]), ''],
+        ['sum', *_sum_of(profile.parts),
+         f'without {", ".join(left_out)}' if left_out else '']]
+    return _table([f'Parts of {name}, one picture', 'Median, ms', 'GMACs',
+                   'Weights and atoms, MB', ''],
+                  rows)
+
+
+def _sum_of(parts: Sequence[Any]) -> List[str]:
+    """Of time, arithmetic and memory, as far as they are known."""
+    def total(field: str) -> float:
+        return sum(getattr(part, field) or 0.0 for part in parts)
+
+    return [_number(total('ms')), _number(total('gmacs'), digits=2),
+            _number(total('memory_mb'))]
+
+
+def _number(value: Optional[float], missing: str = '–', digits: int = 1) -> str:
+    return missing if value is None else f'{value:.{digits}f}'
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ['| ' + ' | '.join(heads) + ' |', '|---|' + '---:|' * (len(heads) - 1)]
+    return '\n'.join([*lines, *('| ' + ' | '.join(row) + ' |' for row in rows)])
+
+
+def write_profiles(path: Union[str, Path], profiles: Dict[str, Profile],
+                   notes: Sequence[str] = ()) -> None:
+    """Writes {notes, models: {model: values}} as JSON, whole or not.
+
+    Args:
+        path: of the file; its folder is made.
+        profiles: {model: profile}.
+        notes: as for ``format_profile``.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    models = {name: profile.to_dict() for name, profile in profiles.items()}
+    write_json(path, dict(notes=list(notes), models=models))

@@ -1,0 +1,170 @@
+"""The qualitative figure: faces below each other, methods beside each other."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Dict, List, Sequence, Tuple, Union
+
+import numpy as np
+
+_DPI = 200
+_GAP, _HEADER, _CAPTION = 6, 34, 30  # pixels
+_LETTERS = 8  # points
+Box = Tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class FigureFace:
+    """One face of the figure.
+
+    Args:
+        pictures: {label: (h, w, 3) uint8 RGB}; smaller ones, the LR above all, are
+            shown enlarged with their pixels visible.
+        captions: {label: what stands below the picture}.
+        zooms: regions shown once more, enlarged, each x1, y1, x2, y2 in pixels of the
+            largest picture.
+    """
+
+    pictures: Dict[str, np.ndarray]
+    captions: Dict[str, str] = field(default_factory=dict)
+    zooms: Sequence[Box] = ()
+
+
+def draw_figure(faces: Sequence[FigureFace], labels: Sequence[str]) -> Any:
+    """Draws the figure; one pixel of a picture is a whole number of the PNG's.
+
+    Args:
+        faces: in rows.
+        labels: in columns.
+
+    Returns:
+        A matplotlib figure, for ``save_figure``.
+
+    Raises:
+        ValueError: there are no faces, or one lacks a label's picture.
+    """
+    _check(faces, labels)
+    from matplotlib.figure import Figure
+    side = max(picture.shape[0] for face in faces for picture in face.pictures.values())
+    cell = side * max(1, round(256 / side))
+    heights = [_height(face, cell, side) for face in faces]
+    width = len(labels) * (cell + _GAP) - _GAP
+    total = _HEADER + sum(heights) + _GAP * (len(faces) - 1)
+    figure = Figure(figsize=(width / _DPI, total / _DPI), dpi=_DPI)
+    canvas = _Canvas(figure, width, total)
+    for column, label in enumerate(labels):
+        left = column * (cell + _GAP)
+        canvas.write(label, left + cell / 2, _HEADER / 2)
+        top = _HEADER
+        for face, height in zip(faces, heights):
+            _draw_cell(canvas, face, label, left, top, cell, side)
+            top += height + _GAP
+    return figure
+
+
+def _check(faces: Sequence[FigureFace], labels: Sequence[str]) -> None:
+    if not faces or not labels:
+        raise ValueError('draw_figure: there are no faces, or no labels.')
+    for number, face in enumerate(faces):
+        missing = [label for label in labels if label not in face.pictures]
+        if missing:
+            raise ValueError(
+                f'draw_figure: face {number} has no picture of {missing[0]!r}; it has '
+                f'{", ".join(face.pictures)}.')
+
+
+def _height(face: FigureFace, cell: int, side: int) -> int:
+    zooms = sum(_zoom_height(box, cell) + _GAP for box in face.zooms)
+    return cell + zooms + (_CAPTION if face.captions else 0)
+
+
+def _zoom_height(box: Box, cell: int) -> int:
+    x1, y1, x2, y2 = box
+    return round((y2 - y1) * cell / (x2 - x1))
+
+
+def _draw_cell(canvas: '_Canvas', face: FigureFace, label: str, left: int, top: int,
+               cell: int, side: int) -> None:
+    picture = face.pictures[label]
+    canvas.show(picture, left, top, cell, cell)
+    top += cell + _GAP
+    large = _enlarged(picture, side)
+    for x1, y1, x2, y2 in face.zooms:
+        height = _zoom_height((x1, y1, x2, y2), cell)
+        canvas.show(large[y1:y2, x1:x2], left, top, cell, height)
+        top += height + _GAP
+    if face.captions:
+        canvas.write(face.captions.get(label, ''), left + cell / 2,
+                     top - _GAP + _CAPTION / 2)
+
+
+def _enlarged(picture: np.ndarray, side: int) -> np.ndarray:
+    """By whole pixels, so that a zoom into LR shows its pixels."""
+    index = np.arange(side) * len(picture) // side
+    return picture[index[:, None], index]
+
+
+class _Canvas:
+    """Places pictures and words on a figure, in pixels from the top left corner."""
+
+    def __init__(self, figure: Any, width: int, height: int) -> None:
+        self.figure, self.width, self.height = figure, width, height
+
+    def show(self, picture: np.ndarray, left: int, top: int, width: int,
+             height: int) -> None:
+        axes = self.figure.add_axes((
+            left / self.width, 1 - (top + height) / self.height,
+            width / self.width, height / self.height))
+        axes.imshow(picture, interpolation='nearest', aspect='auto')
+        axes.set_axis_off()
+
+    def write(self, text: str, x: float, y: float) -> None:
+        self.figure.text(x / self.width, 1 - y / self.height, text, ha='center',
+                         va='center', fontsize=_LETTERS)
+
+
+def zoom_regions(boxes: np.ndarray, side: int) -> List[Box]:
+    """Where eyes and mouth are: two regions for ``FigureFace``.
+
+    Args:
+        boxes: (4, 4) component boxes in pixels.
+        side: of the picture, which the regions stay in.
+    """
+    left_eye, right_eye, _, mouth = np.asarray(boxes, dtype=np.float64)
+    eyes = (left_eye[0], min(left_eye[1], right_eye[1]), right_eye[2],
+            max(left_eye[3], right_eye[3]))
+    regions = []
+    for region in (eyes, mouth):
+        x1, y1, x2, y2 = np.clip(np.round(region), 0, side).astype(int).tolist()
+        x1, y1 = min(x1, side - 2), min(y1, side - 2)
+        regions.append((x1, y1, max(x2, x1 + 2), max(y2, y1 + 2)))
+    return regions
+
+
+def save_figure(figure: Any, path: Union[str, Path]) -> List[Path]:
+    """Writes a figure as PNG and as PDF, each whole or not.
+
+    Args:
+        figure: as ``draw_figure`` returns it.
+        path: of the files, with or without suffix; their folder is made.
+
+    Returns:
+        The two paths.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    path = Path(path)
+    path = path.with_suffix('') if path.suffix in ('.png', '.pdf') else path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    written = []
+    for kind in ('png', 'pdf'):
+        target = path.with_name(f'{path.name}.{kind}')
+        part = path.with_name(f'.{path.name}.{os.getpid()}.{kind}.part')
+        try:
+            figure.savefig(part, format=kind, dpi=_DPI)
+            os.replace(part, target)
+        finally:
+            part.unlink(missing_ok=True)
+        written.append(target)
+    return written

@@ -1,0 +1,197 @@
+"""The table: what is measured, kept, missing, compared and written."""
+
+import csv
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fdsr.benchmark import running, set_checkpoints, tables_of
+from fdsr.benchmark.running import methods_of, run_benchmark
+from fdsr.engine.config import load_config
+from tests import toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def call(tmp_path, monkeypatch, capsys):
+    """Calls a tool in this process and returns what it printed."""
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.chdir(tmp_path)
+
+    def run(tool, *arguments):
+        monkeypatch.setattr(sys, 'argv', [tool, *map(str, arguments)])
+        runpy.run_path(str(ROOT / 'tools' / tool), run_name='__main__')
+        return capsys.readouterr().out
+
+    return run
+
+
+@pytest.fixture
+def measured(monkeypatch):
+    """Names of the methods that were measured, in order."""
+    names, measure = [], running._measure
+    monkeypatch.setattr(
+        running, '_measure',
+        lambda method, *rest: names.append(method.name) or measure(method, *rest))
+    return names
+
+
+def read_csv(path):
+    with open(path, newline='') as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_whole_way(config_path, call, tmp_path, measured):
+    printed = call('benchmark.py', config_path, '--out', 'out')
+    assert measured == ['Bicubic', 'Teacher', 'Teacher, found', 'Student']
+    table = (tmp_path / 'out/table.md').read_text()
+    assert table in printed and table.startswith('# Toys')
+    assert '| Never trained | *no checkpoint at nowhere.pth* |  |' in table
+    # the template's boxes, and how often, stand beside the numbers
+    assert 'not found, boxes of the template: 3 of 3' in table
+    # every number is the mean of the images' values
+    images = read_csv(tmp_path / 'out/images.csv')
+    records = {row['method']: row for row in read_csv(tmp_path / 'out/table.csv')}
+    assert len(images) == 4 * 3 and len(records) == 5
+    for method in measured:
+        values = [float(row['PSNR']) for row in images if row['method'] == method]
+        record = records[method]
+        assert float(record['PSNR']) == pytest.approx(np.mean(values))
+        assert float(record['PSNR low']) <= np.mean(values) <= float(
+            record['PSNR high'])
+        assert f'| {method} | {np.mean(values):.2f} [' in table
+    student = {row['name']: float(row['PSNR']) for row in images
+               if row['method'] == 'Student'}
+    differences = [float(row['PSNR']) - student[row['name']] for row in images
+                   if row['method'] == 'Bicubic']
+    assert float(records['Bicubic']['PSNR difference']) == pytest.approx(
+        np.mean(differences))
+    assert f'| Bicubic | {np.mean(differences):+.2f} [' in table
+    assert int(records['Student']['trained']) > 0
+    assert records['Never trained']['PSNR'] == ''
+    assert (tmp_path / 'out/table.tex').read_text().count(r'\\') == 6
+
+
+def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpoints):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    first = run_benchmark(config, tmp_path / 'out')
+    measured.clear()
+    again = run_benchmark(config, tmp_path / 'out')
+    assert measured == []
+    assert [row.values for row in again] == [row.values for row in first]
+    assert [row.facts for row in again] == json.loads(
+        json.dumps([row.facts for row in first]))
+    # another checkpoint, and what it takes its place of is measured anew
+    other = tmp_path / 'other.pth'
+    toy.train(toy.restorer_config(tmp_path / 'other', train_cfg__max_iters=3,
+                                  randomness__seed=7))
+    other.write_bytes((tmp_path / 'other/iter_3.pth').read_bytes())
+    set_checkpoints(config, [f'Student={other}'])
+    changed = run_benchmark(config, tmp_path / 'out')
+    assert measured == ['Student']
+    assert changed[3].values != first[3].values
+    # an unfinished row, and other metrics
+    measured.clear()
+    (tmp_path / 'out/rows' / f'{methods_of(config)[0].slug}.json').unlink()
+    run_benchmark(config, tmp_path / 'out')
+    assert measured == ['Bicubic']
+    config.test_evaluator.metrics.pop()
+    run_benchmark(config, tmp_path / 'out')
+    assert measured == ['Bicubic', 'Bicubic', 'Teacher', 'Teacher, found', 'Student']
+
+
+def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):
+    (tmp_path / 'broken.pth').write_bytes(b'nothing')
+    with pytest.raises(SystemExit) as stopped:
+        call('benchmark.py', config_path, '--out', 'out', '--checkpoint',
+             'Student=broken.pth')
+    assert stopped.value.code == 1
+    records = {row['method']: row for row in read_csv(tmp_path / 'out/table.csv')}
+    assert 'broken.pth' in records['Student']['problem']
+    assert float(records['Teacher']['PSNR']) > 0
+
+
+def test_landmarks_that_are_found_are_used(config_path, checkpoints):
+    """Found where HR has them, they give the very numbers that HR's give."""
+    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.landmarks import FaceLandmarks
+    from fdsr.models.restorers.detected_boxes import DetectedBoxes
+    from fdsr.models.restorers.face_tester import build_network
+    from fdsr.registry import LANDMARKS
+
+    dataset = DrawnFacesDataset(size=toy.SIZE, length=3, first=1000)
+    faces = [dataset[index] for index in range(2)]
+
+    @LANDMARKS.register_module(force=True)
+    class Told:
+        def detect(self, images):
+            assert all(image.shape == (toy.SIZE, toy.SIZE, 3) for image in images)
+            return [FaceLandmarks(face['landmarks']) for face in faces] + [None]
+
+    network = build_network(dict(
+        checkpoint=str(checkpoints['teacher']), landmarks=dict(type='fdsr.Told')))
+    assert isinstance(network, DetectedBoxes)
+    lr = torch.rand(3, 3, toy.SIZE // toy.SCALE, toy.SIZE // toy.SCALE)
+    boxes = np.stack([FaceLandmarks(face['landmarks']).component_boxes(toy.SIZE)
+                      for face in faces] + [network.template()])
+    with torch.no_grad():
+        expected = network.network(lr, torch.from_numpy(boxes))
+        assert torch.equal(network(lr), expected)
+    assert (network.num_seen, network.num_not_found) == (3, 1)
+    assert '1 of 3' in network.caption()
+
+
+def test_the_papers_numbers_stand_beside_its_own_setting_only(config_path, tmp_path):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows = config.rows[1:2]
+    config.reference = None
+    rows = run_benchmark(config, tmp_path / 'out')
+    for wanted, shown in ((dict(size=toy.SIZE, scale=toy.SCALE), True),
+                          (dict(size=256, scale=8), False), (None, False)):
+        config.paper_setting = wanted
+        table, title = tables_of(config, rows)
+        text = table.markdown(title)
+        assert ('26.74' in text) == shown
+        assert ('PSNR ↑, paper' in text) == shown
+        if wanted and not shown:
+            assert 'left out' in text and f'size is {toy.SIZE}' in text
+
+
+def test_configs_are_checked(config_path, tmp_path):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    for change, message in (
+            (dict(reference='Nobody'), "reference='Nobody'"),
+            (dict(rows=[]), 'found none'),
+            (dict(rows=[dict(name='A'), dict(name='A')]), 'different names'),
+            (dict(rows=[dict(name='A', chekpoint='a.pth')]), 'chekpoint')):
+        other = config.copy()
+        for key, value in change.items():
+            other[key] = value
+        with pytest.raises(ValueError, match=message):
+            methods_of(other)
+    with pytest.raises(ValueError, match='NAME=PATH'):
+        set_checkpoints(config, ['Nobody=a.pth'])
+
+
+@pytest.mark.parametrize('name', ['table1', 'table1_reduced'])
+def test_the_projects_own_tables(name, tmp_path):
+    config = load_config(ROOT / f'configs/benchmark/{name}.py', work_dir=str(tmp_path))
+    methods = methods_of(config)
+    assert [method.name for method in methods] == [
+        'Bicubic', 'RCAN', 'SRFBN', 'Teacher', 'Teacher, landmarks found on LR',
+        'S w/o KD', 'Student']
+    network = running.network_config(methods[0], config)
+    assert network == dict(type='fdsr.Bicubic', scale=8)
+    assert {name for name in config.figure_methods} < {m.name for m in methods}
+    size = 256 if name == 'table1' else 128
+    assert config.test_dataloader.dataset.size == size
+    papers = {m.name: m.paper.get('PSNR') for m in methods if m.paper}
+    assert papers == ({} if name == 'table1_reduced' else {
+        'RCAN': 26.59, 'SRFBN': 26.399, 'Teacher': 26.74, 'S w/o KD': 25.837,
+        'Student': 26.623})

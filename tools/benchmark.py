@@ -1,0 +1,53 @@
+r"""Measures several methods on one data set and writes them as one table.
+
+    python tools/benchmark.py configs/benchmark/table1.py --data-root data/vggface2 \
+        --out work_dirs/table1
+
+Writes table.md, table.tex, table.csv and images.csv (every image's values) into OUT.
+A method that was measured before is not measured again, unless its checkpoint, the data
+or the metrics changed; one whose checkpoint is missing is a row that says so.
+"""
+
+import argparse
+import sys
+
+from _arguments import add_config_arguments, common_options, report_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='lists the methods, the data and the metrics')
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--out', metavar='DIR',
+        help='folder of the tables; default: the work directory')
+    parser.add_argument(
+        '--checkpoint', action='append', default=[], metavar='NAME=PATH',
+        help="the checkpoint of a row, instead of the config's; may be repeated")
+    return parser.parse_args()
+
+
+@report_errors
+def main() -> None:
+    arguments = parse_arguments()
+    from fdsr.engine.config import load_config
+    from fdsr.registry import register_all
+    options = common_options(arguments)
+    options['work_dir'] = options['work_dir'] or arguments.out
+    config = load_config(arguments.config, **options)
+    register_all()
+    from fdsr.benchmark import run_benchmark, set_checkpoints, tables_of, write_tables
+    set_checkpoints(config, arguments.checkpoint)
+    out = arguments.out or config.work_dir
+    rows = run_benchmark(config, out)
+    table, title = tables_of(config, rows)
+    written = write_tables(table, title, out)
+    print('\n' + written['markdown'].read_text(encoding='utf-8'))
+    print('\n'.join(map(str, written.values())))
+    if any(row.failed for row in rows):
+        sys.exit(1)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,70 @@
+r"""Draws the qualitative figure of a benchmark: LR, each method, HR.
+
+    python tools/make_figure.py configs/benchmark/table1.py --data-root data/vggface2 \
+        --results work_dirs/table1 --out work_dirs/table1/figure1 --zoom
+
+Writes OUT.png and OUT.pdf. Without --names the faces are chosen from the results that
+tools/benchmark.py left in RESULTS: those on which the first method of --pair does best
+and worst beside the second, and the median.
+"""
+
+import argparse
+from pathlib import Path
+
+from _arguments import add_config_arguments, common_options, report_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help="a benchmark's config")
+    add_config_arguments(parser)
+    parser.add_argument('--out', metavar='FILE', help='default: figure1 in RESULTS')
+    parser.add_argument(
+        '--results', metavar='DIR',
+        help='what tools/benchmark.py wrote; default: the work directory')
+    parser.add_argument(
+        '--checkpoint', action='append', default=[], metavar='NAME=PATH',
+        help="the checkpoint of a row, instead of the config's; may be repeated")
+    parser.add_argument('--methods', nargs='+', metavar='NAME',
+                        help="columns in order; default: the config's")
+    parser.add_argument('--names', nargs='+', metavar='NAME',
+                        help='faces to show, e.g. n000001/0001_01')
+    parser.add_argument('--pair', nargs=2, default=['Student', 'Teacher'],
+                        metavar=('FIRST', 'SECOND'), help='methods to choose faces by')
+    parser.add_argument('--column', default='LPIPS', help='metric to choose faces by')
+    parser.add_argument('--count', type=int, default=3, help='faces to choose')
+    parser.add_argument('--zoom', action='store_true',
+                        help='show eyes and mouth enlarged')
+    parser.add_argument('--device', default='cpu')
+    return parser.parse_args()
+
+
+@report_errors
+def main() -> None:
+    arguments = parse_arguments()
+    from fdsr.engine.config import load_config
+    from fdsr.registry import register_all
+    options = common_options(arguments)
+    options['work_dir'] = options['work_dir'] or arguments.results
+    config = load_config(arguments.config, **options)
+    register_all()
+    from fdsr.benchmark import set_checkpoints
+    from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
+    from fdsr.visualization.figure import draw_figure, save_figure
+    results = Path(arguments.results or config.work_dir)
+    table = results / 'images.csv'
+    values = read_values(table) if table.is_file() or not arguments.names else None
+    names = arguments.names or choose_faces(
+        values, tuple(arguments.pair), arguments.column, arguments.count)
+    set_checkpoints(config, arguments.checkpoint)
+    gallery = Gallery(config, arguments.methods, arguments.device)
+    faces = gallery.faces(names, values, arguments.zoom)
+    print('faces: ' + ', '.join(names))
+    for path in save_figure(draw_figure(faces, gallery.labels),
+                            arguments.out or results / 'figure1'):
+        print(path)
+
+
+if __name__ == '__main__':
+    main()
