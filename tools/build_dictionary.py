@@ -10,7 +10,6 @@ component and level. The teacher then names the file: dictionary=dict(file=FILE)
 """
 
 import argparse
-import json
 from typing import Any
 
 from _arguments import add_config_arguments, common_options, report_errors
@@ -67,51 +66,26 @@ class Progress:
 
 def build(args: argparse.Namespace) -> None:
     """Builds the dictionary, writes it, and says what is in it."""
-    import torch
-
-    from fdsr.dictionary.building import DictionaryBuilder, check_enough_faces
-    from fdsr.dictionary.faces import (
-        FaceBatches,
-        encoder_of,
-        teacher_settings,
-        training_faces,
-    )
-    from fdsr.dictionary.files import check_writable, save_dictionary
+    from fdsr.dictionary.from_config import build_from_config
     from fdsr.engine.config import load_config
     from fdsr.registry import register_all
 
     config = load_config(args.config, **common_options(args))
     register_all()
-    settings = teacher_settings(config)
-    shape = dict(size=settings['size'], eye_share=settings['eye_share'])
-    dataset, encoder = training_faces(config), encoder_of(settings)
-    faces = FaceBatches(dataset, shape['size'], args.batch_size, args.max_faces,
-                        args.seed, args.num_workers)
-    check_enough_faces(args.num_atoms, len(faces))
-    check_writable(args.out)
-    with Progress(len(faces)) as progress:
-        builder = DictionaryBuilder(encoder, **shape, num_atoms=args.num_atoms,
-                                    seed=args.seed, device=args.device,
-                                    report=progress)
-        built = builder.build(faces)
-    sha256 = save_dictionary(
-        built.dictionary.to(getattr(torch, args.dtype)), args.out, encoder, **shape,
-        num_atoms=args.num_atoms, seed=args.seed, max_faces=args.max_faces,
-        num_faces=built.num_faces, skipped=faces.skipped,
-        mean_eye_share=round(faces.eye_share, 4), explained=built.explained,
-        # Through JSON: what is not plain would keep the file from being loaded.
-        source=json.loads(json.dumps(dataset.protocol(), default=str)))
-    describe(args, faces, built, shape['eye_share'], sha256)
+    written = build_from_config(
+        config, args.out, args.num_atoms, Progress, args.max_faces, args.batch_size,
+        args.seed, args.dtype, args.device, args.num_workers)
+    describe(args, written)
 
 
-def describe(args: argparse.Namespace, faces: Any, built: Any, eye_share: float,
-             sha256: str) -> None:
+def describe(args: argparse.Namespace, written: Any) -> None:
     """Prints what was made, and of what."""
-    print(f'{args.out}\n  SHA-256 {sha256}\n  {args.num_atoms} atoms a component and '
-          f'level, {args.dtype}, of {built.num_faces} faces; {faces.skipped} bad ones '
-          f'skipped; seed {args.seed}')
+    built, faces = written.built, written.faces
+    print(f'{args.out}\n  SHA-256 {written.sha256}\n  {args.num_atoms} atoms a '
+          f'component and level, {args.dtype}, of {built.num_faces} faces; '
+          f'{faces.skipped} bad ones skipped; seed {args.seed}')
     print(f'  eyes are {faces.eye_share:.3f} of the side apart on average; the config '
-          f'sizes the atoms for eye_share={eye_share:g}')
+          f'sizes the atoms for eye_share={written.eye_share:g}')
     print('  share of the features\' variance explained, finest level first:')
     for component, shares in built.explained.items():
         print(f'    {component:<10}' + ''.join(f'{share:7.3f}' for share in shares))

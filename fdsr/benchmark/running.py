@@ -7,15 +7,15 @@ import re
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
-import torch
 from mmengine.config import Config
+from mmengine.device import get_device
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import Tensor
 
 import fdsr
-from fdsr.checkpoints import CheckpointMismatch, load_backbone
+from fdsr.checkpoints import CheckpointMismatch
 from fdsr.engine.config import load_config
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.protocol import read_rows, write_json, write_rows
@@ -24,14 +24,15 @@ from fdsr.evaluation.testing import (
     protocol_of,
     tester_config,
 )
+from fdsr.models.restorers.face_tester import build_network
 from fdsr.profiling.detection import detection_part
 from fdsr.profiling.profile import profile_backbone
-from fdsr.registry import DATASETS, MODELS
+from fdsr.registry import DATASETS
 from fdsr.weights import RefusedCheckpointError, sha256_of
 
 Facts = Dict[str, Any]
 _FORMAT = 1
-_PROFILE = dict(batch_sizes=(1, 8), warmup=1, repeats=5)
+_PROFILE = dict(batch_sizes=[1, 8], warmup=1, repeats=5)
 
 
 @dataclass(frozen=True)
@@ -136,7 +137,8 @@ def run_benchmark(config: Config, out: Union[str, Path]) -> List[Row]:
     """Measures every method that is not measured yet.
 
     A method's numbers lie in ``out/rows``: they are used again as long as the
-    checkpoint, the data set, the metrics and the way of profiling are the same.
+    checkpoint, the data set and the metrics are the same. If only the way of profiling
+    differs, the costs are measured again.
 
     Args:
         config: as ``load_config`` returns it: rows, test_dataloader, test_evaluator.
@@ -149,30 +151,35 @@ def run_benchmark(config: Config, out: Union[str, Path]) -> List[Row]:
     dataset = DATASETS.build(config.test_dataloader.dataset)
     setting = dict(
         data=dataset.protocol(), pipeline=dataset.pipeline_protocol(),
-        evaluator=config.test_evaluator.to_dict(), profile=_profile_settings(config))
+        evaluator=config.test_evaluator.to_dict())
+    lr = _first_lr(dataset)
     rows, started = [], time.monotonic()
     for number, method in enumerate(methods):
         if number:
             left = (time.monotonic() - started) / number * (len(methods) - number)
             _log(f'{number} of {len(methods)} methods are done, about '
                  f'{left / 60:.0f} min to go.')
-        rows.append(_row(method, config, setting, Path(out) / 'rows'))
+        rows.append(_row(method, config, setting, lr, Path(out) / 'rows'))
     return rows
 
 
-def _row(method: Method, config: Config, setting: Facts, folder: Path) -> Row:
+def _row(method: Method, config: Config, setting: Facts, lr: Tensor,
+         folder: Path) -> Row:
     """The row of a method: kept from before, measured now, or what is wrong."""
     if method.checkpoint is not None and not Path(method.checkpoint).is_file():
         return Row(method, f'no checkpoint at {method.checkpoint}')
     try:
         network = network_config(method, config)
         key = _key(method, network, setting)
-        kept = _read(method, key, folder)
-        if kept is not None:
+        row = _read(method, key, folder)
+        if row is None:
+            _log(f'{method.name}: measuring.')
+            row = _measure(method, network, config)
+        elif row.facts['profiled_by'] == _profile_settings(config):
             _log(f'{method.name}: measured before, kept from {folder}.')
-            return kept
-        _log(f'{method.name}: measuring.')
-        row = _measure(method, network, config)
+            return row
+        row.facts['profile'] = _profile(network, lr, config)
+        row.facts['profiled_by'] = _profile_settings(config)
     except (CheckpointMismatch, RefusedCheckpointError, FileNotFoundError) as error:
         # the other rows do not depend on this one
         _log(f'{method.name}: {error}', logging.ERROR)
@@ -223,45 +230,37 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
         column: value for column, value in evaluator.models[method.name].items()
         if column not in row.values}
     tested = runner.model.networks[method.name]
-    hr, lr = _first_pair(dataset)
     row.facts = dict(
-        protocol=protocol_of(runner), scale=hr.shape[-1] // lr.shape[-1],
-        num_images=evaluator.num_images,
+        protocol=protocol_of(runner), num_images=evaluator.num_images,
         skipped=max(evaluator.num_skipped, getattr(dataset, 'num_skipped', 0)),
-        caption=tested.caption() if hasattr(tested, 'caption') else '',
-        profile=_profile(tested, network, lr, runner.model.data_preprocessor.device,
-                         config))
+        caption=tested.caption() if hasattr(tested, 'caption') else '')
     return row
 
 
-def _first_pair(dataset: Any) -> Tuple[Tensor, Tensor]:
-    """HR and LR, (3, S, S) uint8, of the first sample that can be read."""
+def _first_lr(dataset: Any) -> Tensor:
+    """LR, (3, h, w) in [0, 1], of the first sample that can be read."""
     for index in range(len(dataset)):
         sample = dataset[index]
         if sample is not None:
-            return sample['data_samples'].gt_img, sample['inputs']
+            return sample['inputs'] / 255
     raise ValueError(f'{dataset.name}: none of the {len(dataset)} samples can be read.')
 
 
 def _profile_settings(config: Config) -> Facts:
     given = config.get('profile')
-    return dict(_PROFILE) if given is None else {**_PROFILE, **given.to_dict()}
+    return {**_PROFILE, **({} if given is None else given.to_dict())}
 
 
-def _profile(tested: nn.Module, network: Facts, lr: Tensor, device: torch.device,
-             config: Config) -> Facts:
-    """The costs of the network itself: what the tester holds has no gradients."""
-    settings = _profile_settings(config)
-    if 'checkpoint' in network:
-        fresh = load_backbone(network['checkpoint'], network['name'])
-    else:
-        fresh = MODELS.build(network)
+def _profile(network: Facts, lr: Tensor, config: Config) -> Facts:
+    """The costs of a network that nothing was done to, as the tester does."""
+    settings, built = _profile_settings(config), build_network(network)
     detection = None
-    if hasattr(tested, 'detector'):
+    if hasattr(built, 'detector'):
         detection = detection_part(
-            tested.detector, tested.pictures(lr[None] / 255),
-            warmup=settings['warmup'], repeats=settings['repeats'])
-    return profile_backbone(fresh, lr_size=lr.shape[-1], device=str(device),
+            built.detector, built.pictures(lr[None]), warmup=settings['warmup'],
+            repeats=settings['repeats'])
+        built = built.network
+    return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()
 
 

@@ -228,7 +228,8 @@ def paper_setting(config: Config, rows: Sequence[Row]) -> Tuple[bool, str]:
     if wanted is None or not measured:
         return False, ''
     facts = measured[0].facts
-    found = dict(facts['protocol']['dataset'], scale=facts['scale'])
+    found = dict(facts['protocol']['dataset'], scale=facts['profile']['sr_size']
+                 // facts['profile']['lr_size'])
     differing = [f'{name} is {found.get(name)}, the paper\'s {value}'
                  for name, value in wanted.items() if found.get(name) != value]
     if differing:

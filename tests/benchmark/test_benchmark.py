@@ -101,9 +101,16 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     (tmp_path / 'out/rows' / f'{methods_of(config)[0].slug}.json').unlink()
     run_benchmark(config, tmp_path / 'out')
     assert measured == ['Bicubic']
+    # another way of profiling: the pictures are not measured again
+    measured.clear()
+    config.profile.batch_sizes = [3]
+    rows = run_benchmark(config, tmp_path / 'out')
+    assert measured == []
+    assert all(row.facts['profile']['latencies'][0]['batch_size'] == 3
+               for row in rows if not row.problem)
     config.test_evaluator.metrics.pop()
     run_benchmark(config, tmp_path / 'out')
-    assert measured == ['Bicubic', 'Bicubic', 'Teacher', 'Teacher, found', 'Student']
+    assert measured == ['Bicubic', 'Teacher', 'Teacher, found', 'Student']
 
 
 def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):

@@ -172,6 +172,24 @@ def test_the_student_can_start_from_the_teachers_decoder(teacher):
     assert torch.equal(by_path.student.decoder.to_rgb.weight, theirs['to_rgb.weight'])
 
 
+@pytest.mark.parametrize('feature_losses', [
+    None, [dict(type='fdsr.AdversarialImageLoss'),
+           dict(type='fdsr.FeatureL1Loss', connector=True)]])
+def test_a_student_starts_as_it_would_on_its_own(teacher, feature_losses):
+    torch.manual_seed(7)
+    alone = MODELS.build(dict(type='fdsr.FaceRestorer', generator=toy.STUDENT))
+    torch.manual_seed(7)
+    model = distiller(teacher, feature_losses=feature_losses)
+    expected = alone.generator.state_dict()
+    found = model.student.state_dict()
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    torch.manual_seed(8)
+    other = distiller(teacher).student.decoder.to_rgb.weight
+    assert not torch.equal(other, found['decoder.to_rgb.weight'])
+
+
 def test_weights_follow_their_schedule():
     loss = FeatureL1Loss(loss_weight=[(0, 10.0), (100, 0.0)])
     assert [loss.weight_at(i) for i in (0, 50, 100, 500)] == [10.0, 5.0, 0.0, 0.0]

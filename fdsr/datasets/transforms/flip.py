@@ -33,7 +33,7 @@ class FlipFace(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Flip or not.
+        """Flip or not; ``mirrored`` tells which.
 
         Raises:
             ValueError: There is an LR picture already.
@@ -41,7 +41,8 @@ class FlipFace(BaseTransform):
         if 'gt' in results:
             raise ValueError('FlipFace would flip the LR picture alone: put it before '
                              'DownsampleToLR in the pipeline.')
-        if np.random.random() >= self.prob:
+        results['mirrored'] = np.random.random() < self.prob
+        if not results['mirrored']:
             return results
         # pixels are counted at their centres, so the last one is at side - 1
         last = results['img'].shape[1] - 1

@@ -48,24 +48,34 @@ class DictionaryTeacher(DistilledStudent):
         size: side of the SR picture.
         dictionary: ``dict(file=PATH, dtype='float32' | 'float16')`` for one that
             ``tools/build_dictionary.py`` made, or ``dict(num_atoms=K)`` for random
-            atoms, which are announced; see ``build_dictionary``.
+            atoms, which are announced, 0 for none; see ``build_dictionary``.
         eye_share: distance of the eyes as a share of the side, as the data set
             aligns its faces; the atoms' sides follow it.
         scale, layout, encoder, width: as ``DistilledStudent``.
+        use_atoms: False is a control that tells what the dictionary adds. Boxes,
+            confidence blocks and parameters stay, but no atom is read: in its place
+            stands the crop's own feature, brought to the atoms' side (bilinear) and
+            back (nearest) as an atom is; a box as small as an atom is unchanged by
+            that. ``dictionary=dict(num_atoms=0)`` then keeps nothing but the sides.
 
     Raises:
-        ValueError: the dictionary was built for another layout, encoder or size.
+        ValueError: the dictionary was built for another layout, encoder or size, or
+            has no atoms to use.
     """
 
     uses_boxes = True
 
     def __init__(self, size: int, dictionary: dict, eye_share: float = FFHQ_EYE_SHARE,
                  scale: int = 8, layout: str = 'B', encoder: Optional[dict] = None,
-                 width: float = 1.0) -> None:
+                 width: float = 1.0, use_atoms: bool = True) -> None:
         super().__init__(scale, layout, encoder, width)
-        self.size, self.eye_share = size, eye_share
+        self.size, self.eye_share, self.use_atoms = size, eye_share, use_atoms
         self.dictionary = build_dictionary(
             self.encoder, size, eye_share, **dictionary)
+        if use_atoms and not all(map(all, self.dictionary.spec.num_atoms.values())):
+            raise ValueError(
+                'A component of the dictionary has no atoms at some level. Give '
+                'num_atoms >= 1, or use_atoms=False for the control without them.')
         self.confidence = nn.ModuleDict({
             component: nn.ModuleList(
                 ConfidenceBlock(channels) for channels in self.encoder.channels)
@@ -99,8 +109,9 @@ class DictionaryTeacher(DistilledStudent):
         crop = regions.cut(feature)
         side = self.dictionary.spec.sides[component][level]
         with torch.autocast(feature.device.type, enabled=False):
-            atom = self.dictionary(
-                component, level, regions.resize(crop.float(), side))
+            resized = regions.resize(crop.float(), side)
+            atom = (self.dictionary(component, level, resized)
+                    if self.use_atoms else resized)
             atom = regions.expand(atom)
         confidence = self.confidence[component][level](atom - crop, regions.mask)
         return crop + confidence * atom
@@ -158,7 +169,7 @@ def build_dictionary(
         eye_share: distance of the eyes as a share of the side.
         file: a dictionary that ``tools/build_dictionary.py`` made.
         num_atoms: one number, or one a level of each component; without a checkpoint
-            that fills them, the atoms are random.
+            that fills them, the atoms are random; 0 keeps the sides alone.
         sides: of these atoms, where they are not ``atom_sides``.
         dtype: to keep the atoms in.
 
@@ -181,7 +192,7 @@ def build_dictionary(
             if isinstance(num_atoms, dict) else
             DictionarySpec.uniform(num_atoms=num_atoms, **shape))
     dictionary = ComponentDictionary(spec, torch_dtype)
-    if weights_are_to_follow():  # three gigabytes of noise would be for nothing
+    if num_atoms == 0 or weights_are_to_follow():  # noise would be for nothing
         return dictionary
     announce_random(f'{num_atoms} atoms a component of the dictionary')
     return dictionary.randomise_()

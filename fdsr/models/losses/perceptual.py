@@ -59,18 +59,21 @@ class PerceptualLoss(nn.Module):
         self.external_weights: Optional[ExternalWeights] = self.trunk.external_weights
         self.trunk.external_weights = None  # this module speaks for it
 
-    def forward(self, sr: Tensor, gt: Tensor) -> Tensor:
+    def forward(self, sr: Tensor, gt: Tensor,
+                wanted: Optional[Dict[str, Tensor]] = None) -> Tensor:
         """Returns the weighted sum of the layers' distances.
 
         Args:
             sr: (B, 3, H, W) RGB in [0, 1], not clamped.
             gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
+            wanted: GT's features by layer, if they are at hand.
 
         Returns:
             A scalar in fp32.
         """
-        with torch.no_grad():
-            wanted = self.trunk(gt)
+        if wanted is None:
+            with torch.no_grad():
+                wanted = self.trunk(gt)
         found = self.trunk(sr)
         distance = _CRITERIA[self.criterion]
         total = sum(

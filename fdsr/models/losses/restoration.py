@@ -35,7 +35,9 @@ def loss_weights(weights: Union[str, Dict[str, float]]) -> Dict[str, float]:
 
 def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Module,
                        perceptual_loss: Optional[nn.Module],
-                       weights: Dict[str, float]) -> Dict[str, Tensor]:
+                       weights: Dict[str, float],
+                       wanted: Optional[Dict[str, Tensor]] = None
+                       ) -> Dict[str, Tensor]:
     """Pixel and perceptual terms of equation (1).
 
     Args:
@@ -44,6 +46,7 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
         gt: (B, 3, H, W) RGB in [0, 1].
         pixel_loss, perceptual_loss: called with (sr, gt); the second may be None.
         weights: with the keys ``pixel`` and ``perceptual``.
+        wanted: GT's features, for a perceptual loss that takes them.
 
     Returns:
         ``loss_pixel`` and, if asked for, ``loss_perceptual``, weighted.
@@ -53,6 +56,7 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
         weights['pixel'] * sum(pixel_loss(output, gt) for output in outputs)
     }
     if perceptual_loss is not None:
+        known = {} if wanted is None else dict(wanted=wanted)
         losses['loss_perceptual'] = (
-            weights['perceptual'] * perceptual_loss(outputs[-1], gt))
+            weights['perceptual'] * perceptual_loss(outputs[-1], gt, **known))
     return losses

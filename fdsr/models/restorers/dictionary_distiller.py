@@ -9,8 +9,13 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from fdsr.checkpoints import copy_matching, copy_trained_weights
+from fdsr.frozen.features import FrozenFeatures
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
+from fdsr.models.restorers.discriminator_step import (
+    discriminator_step,
+    features_seen,
+)
 from fdsr.models.restorers.per_tap import build_per_tap, probe_features
 from fdsr.models.restorers.prediction import plain, predict, run_backbone, with_bicubic
 from fdsr.models.restorers.taps import FeatureTaps, unwrap
@@ -26,7 +31,8 @@ class DictionaryDistiller(BaseModel):
 
     A step runs the frozen teacher, updates the student on pixel, perceptual and
     feature losses, then updates the discriminator on the features of the same
-    forwards. Where teacher and student share a frozen encoder it runs once.
+    forwards. Where teacher and student share a frozen encoder it runs once; where no
+    loss asks for the teacher's features the teacher does not run.
 
     Args:
         student: config of the backbone to train.
@@ -40,6 +46,8 @@ class DictionaryDistiller(BaseModel):
         loss_weights: a preset (``dfdnet``, ``literal``) or weights by term.
         init_from: a checkpoint that the student starts from, or ``'teacher'`` for the
             teacher's own decoder.
+        frozen_features: folders of stores, see ``fdsr.frozen``: what stands in them is
+            not computed again; with the teacher's features it is not run at all.
         test_cfg: ``report``, which of ``student``, ``teacher`` and ``bicubic`` are
             tested (the student alone).
         data_preprocessor: default: ``FacePreprocessor``.
@@ -51,7 +59,8 @@ class DictionaryDistiller(BaseModel):
                  pixel_loss: Optional[dict] = None,
                  perceptual_loss: Optional[dict] = None,
                  loss_weights: Union[str, Dict[str, float]] = 'dfdnet',
-                 init_from: Optional[str] = None, test_cfg: Optional[dict] = None,
+                 init_from: Optional[str] = None,
+                 frozen_features: Sequence[str] = (), test_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
         # The teacher comes first: whatever is wrong with it shows before training.
@@ -72,6 +81,9 @@ class DictionaryDistiller(BaseModel):
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
         self.shares_encoder = _share_encoder(self.teacher, self.student)
+        self.frozen = FrozenFeatures(
+            frozen_features, self.student.encoder, self.perceptual_loss,
+            self.teacher.external_weights.sha256) if frozen_features else None
         self.iteration = 0  # set by the loop, so that a resumed run goes on rightly
 
     def _start_student(self, init_from: Optional[str]) -> None:
@@ -103,7 +115,7 @@ class DictionaryDistiller(BaseModel):
                 ``discriminator``.
 
         Returns:
-            Every loss by its name, and D's mean outputs and accuracy.
+            Every loss by its name, and what ``discriminator_step`` logs.
         """
         data = self.data_preprocessor(data, True)
         lr, samples = data['inputs'], data['data_samples']
@@ -121,12 +133,25 @@ class DictionaryDistiller(BaseModel):
     @torch.no_grad()
     def teacher_forward(self, lr: Tensor, samples: DataSample
                         ) -> Tuple[Optional[List[Tensor]], Features]:
-        """The teacher's features by loss, and the encoder's maps if they are shared."""
+        """The encoder's maps if they are shared, and what the student is held against.
+
+        That is the teacher's feature, or GT, by loss. Where no loss asks for a feature
+        of the teacher, or all of them are at hand, it does not run.
+        """
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
-        encoded = self.teacher.encode(lr) if self.shares_encoder else None
-        with FeatureTaps(self.teacher, taps.values()) as tapped:
-            run_backbone(self.teacher, lr, samples, encoded)
-        return encoded, {name: tapped[tap] for name, tap in taps.items()}
+        wanted = {tap for tap in taps.values() if tap is not None}
+        encoded = self._encode(lr, samples) if self.shares_encoder else None
+        known = None if self.frozen is None else self.frozen.teacher(samples)
+        found: Any = known or {}
+        if not wanted <= set(found):
+            with FeatureTaps(self.teacher, wanted) as found:
+                run_backbone(self.teacher, lr, samples, encoded)
+        return encoded, {name: samples.gt_img if tap is None else found[tap]
+                         for name, tap in taps.items()}
+
+    def _encode(self, lr: Tensor, samples: DataSample) -> List[Tensor]:
+        known = None if self.frozen is None else self.frozen.encoded(samples)
+        return self.teacher.encode(lr) if known is None else known
 
     def student_losses(self, lr: Tensor, samples: DataSample,
                        encoded: Optional[List[Tensor]], theirs: Features
@@ -138,11 +163,12 @@ class DictionaryDistiller(BaseModel):
         ours = {name: tapped[tap] for name, tap in taps.items()}
         if len(unwrap(self.connectors)) > 0:
             ours.update(self.connectors(ours))
+        wanted = None if self.frozen is None else self.frozen.perceptual(samples)
         losses = restoration_losses([sr], samples.gt_img, self.pixel_loss,
-                                    self.perceptual_loss, self.loss_weights)
+                                    self.perceptual_loss, self.loss_weights, wanted)
         # D is not trained here: its bare module, with its parameters held still.
         judge = unwrap(self.discriminator).requires_grad_(False)
-        scores = judge(ours)
+        scores = judge(features_seen(self.feature_losses, ours, self.iteration))
         judge.requires_grad_(True)
         for name, loss in self.feature_losses.items():
             weight = loss.weight_at(self.iteration)
@@ -157,20 +183,8 @@ class DictionaryDistiller(BaseModel):
     def discriminator_step(self, ours: Features, theirs: Features,
                            wrapper: Any) -> Dict[str, Tensor]:
         """Equation (2), one update of D; returns what to log."""
-        log: Dict[str, Tensor] = {}
-        total: Any = 0.0
-        with wrapper.optim_context(self.discriminator):
-            real = self.discriminator(theirs)
-            fake = self.discriminator({name: f.detach() for name, f in ours.items()})
-            for name in real:
-                halves = self.feature_losses[name].discriminator_losses(
-                    real[name], fake[name])
-                total = total + halves['real'] + halves['fake']
-                log[f'loss_d_{name}'] = (halves['real'] + halves['fake']).detach()
-                log.update(_scores_log(name, real[name].detach(),
-                                       fake[name].detach()))
-        wrapper.update_params(total)
-        return log
+        return discriminator_step(self.feature_losses, self.discriminator, ours, theirs,
+                                  self.iteration, wrapper)
 
     def reported_networks(self) -> Dict[str, nn.Module]:
         """The backbones to test; the student by its moving average if it has one."""
@@ -213,12 +227,3 @@ def _named(losses: Sequence[nn.Module]) -> Dict[str, nn.Module]:
 def _share_encoder(teacher: nn.Module, student: nn.Module) -> bool:
     return hasattr(student, 'shares_encoding_with') and (
         student.shares_encoding_with(teacher))
-
-
-def _scores_log(name: str, real: Tensor, fake: Tensor) -> Dict[str, Tensor]:
-    """D's mean outputs, and its accuracy with 0.5 as the border."""
-    right = ((real > 0.5).float().mean() + (fake <= 0.5).float().mean()) / 2
-    return {f'd_real_{name}': real.float().mean(),
-            f'd_fake_{name}': fake.float().mean(), f'd_accuracy_{name}': right}
-
-

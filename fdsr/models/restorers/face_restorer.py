@@ -1,12 +1,13 @@
 """One backbone, trained by pixel and perceptual losses."""
 
-from typing import Any, Dict, List, Optional, Union
+from typing import Any, Dict, List, Optional, Sequence, Union
 
 from mmagic.models.base_models import BaseEditModel
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
 from fdsr.checkpoints import copy_trained_weights
+from fdsr.frozen.features import FrozenFeatures
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.restorers.prediction import (
@@ -33,6 +34,8 @@ class FaceRestorer(BaseEditModel):
         loss_weights: a preset (``dfdnet``, ``literal``) or weights by term.
         init_from: a checkpoint whose trained weights the backbone starts from, where
             names and shapes agree; each that is trained has to be found.
+        frozen_features: folders of stores, see ``fdsr.frozen``: what stands in them is
+            not computed again.
         test_cfg: ``name``, under which the backbone is reported (``generator``), and
             ``bicubic``, whether plain up-sampling is reported beside it (False).
         train_cfg, init_cfg, data_preprocessor: as in mmagic's ``BaseEditModel``.
@@ -41,7 +44,8 @@ class FaceRestorer(BaseEditModel):
     def __init__(self, generator: dict, pixel_loss: Optional[dict] = None,
                  perceptual_loss: Optional[dict] = None,
                  loss_weights: Union[str, Dict[str, float]] = 'dfdnet',
-                 init_from: Optional[str] = None, test_cfg: Optional[dict] = None,
+                 init_from: Optional[str] = None,
+                 frozen_features: Sequence[str] = (), test_cfg: Optional[dict] = None,
                  train_cfg: Optional[dict] = None, init_cfg: Optional[dict] = None,
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(
@@ -53,6 +57,9 @@ class FaceRestorer(BaseEditModel):
         self.loss_weights = resolve_weights(loss_weights)
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
+        self.frozen = FrozenFeatures(
+            frozen_features, self.generator.encoder, self.perceptual_loss
+        ) if frozen_features else None
 
     def forward_tensor(self, inputs: Tensor,
                        data_samples: Optional[DataSample] = None,
@@ -64,15 +71,17 @@ class FaceRestorer(BaseEditModel):
                       data_samples: Optional[DataSample] = None,
                       **kwargs: Any) -> Dict[str, Tensor]:
         """The weighted losses of a batch."""
+        wanted = None if self.frozen is None else self.frozen.perceptual(data_samples)
         if hasattr(self.generator, 'forward_steps'):
             boxes = ([boxes_of(self.generator, data_samples)]
                      if takes_boxes(self.generator) else [])
             outputs = self.generator.forward_steps(inputs, *boxes)
         else:
-            outputs = [self.forward_tensor(inputs, data_samples)]
+            encoded = None if self.frozen is None else self.frozen.encoded(data_samples)
+            outputs = [run_backbone(self.generator, inputs, data_samples, encoded)]
         return restoration_losses(
             outputs, data_samples.gt_img, self.pixel_loss, self.perceptual_loss,
-            self.loss_weights)
+            self.loss_weights, wanted)
 
     def reported_networks(self) -> Dict[str, nn.Module]:
         """The backbone, by its moving average if there is one, under its name."""

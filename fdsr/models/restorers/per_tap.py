@@ -1,6 +1,6 @@
 """What stands between the features of teacher and student: connectors and D."""
 
-from typing import Dict, Tuple
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import torch
 from mmagic.structures import DataSample
@@ -30,34 +30,43 @@ class PerTap(nn.ModuleDict):
 @torch.no_grad()
 def probe_features(teacher: nn.Module, student: nn.Module,
                    losses: nn.ModuleDict) -> Shapes:
-    """Shapes of the student's and the teacher's tapped features, by loss.
+    """Shapes (C, H, W) of the student's and the teacher's tapped features, by loss.
 
     Raises:
         ValueError: the features of a pair, or the pictures, differ in size.
     """
-    lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
-    samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))
     found, sizes = [], []
     for network, taps in (
             (student, [loss.student_tap for loss in losses.values()]),
             (teacher, [loss.teacher_tap for loss in losses.values()])):
-        was_training = network.training
-        with FeatureTaps(network.eval(), taps) as tapped:
-            sizes.append(run_backbone(network, lr, samples).shape[-2:])
-        network.train(was_training)
-        found.append([tapped[tap].shape[1:] for tap in taps])
+        shapes, side = _probe(network, taps)
+        found.append(shapes)
+        sizes.append(side)
     if sizes[0] != sizes[1]:
         raise ValueError(
-            f'From {_PROBE_SIDE} px the student makes {sizes[0][0]} px and the teacher '
-            f'{sizes[1][0]} px: their scales have to agree.')
+            f'From {_PROBE_SIDE} px the student makes {sizes[0]} px and the teacher '
+            f'{sizes[1]} px: their scales have to agree.')
     for name, ours, theirs in zip(losses, *found):
         if ours[1:] != theirs[1:]:
             raise ValueError(
                 f'The taps of {name} do not meet: from {_PROBE_SIDE} px the student '
                 f'has {tuple(ours)} at {losses[name].student_tap}, the teacher '
-                f'{tuple(theirs)} at {losses[name].teacher_tap}. Tap features of the '
-                f'same height and width.')
+                f'{tuple(theirs)} at {losses[name].teacher_tap or "GT"}. Tap features '
+                f'of the same height and width.')
     return dict(zip(losses, zip(*found)))
+
+
+def _probe(network: nn.Module, taps: Sequence[Optional[str]]
+           ) -> Tuple[List[torch.Size], int]:
+    """The shape at each tap, the picture's for None, and the picture's side."""
+    lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
+    samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))
+    was_training = network.training
+    with FeatureTaps(network.eval(), filter(None, taps)) as tapped:
+        sr = run_backbone(network, lr, samples)
+    network.train(was_training)
+    shapes = [(sr if tap is None else tapped[tap]).shape[1:] for tap in taps]
+    return shapes, sr.shape[-1]
 
 
 def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
@@ -68,7 +77,7 @@ def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
         ours, theirs = (shape[0] for shape in shapes[name])
         if loss.connector is True or (loss.connector == 'auto' and ours != theirs):
             connectors[name] = nn.Conv2d(ours, theirs, 1)
-        elif ours != theirs:
+        elif ours != theirs and loss.same_channels:
             raise ValueError(
                 f'{name}: the student has {ours} channels at {loss.student_tap}, the '
                 f"teacher {theirs}; set connector='auto' to learn a 1x1 convolution "

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple, Union
 
+import torch
 from torch import nn
 
 from fdsr.checkpoints import (
@@ -49,7 +50,10 @@ def build_teacher(teacher: Union[str, dict]) -> Tuple[nn.Module, Dict[str, Any]]
     config = facts['backbones'].get(name, {})
     if config:  # otherwise load_backbone tells which names there are
         _check_expected(checkpoint, config, settings.get('expect'))
-    network = load_backbone(checkpoint, name)
+    # Its random values are overwritten anyway; without drawing them a student starts
+    # as it would on its own, so that runs with and without a teacher can be compared.
+    with torch.random.fork_rng(devices=[]):
+        network = load_backbone(checkpoint, name)
     network.requires_grad_(False)
     network.external_weights = teacher_weights(checkpoint, name)
     return network, config

@@ -1,0 +1,47 @@
+"""The study's arms, the most important first; docs/study.md has the protocol.
+
+    python tools/study.py configs/study/plan.py --state work_dirs/study \
+        --data-root data/faces
+"""
+results = 'docs/study'
+document = 'docs/study.md'
+dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
+# the last features, and those behind each up-stage
+taps = ['decoder.to_rgb:input']
+
+_from_file = {'model.generator.dictionary.file': '{dictionary}'}
+teachers = [
+    dict(name='teacher', label='teacher', config='teacher.py', options=_from_file),
+    dict(name='blind', label='teacher without its dictionary', config='teacher.py',
+         options={'model.generator.use_atoms': False, **_from_file}),
+]
+
+_learns = {'model.teacher.checkpoint': '{teacher}'}
+_warm = {'model.init_from': '{teacher}'}
+
+
+def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
+    options = {**_learns, **rest.pop('options', {})}
+    return dict(name=name, label=label, config=rest.pop('config', 'distill.py'),
+                teacher=teacher, control=control, options=options, **rest)
+
+
+_seeds = [0, 1, 2]
+arms = [
+    dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
+         seeds=_seeds),
+    _distilled('adversarial', 'S + adversarial features (the paper)', group='core',
+               seeds=_seeds),
+    _distilled('feature_l1', 'S + feature L1', config='feature_l1.py', group='core',
+               seeds=_seeds),
+    _distilled('image_gan', 'S + image GAN, no teacher', config='image_gan.py',
+               group='core', seeds=_seeds),
+    dict(name='warm_without_kd', label="S w/o KD, from the teacher's decoder",
+         config='student.py', teacher='teacher', control='without_kd', group='warm',
+         seeds=_seeds, options=_warm),
+    _distilled('warm_adversarial', "S + adversarial, from the teacher's decoder",
+               control='warm_without_kd', group='warm', seeds=_seeds,
+               options={'model.init_from': 'teacher'}),
+    _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
+               teacher='blind', group='core', seeds=_seeds),
+]

@@ -1,0 +1,84 @@
+"""From a teacher's config to its dictionary's file."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Callable, ContextManager, Optional, Union
+
+import torch
+
+from fdsr.dictionary.building import (
+    BuiltDictionary,
+    DictionaryBuilder,
+    check_enough_faces,
+)
+from fdsr.dictionary.faces import (
+    FaceBatches,
+    encoder_of,
+    teacher_settings,
+    training_faces,
+)
+from fdsr.dictionary.files import check_writable, save_dictionary
+
+#: Makes what a builder reports to: called with the number of faces of one pass.
+ProgressFactory = Callable[[int], ContextManager[Callable[[str, int], None]]]
+
+
+@dataclass(frozen=True)
+class WrittenDictionary:
+    """What was written.
+
+    Args:
+        built: the dictionary, and what is known of it.
+        faces: that it was built of.
+        eye_share: for which the config sizes the atoms.
+        sha256: of the file.
+    """
+
+    built: BuiltDictionary
+    faces: FaceBatches
+    eye_share: float
+    sha256: str
+
+
+def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
+                      progress: ProgressFactory, max_faces: Optional[int] = None,
+                      batch_size: int = 4, seed: int = 0, dtype: str = 'float16',
+                      device: str = 'cpu', num_workers: int = 0) -> WrittenDictionary:
+    """Builds the dictionary that a config's teacher reads, and writes it.
+
+    Args:
+        config: a loaded config that trains a ``DictionaryTeacher``.
+        out: the file to write.
+        num_atoms: of each component and level.
+        progress: for long work to be seen.
+        max_faces: use this many, drawn by the seed; default: all.
+        batch_size: faces encoded at once.
+        seed: of the draw, the projections and K-means.
+        dtype: of the atoms in the file.
+        device: that computes the features.
+        num_workers: processes that read pictures; 0: this one.
+
+    Raises:
+        ValueError, KeyError: see ``teacher_settings`` and ``check_enough_faces``.
+        PermissionError: the file cannot be written.
+    """
+    settings = teacher_settings(config)
+    shape = dict(size=settings['size'], eye_share=settings['eye_share'])
+    dataset, encoder = training_faces(config), encoder_of(settings)
+    faces = FaceBatches(
+        dataset, shape['size'], batch_size, max_faces, seed, num_workers)
+    check_enough_faces(num_atoms, len(faces))
+    check_writable(out)
+    with progress(len(faces)) as report:
+        builder = DictionaryBuilder(encoder, **shape, num_atoms=num_atoms, seed=seed,
+                                    device=device, report=report)
+        built = builder.build(faces)
+    sha256 = save_dictionary(
+        built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
+        num_atoms=num_atoms, seed=seed, max_faces=max_faces, num_faces=built.num_faces,
+        skipped=faces.skipped, mean_eye_share=round(faces.eye_share, 4),
+        explained=built.explained,
+        # Through JSON: what is not plain would keep the file from being loaded.
+        source=json.loads(json.dumps(dataset.protocol(), default=str)))
+    return WrittenDictionary(built, faces, shape['eye_share'], sha256)

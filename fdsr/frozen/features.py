@@ -1,0 +1,83 @@
+"""What restorers take out of a store instead of computing it again."""
+
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence, Union
+
+import torch
+from mmagic.structures import DataSample
+from torch import Tensor, nn
+
+from fdsr.frozen.store import FeatureStore
+
+#: What keys begin with in stores; in samples ``frozen_`` stands before them.
+ENCODED, PERCEPTUAL, TEACHER = 'encoded_', 'perceptual_', 'teacher_'
+PREFIX = 'frozen_'
+
+
+class FrozenFeatures:
+    """The frozen features of a batch, as ``ReadFrozenFeatures`` put them there.
+
+    Checks once that the stores were made with the networks that would otherwise
+    compute them.
+
+    Args:
+        folders: of the stores that the data set's pipeline reads.
+        encoder: the backbone's frozen encoder.
+        perceptual_loss: whose GT features are in a store; None if there is none.
+        teacher: SHA-256 of the teacher's checkpoint; None if there is none.
+
+    Raises:
+        FileNotFoundError: a store is missing.
+        ValueError: a store was made with something else.
+    """
+
+    def __init__(self, folders: Sequence[Union[str, Path]], encoder: nn.Module,
+                 perceptual_loss: Optional[nn.Module] = None,
+                 teacher: Optional[str] = None) -> None:
+        wanted = dict(encoder=encoder_facts(encoder),
+                      perceptual=perceptual_facts(perceptual_loss), teacher=teacher)
+        self.taps: List[str] = []
+        for store in map(FeatureStore, folders):
+            self.taps = store.facts.get('taps', self.taps)
+            for part, fact in store.facts.items():
+                if wanted.get(part) is not None and wanted[part] != fact:
+                    raise ValueError(
+                        f'The frozen features in {store.folder} were made with another '
+                        f'{part}: expected {wanted[part]}, found {fact}. Make them '
+                        'anew with tools/freeze_features.py.')
+
+    def encoded(self, samples: DataSample) -> Optional[List[Tensor]]:
+        """The encoder's maps, finest first, or None if a batch has none."""
+        maps = self._of(samples, ENCODED)
+        return [maps[str(level)] for level in range(len(maps))] if maps else None
+
+    def perceptual(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
+        """The GT's perceptual features by layer, or None."""
+        return self._of(samples, PERCEPTUAL) or None
+
+    def teacher(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
+        """The teacher's features by tap, or None."""
+        found = self._of(samples, TEACHER)
+        return {tap: found[str(number)] for number, tap in enumerate(self.taps)
+                } if found else None
+
+    def _of(self, samples: DataSample, kind: str) -> Dict[str, Tensor]:
+        start = PREFIX + kind
+        found = {key[len(start):]: samples.get(key) for key in samples.keys()
+                 if key.startswith(start)}
+        if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
+            return found
+        return {key: feature.float() for key, feature in found.items()}
+
+
+def encoder_facts(encoder: nn.Module) -> str:
+    """What tells a frozen encoder from another one."""
+    return f'{encoder.arch}/{encoder.layout}/{encoder.fingerprint()}'
+
+
+def perceptual_facts(loss: Optional[nn.Module]) -> Optional[str]:
+    """What tells a perceptual loss's features from others."""
+    if loss is None:
+        return None
+    external = loss.external_weights
+    return f'{"/".join(loss.layers)}/{external and external.sha256}'

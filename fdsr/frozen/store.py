@@ -1,0 +1,138 @@
+"""A folder of feature maps: one row a face, and one for its mirror image."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any, Dict, Sequence, Tuple, Union
+
+import numpy as np
+import torch
+from torch import Tensor
+
+FORMAT = 1
+_INDEX = 'store.json'
+Shapes = Dict[str, Tuple[int, ...]]
+
+
+class FeatureStore:
+    """Maps of named features, bfloat16, read straight from the disk.
+
+    A feature is one file of (2 · N, C, H, W) values: row 2i is the i-th face, row
+    2i + 1 the same face mirrored, whose features are no mirror image of the others.
+    bfloat16 is what autocast computes in on a CPU, so nothing is lost by it there.
+
+    Args:
+        folder: of a finished store.
+
+    Attributes:
+        names: of the faces.
+        facts: what the features were computed with.
+
+    Raises:
+        FileNotFoundError: there is no finished store.
+        ValueError: it was written in another format, or a file is too short.
+    """
+
+    def __init__(self, folder: Union[str, Path]) -> None:
+        self.folder = Path(folder)
+        path = self.folder / _INDEX
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'There are no frozen features in {folder}, or they were not finished. '
+                'Make them with tools/freeze_features.py.')
+        content = json.loads(path.read_text(encoding='utf-8'))
+        if content.get('format') != FORMAT:
+            raise ValueError(
+                f'{path} has format {content.get("format")}, expected {FORMAT}. Make '
+                'the features anew.')
+        self.names: Sequence[str] = content['names']
+        self.facts: Dict[str, Any] = content['facts']
+        self.shapes: Shapes = {key: tuple(shape)
+                               for key, shape in content['shapes'].items()}
+        self._rows = {name: row for row, name in enumerate(self.names)}
+        self._maps: Dict[str, np.ndarray] = {}
+        for key, shape in self.shapes.items():
+            expected = 2 * 2 * len(self.names) * int(np.prod(shape))
+            found = (self.folder / f'{key}.bin').stat().st_size
+            if found != expected:
+                raise ValueError(
+                    f'{self.folder}/{key}.bin has {found} bytes, expected {expected}. '
+                    'Make the features anew.')
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Without the open files: each process opens its own."""
+        return {**self.__dict__, '_maps': {}}
+
+    def read(self, name: str, mirrored: bool) -> Dict[str, Tensor]:
+        """The features of a face.
+
+        Args:
+            name: of the face.
+            mirrored: of its mirror image.
+
+        Returns:
+            {key: (C, H, W) bfloat16}.
+
+        Raises:
+            KeyError: no such face.
+        """
+        if name not in self._rows:
+            raise KeyError(
+                f'{name} is not among the {len(self.names)} faces of {self.folder}. '
+                'The features were made of another data set.')
+        row = 2 * self._rows[name] + int(mirrored)
+        return {
+            key: torch.from_numpy(np.array(self._map(key)[row])).view(torch.bfloat16)
+            for key in self.shapes}
+
+    def _map(self, key: str) -> np.ndarray:
+        if key not in self._maps:
+            self._maps[key] = np.memmap(
+                self.folder / f'{key}.bin', np.int16, 'r',
+                shape=(2 * len(self.names), *self.shapes[key]))
+        return self._maps[key]
+
+
+class FeatureWriter:
+    """Writes a store; it can be read when ``finish`` was called.
+
+    Args:
+        folder: made if it is not there.
+        names: of the faces, in the order of the rows.
+    """
+
+    def __init__(self, folder: Union[str, Path], names: Sequence[str]) -> None:
+        self.folder, self.names = Path(folder), list(names)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        (self.folder / _INDEX).unlink(missing_ok=True)
+        self._maps: Dict[str, np.ndarray] = {}
+
+    def write(self, rows: Sequence[int], features: Dict[str, Tensor]) -> None:
+        """Writes some rows.
+
+        Args:
+            rows: B of them.
+            features: {key: (B, C, H, W)}.
+        """
+        for key, feature in features.items():
+            values = feature.detach().to(torch.bfloat16).contiguous().cpu()
+            if key not in self._maps:
+                self._maps[key] = np.memmap(
+                    self.folder / f'{key}.bin', np.int16, 'w+',
+                    shape=(2 * len(self.names), *values.shape[1:]))
+            self._maps[key][list(rows)] = values.view(torch.int16).numpy()
+
+    def finish(self, facts: Dict[str, Any]) -> None:
+        """Makes the store readable.
+
+        Args:
+            facts: plain values: what the features were computed with.
+        """
+        for values in self._maps.values():
+            values.flush()
+        content = dict(
+            format=FORMAT, names=self.names, facts=facts,
+            shapes={key: values.shape[1:] for key, values in self._maps.items()})
+        unfinished = self.folder / f'{_INDEX}.part'
+        unfinished.write_text(json.dumps(content), encoding='utf-8')
+        os.replace(unfinished, self.folder / _INDEX)

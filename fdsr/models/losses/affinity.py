@@ -1,0 +1,46 @@
+"""How alike the places of a feature map are."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fdsr.models.losses.feature import FeatureLoss
+from fdsr.registry import MODELS
+
+
+@MODELS.register_module()
+class FeatureAffinityLoss(FeatureLoss):
+    """Mean absolute difference of spatial affinity matrices (FAKD, He et al. 2020).
+
+    The affinity matrix (H·W, H·W) holds the cosine between the features of each two
+    pixels. It does not change when the channels are rotated, so the two networks need
+    neither the same basis nor the same number of channels; no connector is learned.
+
+    Args:
+        max_side: larger maps are first averaged down to this side; a map of 256 × 256
+            would have an affinity matrix of 16 GiB.
+        **kwargs: as ``FeatureLoss`` but for the connector.
+
+    Raises:
+        ValueError: ``max_side`` is not positive.
+    """
+
+    name = 'affinity'
+    same_channels = False
+
+    def __init__(self, max_side: int = 32, **kwargs) -> None:
+        super().__init__(connector=False, **kwargs)
+        if max_side < 1:
+            raise ValueError(f'max_side has to be at least 1, found {max_side}.')
+        self.max_side = max_side
+
+    def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
+        """See ``FeatureLoss.forward``; the numbers of channels may differ."""
+        with torch.autocast(student.device.type, enabled=False):
+            return (self._affinity(student) - self._affinity(teacher)).abs().mean()
+
+    def _affinity(self, feature: Tensor) -> Tensor:
+        size = [min(side, self.max_side) for side in feature.shape[-2:]]
+        pooled = F.adaptive_avg_pool2d(feature.float(), size)
+        pixels = F.normalize(pooled.flatten(2), dim=1)
+        return pixels.transpose(1, 2) @ pixels

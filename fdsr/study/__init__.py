@@ -1,0 +1,1 @@
+"""A study: several recipes, several seeds each, and what they tell."""

@@ -1,0 +1,154 @@
+"""Frozen features: what is read is what would be computed, or it is refused."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+
+from fdsr.frozen import FeatureStore
+from fdsr.frozen.building import freeze_student_features, freeze_teacher_features
+from fdsr.frozen.features import FrozenFeatures
+from fdsr.frozen.store import FeatureWriter
+from fdsr.models.backbones import DictionaryTeacher, DistilledStudent
+from fdsr.models.restorers.teacher import build_teacher
+from fdsr.registry import DATASETS, MODELS
+from tests import toy
+
+TAP = 'decoder.to_rgb:input'
+PERCEPTUAL = dict(type='fdsr.PerceptualLoss', encoder='vgg16', pretrained=None,
+                  layers={'relu1_1': 1.0, 'relu2_1': 1.0})
+AUTOCAST = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
+
+
+def with_mirrored(config, folders=()):
+    """The toy's pipeline as frozen features need it."""
+    pipeline = config.train_dataloader.dataset.pipeline
+    pipeline[-1].meta_keys = ['name', 'mirrored']
+    if folders:
+        pipeline.append(dict(type='fdsr.ReadFrozenFeatures', folders=folders))
+        config.model.frozen_features = folders
+    return config
+
+
+def student_config(folder, folders=(), **changes):
+    config = toy.restorer_config(
+        folder, optim_wrapper=AUTOCAST, model__perceptual_loss=PERCEPTUAL, **changes)
+    return with_mirrored(config, folders)
+
+
+def test_what_is_read_is_what_would_be_computed(tmp_path):
+    config = student_config(tmp_path / 'run')
+    told = []
+    torch.manual_seed(0)
+    freeze_student_features(config, tmp_path / 'store', told.append)
+    store = pickle.loads(pickle.dumps(FeatureStore(tmp_path / 'store')))
+    assert len(store.names) == 12 and 'perceptual_relu2_1' in store.shapes
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    for mirrored in (False, True):
+        pipeline = copy.deepcopy(config.train_dataloader.dataset.pipeline)
+        pipeline[0].prob = float(mirrored)
+        dataset = DATASETS.build(
+            dict(config.train_dataloader.dataset, pipeline=pipeline))
+        for index in (0, 7):
+            sample = dataset[index]
+            lr = sample['inputs'][None] / 255
+            gt = sample['data_samples'].gt_img[None] / 255
+            found = store.read(sample['data_samples'].name, mirrored)
+            with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+                for level, feature in enumerate(model.generator.encode(lr)):
+                    torch.testing.assert_close(
+                        found[f'encoded_{level}'], feature[0].bfloat16(), rtol=0.02,
+                        atol=0.02)
+                for layer, feature in model.perceptual_loss.trunk(gt).items():
+                    torch.testing.assert_close(
+                        found[f'perceptual_{layer}'], feature[0].bfloat16(), rtol=0.02,
+                        atol=0.02)
+    other = store.read(store.names[0], True)['encoded_0']
+    assert not torch.equal(other, store.read(store.names[0], False)['encoded_0'])
+
+
+def test_training_is_the_same_and_computes_nothing_frozen(tmp_path, monkeypatch):
+    plain = toy.train(student_config(tmp_path / 'plain'))
+    store = str(tmp_path / 'store')
+    torch.manual_seed(1)
+    reference = student_config(tmp_path / 'frozen', [store])
+    # the perceptual weights are random: the store takes those of this very model
+    model = MODELS.build(student_config(tmp_path / 'unused').model)
+    monkeypatch.setattr('fdsr.frozen.building.MODELS.build', _once(model, MODELS.build))
+    freeze_student_features(student_config(tmp_path / 'unused'), store)
+    monkeypatch.undo()
+    called, encode = [], DistilledStudent.encode
+    monkeypatch.setattr(
+        DistilledStudent, 'encode',
+        lambda self, lr: called.append(self.training) or encode(self, lr))
+    frozen = toy.train(reference)
+    assert called and not any(called)  # in the validation at the end alone
+    theirs = dict(plain.model.generator.named_parameters())
+    for name, value in frozen.model.generator.named_parameters():
+        assert not torch.isnan(value).any()
+        assert (value - theirs[name]).abs().max() < 0.02, name
+
+
+def _once(model, build):
+    """Builds the parts of a finished model instead of new ones."""
+    def found(config):
+        kind = config['type']
+        if kind == 'fdsr.DistilledStudent':
+            return model.generator
+        return model.perceptual_loss if kind == 'fdsr.PerceptualLoss' else build(config)
+
+    return found
+
+
+def test_a_teacher_whose_features_are_there_is_not_run(tmp_path, monkeypatch):
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    wrappers = dict(constructor='fdsr.GroupOptimWrapperConstructor', student=AUTOCAST,
+                    discriminator=AUTOCAST)
+    config = with_mirrored(toy.distiller_config(
+        tmp_path / 'run', checkpoint, optim_wrapper=wrappers))
+    teacher, _ = build_teacher(str(checkpoint))
+    freeze_student_features(config, tmp_path / 'student')
+    freeze_teacher_features(teacher, [TAP], config, tmp_path / 'features')
+    folders = [str(tmp_path / 'student'), str(tmp_path / 'features')]
+    config = with_mirrored(toy.distiller_config(
+        tmp_path / 'frozen', checkpoint, optim_wrapper=wrappers), folders)
+    runs, transfer = [], DictionaryTeacher.transfer
+    monkeypatch.setattr(
+        DictionaryTeacher, 'transfer',
+        lambda self, *args: runs.append(1) or transfer(self, *args))
+    runner = toy.train(config)
+    # but once, to see that the features' sizes agree
+    assert len(runs) == 1 and runner.iter == 2
+
+
+def test_features_of_other_networks_are_refused(tmp_path):
+    config = student_config(tmp_path / 'run')
+    freeze_student_features(config, tmp_path / 'store')
+    generator = MODELS.build(toy.STUDENT)
+    FrozenFeatures([tmp_path / 'store'], generator.encoder)
+    with torch.no_grad():
+        next(generator.encoder.parameters()).add_(1)
+    with pytest.raises(ValueError, match='made with another encoder'):
+        FrozenFeatures([tmp_path / 'store'], generator.encoder)
+    trained = dict(toy.STUDENT, encoder=dict(arch='tiny', frozen=False))
+    with pytest.raises(ValueError, match='no frozen encoder'):
+        freeze_student_features(
+            student_config(tmp_path / 'b', model__generator=trained), tmp_path / 'c')
+
+
+def test_an_unfinished_store_is_none(tmp_path):
+    writer = FeatureWriter(tmp_path, ['a', 'b'])
+    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)})
+    with pytest.raises(FileNotFoundError, match='not finished'):
+        FeatureStore(tmp_path)
+    writer.finish(dict(encoder='e'))
+    store = FeatureStore(tmp_path)
+    assert store.read('b', True)['x'].flatten().tolist() == [4, 5, 6, 7]
+    assert store.read('a', False)['x'].flatten().tolist() == [0, 1, 2, 3]
+    with pytest.raises(KeyError, match='not among the 2 faces'):
+        store.read('c', False)
+    (tmp_path / 'x.bin').write_bytes(b'short')
+    with pytest.raises(ValueError, match='x.bin has 5 bytes, expected 32'):
+        FeatureStore(tmp_path)
