@@ -35,11 +35,13 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
                         help='values of every config by dotted key')
     parser.add_argument('--list', action='store_true', help='what could be begun now')
-    parser.add_argument('--report', action='store_true',
-                        help='write tables and plots instead of running')
+    parser.add_argument(
+        '--report', nargs='*', choices=['val', 'test'], metavar='LIST',
+        help='write tables and plots instead of running: of val alone, or as named; '
+        'test is for the end')
     parser.add_argument('--job', help=argparse.SUPPRESS)  # one, in a process of its own
     arguments = parser.parse_args()
-    if not arguments.report and not arguments.state:
+    if arguments.report is None and not arguments.state:
         parser.error('--state is needed, but for --report')
     return arguments
 
@@ -49,12 +51,14 @@ def main() -> None:
     arguments = parse_arguments()
     from fdsr.study.plan import read_plan
     plan = read_plan(Path(arguments.plan))
-    if arguments.report:
+    if arguments.report is not None:
         from fdsr.study.plots import write_plots
         from fdsr.study.report import write_report
-        arms = [arm.described() for arm in plan.teachers + plan.arms]
-        write_report(dict(arms=arms), plan.results, plan.document)
-        write_plots(dict(arms=arms), plan.results, plan.results)
+        lists = arguments.report or ['val']
+        arms = dict(arms=[arm.described() for arm in plan.teachers + plan.arms])
+        write_report(arms, plan.results, plan.document, lists)
+        for path in write_plots(arms, plan.results, plan.results, lists[0]):
+            print(path)
         return
     from fdsr.study.jobs import Study
     study = Study(plan, Path(arguments.state))

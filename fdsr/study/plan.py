@@ -38,7 +38,7 @@ class Arm:
     def described(self) -> Dict[str, Any]:
         """What the report wants to know of it."""
         return dict(name=self.name, label=self.label or self.name, group=self.group,
-                    control=self.control, teacher=self.teacher)
+                    control=self.control, teacher=self.teacher, seeds=self.seeds)
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, 
                     layout='constrained')
     axes = figure.subplots(rows, columns, squeeze=False, sharey='row')
     for panel in axes.flat:
-        panel.xaxis.set_major_locator(MaxNLocator(5))
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
         panel.tick_params(labelsize=8)
         panel.xaxis.label.set_size(8)
         panel.yaxis.label.set_size(8)

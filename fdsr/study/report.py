@@ -39,15 +39,14 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     Raises:
         ValueError: a control or a teacher is not of the plan.
     """
-    arms = [dict(name=_BICUBIC, group='reference')]
-    if _BICUBIC not in results.arms or any(
-            arm['name'] == _BICUBIC for arm in plan['arms']):
-        arms = []
+    listed = [*plan['arms']]
+    if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
+        listed.insert(0, dict(name=_BICUBIC, group='reference'))
     arms = [
         dict(name=arm['name'], label=arm.get('label') or arm['name'],
              group=arm.get('group') or '', control=arm.get('control'),
              teacher=arm.get('teacher'), seeds=arm.get('seeds'))
-        for arm in [*arms, *plan['arms']]]
+        for arm in listed]
     names = [arm['name'] for arm in arms]
     for arm in arms:
         for what in ('control', 'teacher'):
