@@ -12,7 +12,9 @@ from fdsr.engine.launch import build_runner
 from tests import toy
 
 CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
-RUNS = sorted(path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts)
+# a study's plan names runs, and is none itself
+RUNS = sorted(path for path in CONFIGS.rglob('*.py')
+              if '_base_' not in path.parts and path.name != 'plan.py')
 
 
 @pytest.mark.parametrize('path', RUNS, ids=lambda p: str(p.relative_to(CONFIGS)))

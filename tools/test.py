@@ -32,6 +32,7 @@ def main() -> None:
     from mmengine.dist import is_main_process
 
     from fdsr.engine.config import load_config
+    from fdsr.engine.launch import end_processes
     from fdsr.registry import register_all
     config = load_config(arguments.config, **common_options(arguments))
     register_all()
@@ -40,6 +41,7 @@ def main() -> None:
                      arguments.save_images, arguments.launcher)
     if is_main_process():
         print(f'\n{table}')
+    end_processes()
 
 
 if __name__ == '__main__':

@@ -24,7 +24,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     from fdsr.engine.config import load_config
-    from fdsr.engine.launch import build_runner
+    from fdsr.engine.launch import build_runner, end_processes
     from fdsr.registry import register_all
     config = load_config(arguments.config, **common_options(arguments))
     register_all()
@@ -32,6 +32,7 @@ def main() -> None:
         config.resume = True
         config.load_from = None if arguments.resume == 'auto' else arguments.resume
     build_runner(config, arguments.launcher).train()
+    end_processes()
 
 
 if __name__ == '__main__':

@@ -25,6 +25,7 @@ rows = [
          paper=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511)),
 ]
 reference = 'S w/o KD'
+profile = dict(batch_sizes=[1, 8], warmup=1, repeats=7)
 # the columns of the paper's Figure 1
 figure_methods = ['Bicubic', 'RCAN', 'SRFBN', 'S w/o KD', 'Student', 'Teacher']
 # The paper's numbers stand beside ours only where the data set says this of itself.

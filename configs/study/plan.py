@@ -44,4 +44,18 @@ arms = [
                options={'model.init_from': 'teacher'}),
     _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
                teacher='blind', group='core', seeds=_seeds),
+    # the ways to keep D from winning, one seed each
+    _distilled('connector', 'D behind a learned 1×1', options={
+        'model.feature_losses.0.connector': True}),
+    _distilled('normalised', 'D on normalised channels', options={
+        'model.feature_losses.0.normalise': 'channel'}),
+    _distilled('resting', 'D rests above an accuracy of 0.8', options={
+        'model.feature_losses.0.update_below': 0.8}),
+    _distilled('spectral', 'D with spectral norm, two layers', options={
+        'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
+    # and other losses
+    dict(name='rcan', label='RCAN, equal training time', config='rcan.py',
+         group='reference', frozen=False),
+    dict(name='srfbn', label='SRFBN, equal training time', config='srfbn.py',
+         group='reference', frozen=False),
 ]

@@ -25,6 +25,17 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
     return Runner.from_cfg(config)
 
 
+def end_processes() -> None:
+    """Parts from the other processes, if there are any, at the end of a tool.
+
+    Left to the interpreter's end, their threads may be torn down while they run, and
+    the process is reported as failed.
+    """
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.barrier()
+        torch.distributed.destroy_process_group()
+
+
 def _use_gloo(config: Config) -> None:
     # mmengine would take NCCL, and give the wrapper a GPU's number.
     if not torch.distributed.is_initialized():
