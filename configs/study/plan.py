@@ -53,7 +53,7 @@ arms = [
         'model.feature_losses.0.update_below': 0.8}),
     _distilled('spectral', 'D with spectral norm, two layers', options={
         'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
-    # and other losses
+    # the baselines
     dict(name='rcan', label='RCAN, equal training time', config='rcan.py',
          group='reference', frozen=False),
     dict(name='srfbn', label='SRFBN, equal training time', config='srfbn.py',

@@ -117,12 +117,8 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
 
 
 def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:
-    """The training pipeline with every face mirrored, or none, and nothing read."""
-    steps = []
-    for step in pipeline:
-        kind = step['type'].rpartition('.')[2]
-        if kind == 'FlipFace':
-            steps.append(dict(step, prob=float(mirrored)))
-        elif kind != 'ReadFrozenFeatures':
-            steps.append(dict(step))
-    return steps
+    """The training pipeline with every face mirrored, or none."""
+    return [
+        dict(step, prob=float(mirrored))
+        if step['type'].rpartition('.')[2] == 'FlipFace' else dict(step)
+        for step in pipeline]

@@ -9,19 +9,21 @@ from torch import Tensor, nn
 
 from fdsr.frozen.store import FeatureStore
 
-#: What keys begin with in stores; in samples ``frozen_`` stands before them.
+#: What keys begin with in stores.
 ENCODED, PERCEPTUAL, TEACHER = 'encoded_', 'perceptual_', 'teacher_'
-PREFIX = 'frozen_'
 
 
 class FrozenFeatures:
-    """The frozen features of a batch, as ``ReadFrozenFeatures`` put them there.
+    """The frozen features of a batch, read when they are asked for.
 
     Checks once that the stores were made with the networks that would otherwise
-    compute them.
+    compute them. They are read in the process that trains: a batch has some sixty
+    megabytes, which would be copied twice on the way from a worker.
+
+    Samples need ``name`` and ``mirrored`` among ``PackInputs``' ``meta_keys``.
 
     Args:
-        folders: of the stores that the data set's pipeline reads.
+        folders: of the stores, as ``fdsr.frozen.building`` writes them.
         encoder: the backbone's frozen encoder.
         perceptual_loss: whose GT features are in a store; None if there is none.
         teacher: SHA-256 of the teacher's checkpoint; None if there is none.
@@ -37,7 +39,8 @@ class FrozenFeatures:
         wanted = dict(encoder=encoder_facts(encoder),
                       perceptual=perceptual_facts(perceptual_loss), teacher=teacher)
         self.taps: List[str] = []
-        for store in map(FeatureStore, folders):
+        self.stores = [FeatureStore(folder) for folder in folders]
+        for store in self.stores:
             self.taps = store.facts.get('taps', self.taps)
             for part, fact in store.facts.items():
                 if wanted.get(part) is not None and wanted[part] != fact:
@@ -62,9 +65,10 @@ class FrozenFeatures:
                 } if found else None
 
     def _of(self, samples: DataSample, kind: str) -> Dict[str, Tensor]:
-        start = PREFIX + kind
-        found = {key[len(start):]: samples.get(key) for key in samples.keys()
-                 if key.startswith(start)}
+        names, mirrored = samples.metainfo['name'], samples.metainfo['mirrored']
+        found = {
+            key[len(kind):]: store.read(key, names, mirrored).to(samples.gt_img.device)
+            for store in self.stores for key in store.shapes if key.startswith(kind)}
         if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
             return found
         return {key: feature.float() for key, feature in found.items()}

@@ -63,27 +63,29 @@ class FeatureStore:
         """Without the open files: each process opens its own."""
         return {**self.__dict__, '_maps': {}}
 
-    def read(self, name: str, mirrored: bool) -> Dict[str, Tensor]:
-        """The features of a face.
+    def read(self, key: str, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
+        """A feature of a batch of faces.
 
         Args:
-            name: of the face.
-            mirrored: of its mirror image.
+            key: which feature.
+            names: of the faces.
+            mirrored: whether each is its mirror image.
 
         Returns:
-            {key: (C, H, W) bfloat16}.
+            (B, C, H, W) bfloat16.
 
         Raises:
-            KeyError: no such face.
+            KeyError: no such face or feature.
         """
-        if name not in self._rows:
-            raise KeyError(
-                f'{name} is not among the {len(self.names)} faces of {self.folder}. '
-                'The features were made of another data set.')
-        row = 2 * self._rows[name] + int(mirrored)
-        return {
-            key: torch.from_numpy(np.array(self._map(key)[row])).view(torch.bfloat16)
-            for key in self.shapes}
+        batch = torch.empty((len(names), *self.shapes[key]), dtype=torch.int16)
+        for number, (name, turned) in enumerate(zip(names, mirrored)):
+            if name not in self._rows:
+                raise KeyError(
+                    f'{name} is not among the {len(self.names)} faces of '
+                    f'{self.folder}. The features were made of another data set.')
+            row = 2 * self._rows[name] + int(turned)
+            np.copyto(batch[number].numpy(), self._map(key)[row])
+        return batch.view(torch.bfloat16)
 
     def _map(self, key: str) -> np.ndarray:
         if key not in self._maps:

@@ -135,10 +135,7 @@ class Study:
         if arm.frozen:
             folders = [self.features()]
             folders += [self.features(arm.teacher)] if self._learns(arm) else []
-            names = [str(folder) for folder in folders]
-            config.model.frozen_features = names
-            config.train_dataloader.dataset.pipeline.append(
-                dict(type='fdsr.ReadFrozenFeatures', folders=names))
+            config.model.frozen_features = [str(folder) for folder in folders]
         config.experiment_name = f'{arm.name}-s{seed}'
         return config
 

@@ -187,8 +187,8 @@ def test_the_projects_own_plan():
     for arm in plan.teachers + plan.arms:
         config = study.config_of(arm, 0, {})
         assert config.train_cfg.max_iters >= 2000, arm.name
-        learned = str(study.features('teacher')) in str(
-            config.train_dataloader.dataset.pipeline)
+        learned = str(study.features('teacher')) in (
+            config.model.get('frozen_features') or [])
         assert learned == (arm.teacher == 'teacher' and arm.name != 'warm_without_kd'
                            ), arm.name
 

@@ -2,6 +2,5 @@
 from fdsr.datasets.transforms.boxes import ComponentBoxes
 from fdsr.datasets.transforms.degradation import DownsampleToLR
 from fdsr.datasets.transforms.flip import FlipFace
-from fdsr.datasets.transforms.frozen_features import ReadFrozenFeatures
 
-__all__ = ['ComponentBoxes', 'DownsampleToLR', 'FlipFace', 'ReadFrozenFeatures']
+__all__ = ['ComponentBoxes', 'DownsampleToLR', 'FlipFace']
