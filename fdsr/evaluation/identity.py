@@ -6,10 +6,10 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Union
 
 import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from torch import Tensor
 
 from fdsr.evaluation.embedders import FaceEmbedder, build_embedder
+from fdsr.evaluation.pair_metric import PairMetric
 from fdsr.registry import METRICS
 
 
@@ -21,7 +21,7 @@ class _Reference(NamedTuple):
 
 
 @METRICS.register_module()
-class IdentitySimilarity(BaseMetric):
+class IdentitySimilarity(PairMetric):
     """Cosine of the embeddings of GT and SR, in [-1, 1]; higher is better.
 
     The face is looked for in the GT alone, and the same chip is cut out of the SR: a
@@ -85,11 +85,7 @@ class IdentitySimilarity(BaseMetric):
         Raises:
             ValueError: the shapes differ, or the type is not uint8.
         """
-        if gt.shape != pred.shape or {gt.dtype, pred.dtype} != {torch.uint8}:
-            raise ValueError(
-                'IdentitySimilarity: expected two uint8 batches (B, 3, H, W) of one '
-                f'shape, found {tuple(gt.shape)} {gt.dtype} and {tuple(pred.shape)} '
-                f'{pred.dtype}.')
+        self.check_batch(gt, pred)
         references = self._references_of(_pictures(gt))
         chips = [
             self.embedder.chip(picture, reference.transform)
@@ -128,26 +124,6 @@ class IdentitySimilarity(BaseMetric):
         return [
             _Reference(transform, embedding)
             for (transform, _), embedding in zip(aligned, embeddings)]
-
-    def process_image(
-        self, gt: Union[Tensor, np.ndarray], pred: Union[Tensor, np.ndarray],
-        mask: Any = None,
-    ) -> float:
-        """Returns the similarity of one pair of (3, H, W) uint8 RGB images."""
-        gt, pred = torch.as_tensor(gt), torch.as_tensor(pred)
-        return self.process_batch(gt[None], pred[None])[0]
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes results laid out as mmagic's models return them, one by one."""
-        for sample in data_samples:
-            value = self.process_image(
-                sample['gt_img'], sample['output']['pred_img'])
-            self.results.append({self.metric: value})
-
-    def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Returns the mean over the results of `process`."""
-        values = [result[self.metric] for result in results]
-        return {self.metric: float(np.mean(values))}
 
 
 def _pictures(images: Tensor) -> List[np.ndarray]:

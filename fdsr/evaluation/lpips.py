@@ -2,13 +2,12 @@
 
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Tuple, Union
 
-import numpy as np
 import torch
-from mmengine.evaluator import BaseMetric
 from torch import Tensor, nn
 
+from fdsr.evaluation.pair_metric import PairMetric
 from fdsr.registry import METRICS
 from fdsr.weights import ExternalWeights, lpips_heads, vgg_state_dict
 
@@ -76,12 +75,8 @@ def _random_lpips(package_net: str) -> nn.Module:
 
 
 @METRICS.register_module()
-class LPIPS(BaseMetric):
+class LPIPS(PairMetric):
     """Learned perceptual distance, version 0.1; lower is better.
-
-    The interface is that of mmagic's sample-wise metrics (`process_image`, and
-    `process` for mmagic's layout of results), plus `process_batch`, which is what
-    `FaceEvaluator` calls.
 
     Args:
         net: 'alex' (column 'LPIPS') or 'vgg16' (column 'LPIPS-vgg16').
@@ -126,31 +121,8 @@ class LPIPS(BaseMetric):
         Raises:
             ValueError: the shapes differ, or the type is not uint8.
         """
-        if gt.shape != pred.shape or {gt.dtype, pred.dtype} != {torch.uint8}:
-            raise ValueError(
-                'LPIPS: expected two uint8 batches (B, 3, H, W) of one shape, found '
-                f'{tuple(gt.shape)} {gt.dtype} and {tuple(pred.shape)} {pred.dtype}.')
+        self.check_batch(gt, pred)
         self.model.to(pred.device)
         gt = gt.to(pred.device)
         values = self.model(pred.float() / 127.5 - 1, gt.float() / 127.5 - 1)
         return values.flatten().tolist()
-
-    def process_image(
-        self, gt: Union[Tensor, np.ndarray], pred: Union[Tensor, np.ndarray],
-        mask: Any = None,
-    ) -> float:
-        """Returns the distance of one pair of (3, H, W) uint8 RGB images."""
-        gt, pred = torch.as_tensor(gt), torch.as_tensor(pred)
-        return self.process_batch(gt[None], pred[None])[0]
-
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes results laid out as mmagic's models return them, one by one."""
-        for sample in data_samples:
-            value = self.process_image(
-                sample['gt_img'], sample['output']['pred_img'])
-            self.results.append({self.metric: value})
-
-    def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Returns the mean over the results of `process`."""
-        values = [result[self.metric] for result in results]
-        return {self.metric: float(np.mean(values))}
