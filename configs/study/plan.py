@@ -54,6 +54,8 @@ arms = [
     _distilled('spectral', 'D with spectral norm, two layers', options={
         'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
     # the baselines
+    dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
+         frozen=False),
     dict(name='rcan', label='RCAN, equal training time', config='rcan.py',
          group='reference', frozen=False),
     dict(name='srfbn', label='SRFBN, equal training time', config='srfbn.py',

@@ -172,16 +172,20 @@ class Study:
         from fdsr.engine.launch import build_runner
         arm, number = self.plan.arm(name), int(seed)
         config = self.config_of(arm, number, common)
-        folder = Path(config.work_dir)
-        config.resume = (folder / 'last_checkpoint').is_file()
-        if not self.network(arm, number).is_file():
+        network: Optional[Path] = self.network(arm, number)
+        if 'optim_wrapper' not in config:  # bicubic up-sampling has nothing to train
+            network = None
+        elif not network.is_file():
+            folder = Path(config.work_dir)
+            config.resume = (folder / 'last_checkpoint').is_file()
             log(f'{name}, seed {seed}: {"going on" if config.resume else "training"}')
             build_runner(config).train()
             last = Path((folder / 'last_checkpoint').read_text().strip())
-            _publish(last, self.network(arm, number))
-        self._evaluate(arm, number, config, log)
+            _publish(last, network)
+        self._evaluate(arm, number, network, config, log)
 
-    def _evaluate(self, arm: Arm, seed: int, config: Config, log: Log) -> None:
+    def _evaluate(self, arm: Arm, seed: int, network: Optional[Path], config: Config,
+                  log: Log) -> None:
         """Measures a finished network and keeps the results."""
         from fdsr.evaluation.testing import run_test
         rows = []
@@ -191,11 +195,13 @@ class Study:
             settings.test_dataloader = config[loader]
             settings.experiment_name = f'{arm.name}-s{seed}-{which}'
             out = self.run_folder(arm, seed) / f'{which}.json'
-            run_test(settings, str(self.network(arm, seed)), out)
+            run_test(settings, network and str(network), out)
             rows += [{'list': which, **{key: value for key, value in row.items()
                                         if key != 'model'}}
                      for row in read_rows(out.with_suffix('.csv'))]
-        write_curve(self.plan.results, arm.name, seed, curve_of(config.work_dir))
+        curve = curve_of(config.work_dir)
+        if curve:
+            write_curve(self.plan.results, arm.name, seed, curve)
         write_result(self.plan.results, arm.name, seed, rows)
 
 

@@ -29,7 +29,12 @@ def write_configs(folder):
             'unused', dict(checkpoint='nowhere.pth'), optim_wrapper=dict(
                 constructor='fdsr.GroupOptimWrapperConstructor', student=AUTOCAST,
                 discriminator=AUTOCAST)))
+    configs['bicubic'] = toy.restorer_config(
+        'unused', dict(type='fdsr.Bicubic', scale=toy.SCALE),
+        model__test_cfg=dict(name='bicubic'))
+    configs['bicubic'].pop('optim_wrapper')
     for name, config in configs.items():
+        config.model.setdefault('test_cfg', dict(name='generator'))
         config.pop('work_dir')
         config.pop('experiment_name')
         config.train_dataloader.dataset.pipeline[-1].meta_keys = ['name', 'mirrored']
@@ -48,7 +53,9 @@ def plan_path(tmp_path, monkeypatch):
     def run_test(config, checkpoint, out):
         from fdsr.apis import load_backbone
         from fdsr.evaluation.protocol import write_rows
-        load_backbone(checkpoint)
+        assert (checkpoint is None) == (config.model.test_cfg.name == 'bicubic')
+        if checkpoint:
+            load_backbone(checkpoint)
         write_rows(Path(out).with_suffix('.csv'), rows)
 
     monkeypatch.setattr('fdsr.evaluation.testing.run_test', run_test)
@@ -63,7 +70,8 @@ def plan_path(tmp_path, monkeypatch):
             dict(name='distilled', config='distill.py', teacher='teacher',
                  control='alone', seeds=[0], options=LEARNS),
             dict(name='warm', config='student.py', teacher='teacher', seeds=[0],
-                 options={'model.init_from': '{teacher}'})])
+                 options={'model.init_from': '{teacher}'}),
+            dict(name='bicubic', config='bicubic.py', frozen=False)])
     Config(plan).dump(tmp_path / 'plan.py')
     return tmp_path / 'plan.py'
 
@@ -72,8 +80,9 @@ def test_the_whole_study(plan_path, tmp_path):
     plan = read_plan(plan_path)
     study = Study(plan, tmp_path / 'state')
     assert [(arm.name, seed) for arm, seed in in_order(plan)] == [
-        ('alone', 0), ('distilled', 0), ('warm', 0), ('alone', 1), ('teacher', 0)]
-    assert list(study.pending()) == ['features', 'dictionary']
+        ('alone', 0), ('distilled', 0), ('warm', 0), ('bicubic', 0), ('alone', 1),
+        ('teacher', 0)]
+    assert list(study.pending()) == ['features', 'dictionary', 'train:bicubic:0']
     done = []
     while not study.is_done():
         job = next(study.pending())
@@ -81,9 +90,10 @@ def test_the_whole_study(plan_path, tmp_path):
         done.append(job)
     assert done == ['features', 'train:alone:0', 'dictionary', 'train:teacher:0',
                     'teacher_features:teacher', 'train:distilled:0', 'train:warm:0',
-                    'train:alone:1']
+                    'train:bicubic:0', 'train:alone:1']
     results = read_results(plan.results)
-    assert set(results.arms) == {'teacher', 'alone', 'distilled', 'warm'}
+    assert set(results.arms) == {
+        'teacher', 'alone', 'distilled', 'warm', 'bicubic'}
     assert results.seeds('alone') == (0, 1)
     curve = (tmp_path / 'results/distilled-s0-curve.csv').read_text().splitlines()
     assert 'd_accuracy_adversarial' in curve[0] and 'val/PSNR' in curve[0]
@@ -187,6 +197,7 @@ def test_the_projects_own_plan():
     for arm in plan.teachers + plan.arms:
         config = study.config_of(arm, 0, {})
         assert config.train_cfg.max_iters >= 2000, arm.name
+        assert ('optim_wrapper' in config) == (arm.name != 'bicubic')
         learned = str(study.features('teacher')) in (
             config.model.get('frozen_features') or [])
         assert learned == (arm.teacher == 'teacher' and arm.name != 'warm_without_kd'
@@ -198,4 +209,5 @@ def test_the_tool_lists_what_is_to_be_done(plan_path, tmp_path, monkeypatch, cap
     monkeypatch.setattr(sys, 'argv', [
         'study.py', str(plan_path), '--state', str(tmp_path / 'state'), '--list'])
     runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
-    assert capsys.readouterr().out.split() == ['features', 'dictionary']
+    assert capsys.readouterr().out.split() == [
+        'features', 'dictionary', 'train:bicubic:0']
