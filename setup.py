@@ -35,9 +35,10 @@ INSTALL_REQUIRES = [
 ]
 
 EXTRAS = {
-    # Five points and component boxes of people's own photographs.
+    # Five points and component boxes of people's own photographs. Later releases of
+    # mediapipe carry no models.
     'landmarks': [
-        'mediapipe>=0.10.9,<0.11',
+        'mediapipe>=0.10.9,<0.10.22',
         'face-alignment>=1.3.4,<1.4',
         # Other packages ask for these two builds of OpenCV. All builds write the
         # same cv2 folder, so they have to be the same release.

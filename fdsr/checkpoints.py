@@ -6,12 +6,15 @@ A checkpoint is a ``torch.save`` file of plain values::
                        'backbones': {name: config},
                        'default': name,
                        'external': {module path: {name, path, sha256, licence,
-                                                  member}}}, …},
+                                                  member}},
+                       'faces': {size, scale, eye_share}}, …},
      'state_dict': {'NAME.module.weight': tensor, …}, …}
 
 ``external`` are parts whose values stand in a file of their own: a frozen VGG, a
 dictionary, the distillation's teacher. They are named by path and SHA-256 instead of
-being copied into every checkpoint.
+being copied into every checkpoint. ``faces``, where it is known, tells how faces were
+cut for training: HR's side, its ratio to LR's, and the distance of the eyes as a share
+of HR's side.
 """
 
 from dataclasses import asdict

@@ -16,6 +16,7 @@ from fdsr.checkpoints import (
     save_backbone,
 )
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
+from fdsr.dictionary.components import FFHQ_EYE_SHARE
 from fdsr.dictionary.files import save_dictionary
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder
@@ -105,7 +106,9 @@ def same_output(one, other):
 
 def test_a_checkpoint_says_what_it_holds(world):
     meta = torch.load(world['distilled'], weights_only=True)['meta']['fdsr']
-    assert set(meta) == {'format', 'backbones', 'default', 'external'}
+    assert set(meta) == {'format', 'backbones', 'default', 'external', 'faces'}
+    assert meta['faces'] == dict(size=toy.SIZE, scale=toy.SCALE, eye_share=pytest.approx(
+        FFHQ_EYE_SHARE, abs=0.1))
     assert meta['format'] == 1 and meta['default'] == 'student_ema'
     student = {**toy.STUDENT, 'encoder': TINY, 'width': 0.1}
     assert meta['backbones']['student'] == meta['backbones']['student_ema'] == student

@@ -40,9 +40,12 @@ def main() -> None:
     from fdsr.benchmark import run_benchmark, set_checkpoints, tables_of, write_tables
     set_checkpoints(config, arguments.checkpoint)
     out = arguments.out or config.work_dir
-    rows = run_benchmark(config, out)
-    table, title = tables_of(config, rows)
-    written = write_tables(table, title, out)
+
+    def write(rows: list) -> dict:
+        return write_tables(*tables_of(config, rows), out)
+
+    rows = run_benchmark(config, out, after_each=write)
+    written = write(rows)
     print('\n' + written['markdown'].read_text(encoding='utf-8'))
     print('\n'.join(map(str, written.values())))
     if any(row.failed for row in rows):

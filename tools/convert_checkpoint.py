@@ -6,9 +6,9 @@ r"""Makes a file that describes itself out of an authors' checkpoint.
         --dictionary DictionaryCenter512 dfdnet.pth
 
 Scale and sizes are read from the shapes. The result takes and returns RGB in [0, 1]
-and opens with fdsr.apis.load_backbone and tools/test.py; DFDNet's is called as
-net(x, boxes) with the degraded face already resized to 512 px. Sources are loaded with
-weights_only=True.
+and opens with fdsr.apis.load_backbone, RCAN's and SRFBN's with tools/test.py as well;
+DFDNet's is called as net(x, boxes) with the degraded face already resized to 512 px.
+Sources are loaded with weights_only=True.
 """
 
 import argparse

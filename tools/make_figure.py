@@ -53,13 +53,12 @@ def main() -> None:
     from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
     from fdsr.visualization.figure import draw_figure, save_figure
     results = Path(arguments.results or config.work_dir)
-    table = results / 'images.csv'
-    values = read_values(table) if table.is_file() or not arguments.names else None
-    names = arguments.names or choose_faces(
-        values, tuple(arguments.pair), arguments.column, arguments.count)
     set_checkpoints(config, arguments.checkpoint)
+    names = arguments.names or choose_faces(
+        read_values(results / 'images.csv'), tuple(arguments.pair), arguments.column,
+        arguments.count)
     gallery = Gallery(config, arguments.methods, arguments.device)
-    faces = gallery.faces(names, values, arguments.zoom)
+    faces = gallery.faces(names, arguments.zoom)
     print('faces: ' + ', '.join(names))
     for path in save_figure(draw_figure(faces, gallery.labels),
                             arguments.out or results / 'figure1'):

@@ -12,12 +12,18 @@ title = 'Table 1 at reduced size: faces of 128 px from 16'
 _runs = 'work_dirs/{}_vggface2/iter_500.pth'
 rows = [
     dict(name='Bicubic', config='../reduced/bicubic_vggface2.py'),
-    dict(name='RCAN', checkpoint=_runs.format('rcan')),
-    dict(name='SRFBN', checkpoint=_runs.format('srfbn')),
-    dict(name='Teacher', checkpoint=_runs.format('teacher')),
-    dict(name='Teacher, landmarks found on LR', checkpoint=_runs.format('teacher'),
+    dict(name='RCAN', config='../reduced/rcan_vggface2.py',
+         checkpoint=_runs.format('rcan')),
+    dict(name='SRFBN', config='../reduced/srfbn_vggface2.py',
+         checkpoint=_runs.format('srfbn')),
+    dict(name='Teacher', config='../reduced/teacher_vggface2.py',
+         checkpoint=_runs.format('teacher')),
+    dict(name='Teacher, landmarks found on LR', config='../reduced/teacher_vggface2.py',
+         checkpoint=_runs.format('teacher'),
          landmarks=dict(type='fdsr.MediaPipeLandmarks')),
-    dict(name='S w/o KD', checkpoint=_runs.format('student')),
-    dict(name='Student', checkpoint=_runs.format('distill')),
+    dict(name='S w/o KD', config='../reduced/student_vggface2.py',
+         checkpoint=_runs.format('student')),
+    dict(name='Student', config='../reduced/distill_vggface2.py',
+         checkpoint=_runs.format('distill')),
 ]
 paper_setting = None

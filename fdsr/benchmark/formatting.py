@@ -8,6 +8,8 @@ from fdsr.evaluation.protocol import cell, flat
 
 Profile = Dict[str, Any]
 _TEX = {'\\': r'\textbackslash{}', '_': r'\_', '%': r'\%', '&': r'\&', '#': r'\#',
+        '$': r'\$', '{': r'\{', '}': r'\}', '~': r'\textasciitilde{}',
+        '^': r'\textasciicircum{}', '|': r'\textbar{}',
         '↑': r'$\uparrow$', '↓': r'$\downarrow$', '–': '--', 'Δ': r'$\Delta$'}
 _COST_HEADER = ['Method', 'trained, M', 'frozen, M', 'atoms, MB', 'GMACs']
 
@@ -26,17 +28,35 @@ def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]
     return [
         '| ' + ' | '.join(header) + ' |',
         '|---|' + '---:|' * (len(header) - 1),
-        *('| ' + ' | '.join(text.replace('|', r'\|') for text in line) + ' |'
-          for line in lines)]
+        *('| ' + ' | '.join(_marked(line)) + ' |' for line in lines)]
+
+
+def _marked(line: Sequence[str]) -> List[str]:
+    """A line's cells; a text before empty cells is no number, and slanted."""
+    return [
+        f'*{text}*' if text and following == '' else text
+        for text, following in zip(
+            [text.replace('|', r'\|') for text in line], [*line[1:], None])]
 
 
 def latex(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]:
-    """The same as a booktabs tabular."""
+    """The same as a booktabs tabular; a text before empty cells spans them."""
     return [
         r'\begin{tabular}{l' + 'r' * (len(header) - 1) + '}', r'\toprule',
-        ' & '.join(map(_tex, header)) + r' \\', r'\midrule',
-        *(' & '.join(map(_tex, line)) + r' \\' for line in lines),
+        _tex_row(header), r'\midrule', *map(_tex_row, lines),
         r'\bottomrule', r'\end{tabular}']
+
+
+def _tex_row(line: Sequence[str]) -> str:
+    cells, rest = [], list(line)
+    while rest:
+        text, empty = rest.pop(0), 0
+        while cells and rest and rest[0] == '':
+            rest.pop(0)
+            empty += 1
+        cells.append(_tex(text) if not empty else
+                     rf'\multicolumn{{{empty + 1}}}{{l}}{{\emph{{{_tex(text)}}}}}')
+    return ' & '.join(cells) + r' \\'
 
 
 def _tex(text: str) -> str:

@@ -4,21 +4,21 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import Tensor, nn
 
-from fdsr.benchmark.running import Method, methods_of, network_config
+from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.evaluation.protocol import cell, higher_is_better, read_rows
+from fdsr.models.pictures import to_uint8
 from fdsr.models.restorers.face_tester import build_network
-from fdsr.models.restorers.prediction import run_backbone, to_uint8
-from fdsr.registry import DATASETS, MODELS
+from fdsr.models.restorers.prediction import run_backbone
+from fdsr.registry import DATASETS, METRICS, MODELS
 from fdsr.visualization.figure import FigureFace, zoom_regions
 
 Values = Dict[str, Dict[str, Dict[str, float]]]
-_CAPTION_COLUMNS = ('PSNR', 'LPIPS')
+_METRICS = (dict(type='mmagic.PSNR'), dict(type='fdsr.LPIPS'))
 
 
 def read_values(path: Union[str, Path]) -> Values:
@@ -57,6 +57,8 @@ def choose_faces(values: Values, pair: Tuple[str, str], column: str = 'LPIPS',
     Raises:
         ValueError: a method or column was not measured.
     """
+    if count < 1:
+        raise ValueError(f'At least one face has to be chosen, found count={count}.')
     for method in pair:
         if column not in values.get(method, {}):
             raise ValueError(
@@ -102,6 +104,7 @@ class Gallery:
             self.device)
         self.networks = self._build(config, [known[name] for name in wanted])
         self.dataset = DATASETS.build(config.test_dataloader.dataset)
+        self.metrics = [METRICS.build(metric) for metric in _METRICS]
 
     def _build(self, config: Config,
                methods: Sequence[Method]) -> Dict[str, nn.Module]:
@@ -120,13 +123,11 @@ class Gallery:
         """Of the columns: LR, the methods, HR."""
         return ['LR', *self.networks, 'HR']
 
-    def faces(self, names: Sequence[str], values: Optional[Values] = None,
-              zoom: bool = False) -> List[FigureFace]:
-        """The chosen faces, for ``draw_figure``.
+    def faces(self, names: Sequence[str], zoom: bool = False) -> List[FigureFace]:
+        """The chosen faces, for ``draw_figure``, with the metrics of each picture.
 
         Args:
             names: of samples of the benchmark's data set.
-            values: per-image results to write below the pictures.
             zoom: show eyes and mouth enlarged.
 
         Raises:
@@ -139,12 +140,11 @@ class Gallery:
             raise ValueError(
                 f'{self.dataset.name} has no sample {missing[0]!r}; it has '
                 f'{len(index)}, e.g. {next(iter(index), None)!r}.')
-        return [self._face(name, self.dataset[index[name]], values, zoom)
-                for name in names]
+        return [self._face(name, self.dataset[index[name]], zoom) for name in names]
 
     @torch.no_grad()
     def _face(self, name: str, sample: Optional[Dict[str, Any]],
-              values: Optional[Values], zoom: bool) -> FigureFace:
+              zoom: bool) -> FigureFace:
         if sample is None:
             raise ValueError(f'{name} cannot be read; see {self.dataset.report.path}.')
         data = self.preprocess(dict(
@@ -153,25 +153,32 @@ class Gallery:
         pictures = {'LR': lr, **{
             label: run_backbone(network, lr, samples)
             for label, network in self.networks.items()}, 'HR': samples.gt_img}
-        zooms = zoom_regions(
-            samples.boxes[0].cpu().numpy(), samples.gt_img.shape[-1]) if zoom else ()
-        captions = _captions(values or {}, [*self.networks], name)
-        return FigureFace({label: _picture(picture)
-                           for label, picture in pictures.items()}, captions, zooms)
+        pictures = {label: to_uint8(picture)[0].cpu()
+                    for label, picture in pictures.items()}
+        zooms = _zooms(samples) if zoom else ()
+        return FigureFace(
+            {label: picture.permute(1, 2, 0).numpy()
+             for label, picture in pictures.items()}, self._captions(pictures), zooms)
+
+    def _captions(self, pictures: Dict[str, Tensor]) -> Dict[str, str]:
+        """What stands below the pictures; below LR, which metrics these are."""
+        captions = {'LR': ' / '.join(metric.metric for metric in self.metrics)}
+        gt = pictures['HR']
+        for label in self.networks:
+            values = [
+                metric.process_image(gt.numpy(), pictures[label].numpy(), None)
+                for metric in self.metrics]
+            captions[label] = ' / '.join(
+                cell(metric.metric, float(value))
+                for metric, value in zip(self.metrics, values))
+        return captions
 
 
-def _picture(batch: Tensor) -> np.ndarray:
-    return to_uint8(batch)[0].permute(1, 2, 0).cpu().numpy()
-
-
-def _captions(values: Values, methods: Sequence[str], name: str) -> Dict[str, str]:
-    """What stands below the pictures; below LR, which metrics these are."""
-    shown = [column for column in _CAPTION_COLUMNS if any(
-        name in values.get(method, {}).get(column, {}) for method in methods)]
-    captions = {'LR': ' / '.join(shown)} if shown else {}
-    for method in methods:
-        columns = values.get(method, {})
-        if columns:
-            captions[method] = ' / '.join(
-                cell(column, columns.get(column, {}).get(name)) for column in shown)
-    return captions
+def _zooms(samples: Any) -> Sequence[Tuple[int, int, int, int]]:
+    boxes = samples.get('boxes')
+    if boxes is None:
+        raise ValueError(
+            '--zoom needs the components\' boxes: put '
+            "dict(type='fdsr.ComponentBoxes') into the data set's pipeline and "
+            "data_keys=['boxes'] into PackInputs.")
+    return zoom_regions(boxes[0].cpu().numpy(), samples.gt_img.shape[-1])

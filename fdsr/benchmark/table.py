@@ -1,5 +1,6 @@
 """A benchmark's rows as tables: in Markdown, in LaTeX, and as CSV to compute with."""
 
+import math
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
@@ -25,6 +26,7 @@ from fdsr.benchmark.statistics import (
 )
 from fdsr.evaluation.protocol import (
     cell,
+    flat,
     heading,
     higher_is_better,
     protocol_lines,
@@ -57,6 +59,7 @@ class BenchmarkTable:
         self.with_paper = with_paper
         self.measured = [row for row in rows if not row.problem]
         names = [row.method.name for row in self.measured]
+        self.wanted_reference = reference
         self.reference = reference if reference in names else None
         columns = dict.fromkeys(name for row in self.measured for name in row.values)
         self.columns = [*columns]
@@ -81,13 +84,14 @@ class BenchmarkTable:
 
     def quality(self) -> Tuple[List[str], Cells]:
         """Header and rows of the paper's columns."""
-        columns = [name for name in PAPER_COLUMNS if name in self.columns]
+        columns = [name for name in PAPER_COLUMNS
+                   if name in self.columns] or list(PAPER_COLUMNS)
         header = ['Method', *map(heading, columns)]
         if self.with_paper:
             header += [f'{heading(name)}, paper' for name in columns]
         cells = []
         for row in self.rows:
-            found = ([f'*{row.problem}*'] + [''] * (len(columns) - 1) if row.problem
+            found = ([row.problem] + [''] * (len(columns) - 1) if row.problem
                      else [self._estimate(row, column) for column in columns])
             papers = [cell(column, row.method.paper.get(column))
                       for column in columns] if self.with_paper else []
@@ -155,21 +159,48 @@ class BenchmarkTable:
         lines = [f'- {row.method.name}: {row.facts["caption"]}'
                  for row in self.measured if row.facts.get('caption')]
         lines += [f'- {self.note}'] if self.note else []
+        lines += self._gaps()
         if self.measured:
             facts = self.measured[0].facts
             lines += [
                 f'- intervals: {CONFIDENCE:.0%}, percentile bootstrap over the images, '
                 f'{RESAMPLES} resamples; another training run is not in them',
                 f'- images: {facts["num_images"]}, skipped: {facts["skipped"]}',
-                *protocol_lines(facts['protocol'])]
+                *protocol_lines(facts['protocol']), *self._other_hardware()]
             lines += profile_notes(self._profiles()) if self._profiles() else []
         return lines
 
+    def _other_hardware(self) -> List[str]:
+        """Where a method was not measured on the same machine as the first."""
+        first = self.measured[0].facts['protocol']['hardware']
+        return [
+            f'- {row.method.name} was measured on: '
+            f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
+            if row.facts['protocol']['hardware'] != first]
+
+    def _gaps(self) -> List[str]:
+        """What is not in the tables, and why."""
+        lines = []
+        if self.wanted_reference and not self.reference:
+            lines.append(f'- no differences: {self.wanted_reference} was not measured')
+        if any(row.problem and not row.failed for row in self.rows):
+            lines.append('- a missing checkpoint: train it, or give it with '
+                         '`--checkpoint NAME=PATH`')
+        equal = {
+            row.method.name: sum(map(math.isinf, row.values.get('PSNR', {}).values()))
+            for row in self.measured}
+        return lines + [
+            f'- {name}: {count} images equal HR; their PSNR is infinite, and so is the '
+            'mean' for name, count in equal.items() if count]
+
     def latex(self) -> str:
-        """The paper's columns as a booktabs table."""
+        """Every table as a booktabs tabular."""
         notes = [f'% {line[2:]}' for line in self.notes()]
-        return '\n'.join([*notes, r'% needs \usepackage{booktabs}',
-                          *latex(*self.quality())]) + '\n'
+        lines = [*notes, r'% needs \usepackage{booktabs}']
+        for table in (self.quality(), self.other_metrics(), self.paired(),
+                      self.cost()):
+            lines += ['', *latex(*table)] if table[1] else []
+        return '\n'.join(lines) + '\n'
 
     def records(self) -> List[Dict[str, Any]]:
         """One dict a method with every number, for a CSV."""
@@ -206,7 +237,7 @@ class BenchmarkTable:
                  **{column: row.values.get(column, {}).get(name, '')
                     for column in self.columns})
             for row in self.measured
-            for name in sorted(next(iter(row.values.values())))]
+            for name in sorted(next(iter(row.values.values()), {}))]
 
 
 def tables_of(config: Config, rows: Sequence[Row]) -> Tuple[BenchmarkTable, str]:
@@ -228,8 +259,7 @@ def paper_setting(config: Config, rows: Sequence[Row]) -> Tuple[bool, str]:
     if wanted is None or not measured:
         return False, ''
     facts = measured[0].facts
-    found = dict(facts['protocol']['dataset'], scale=facts['profile']['sr_size']
-                 // facts['profile']['lr_size'])
+    found = dict(facts['protocol']['dataset'], scale=facts['scale'])
     differing = [f'{name} is {found.get(name)}, the paper\'s {value}'
                  for name, value in wanted.items() if found.get(name) != value]
     if differing:
@@ -257,17 +287,23 @@ def write_tables(table: BenchmarkTable, title: str,
     write_text(paths['markdown'], table.markdown(title))
     write_text(paths['latex'], table.latex())
     write_rows(paths['csv'], table.records())
-    if table.measured:
-        write_rows(paths['images'], table.image_rows())
+    images = table.image_rows()
+    if images:
+        write_rows(paths['images'], images)
+    else:
+        del paths['images']
     return paths
 
 
 def _check_images(rows: Sequence[Row]) -> None:
-    images = {row.method.name: set(next(iter(row.values.values()))) for row in rows}
+    images = {row.method.name: set(next(iter(row.values.values()), {}))
+              for row in rows}
     first = next(iter(images.items()), None)
     for name, found in images.items():
         if found != first[1]:
+            other = sorted(found ^ first[1])[0]
             raise ValueError(
                 f'{name} was measured on {len(found)} images, {first[0]} on '
-                f'{len(first[1])}, and they are not the same: the numbers cannot stand '
-                'in one table. See why samples were skipped, then measure again.')
+                f'{len(first[1])}, and they are not the same, e.g. {other}: the '
+                'numbers cannot stand in one table. Remove the folder rows and measure '
+                'again.')

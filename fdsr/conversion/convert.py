@@ -54,7 +54,7 @@ CONVERTERS: Dict[str, Converter] = {
         unused=dfdnet.UNUSED),
 }
 #: Constants are small decimals, or a mean in [0, 255]: a wrong one is further off.
-_RELATIVE, _ABSOLUTE = 1e-4, 1e-6
+_RELATIVE, _ABSOLUTE, _RELATIVE_HALF = 1e-4, 1e-6, 5e-3
 
 
 def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
@@ -76,22 +76,13 @@ def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
         IsADirectoryError: ``out`` is a folder.
         RefusedCheckpointError: it is broken, or holds more than plain values.
         CheckpointMismatch: it is no such network; names the first key that differs.
-        ValueError: a dictionary is given where none belongs, or is not given.
+        ValueError: a dictionary is given where none belongs, or is not given; or the
+            result would overwrite the source.
     """
-    if Path(out).is_dir():
-        raise IsADirectoryError(f'OUT has to be a file, found the folder {out}.')
-    if (kind == 'dfdnet') != (dictionary is not None):
-        raise ValueError(
-            f'{kind}: expected {"a" if kind == "dfdnet" else "no"} dictionary, found '
-            f'{dictionary}.')
+    _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
     state = _state_of(source)
-    try:
-        config = converter.config_of(state)
-    except KeyError as error:
-        raise CheckpointMismatch(
-            f'{source} is no checkpoint of {kind}: {error.args[0]} is missing.'
-        ) from error
+    config = _config_of(kind, state, source)
     atoms = None if dictionary is None else dfdnet.read_atoms(dictionary)
     if atoms is not None:
         config['dictionary'] = dfdnet.dictionary_config(atoms)
@@ -103,6 +94,32 @@ def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
     save_backbone(network, config, out, converted_from=dict(
         file=Path(source).name, sha256=sha256_of(source), licence=converter.licence))
     return _summary_of(out, network, config, converter.licence)
+
+
+def _check_paths(kind: str, source: Union[str, Path], out: Union[str, Path],
+                 dictionary: Optional[Union[str, Path]]) -> None:
+    if Path(out).is_dir():
+        raise IsADirectoryError(f'OUT has to be a file, found the folder {out}.')
+    if Path(out).resolve() == Path(source).resolve():
+        raise ValueError(f'{out} is the source itself; give another file as OUT.')
+    if (kind == 'dfdnet') != (dictionary is not None):
+        raise ValueError(
+            f'{kind}: expected {"a" if kind == "dfdnet" else "no"} dictionary, found '
+            f'{dictionary}.')
+
+
+def _config_of(kind: str, state: State, source: Union[str, Path]) -> dict:
+    """The backbone's config by the file's shapes."""
+    try:
+        return CONVERTERS[kind].config_of(state)
+    except KeyError as error:
+        raise CheckpointMismatch(
+            f'{source} is no checkpoint of {kind}: {error.args[0]} is missing.'
+        ) from error
+    except (IndexError, ValueError, ZeroDivisionError) as error:
+        raise CheckpointMismatch(
+            f'{source} is no checkpoint of {kind}: a value that tells a size has the '
+            f'wrong shape ({error}).') from error
 
 
 def _summary_of(out: Union[str, Path], network: nn.Module, config: dict,
@@ -133,6 +150,10 @@ def _fill(network: nn.Module, converter: Converter, config: dict, state: State,
             del wanted[key]
     check_values(source, wanted, found, remedy=f'It was read as {config}.')
     _check_constants(source, constants, found)
+    for name in sorted(found):
+        if not torch.isfinite(found[name]).all():
+            raise CheckpointMismatch(
+                f'{source}: {name} holds values that are not finite. Fetch it again.')
     for several in names.values():
         for name in several[1:]:
             if not torch.equal(found[several[0]], found[name]):
@@ -149,7 +170,8 @@ def _state_of(source: Union[str, Path]) -> State:
     if isinstance(content, dict) and isinstance(content.get('state_dict'), dict):
         content = content['state_dict']
     if (not isinstance(content, dict) or not content
-            or not all(isinstance(value, Tensor) for value in content.values())):
+            or not all(isinstance(key, str) and isinstance(value, Tensor)
+                       for key, value in content.items())):
         raise CheckpointMismatch(
             f'{source} holds no state dict: expected tensors by name, or a dict with '
             f"'state_dict', found {_summary(content)}.")
@@ -170,8 +192,12 @@ def _check_constants(source: str, constants: State, found: State) -> None:
         CheckpointMismatch: the file holds another value.
     """
     for key, expected in constants.items():
-        if key in found and not torch.allclose(
-                found[key].float(), expected.float(), rtol=_RELATIVE, atol=_ABSOLUTE):
+        if key not in found:
+            continue
+        half = found[key].dtype in (torch.float16, torch.bfloat16)
+        relative = _RELATIVE_HALF if half else _RELATIVE
+        if not torch.allclose(found[key].float(), expected.float(), rtol=relative,
+                              atol=_ABSOLUTE):
             raise CheckpointMismatch(
                 f'{source}: {key} is {found[key].flatten()[:9].tolist()}, expected '
                 f'{expected.flatten()[:9].tolist()}, the only value that this network '

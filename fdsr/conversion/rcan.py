@@ -25,7 +25,7 @@ def config_of(state: Dict[str, Tensor]) -> dict:
 def _count(state: Dict[str, Tensor], pattern: str) -> int:
     count = sum(re.fullmatch(pattern, key) is not None for key in state)
     if not count:
-        raise KeyError(pattern.replace('\\', ''))
+        raise KeyError(pattern.replace(r'(\d+)', '0').replace('\\', ''))
     return count
 
 

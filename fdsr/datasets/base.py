@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import random
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
@@ -13,6 +14,7 @@ from mmengine.dist import is_main_process
 from torch.utils.data import Dataset
 
 from fdsr.datasets.report import SkipReport
+from fdsr.dictionary.components import FFHQ_EYE_SHARE
 from fdsr.registry import FUNCTIONS, TRANSFORMS
 
 
@@ -70,7 +72,8 @@ def seeded(seed: int, epoch: int, index: int) -> Iterator[None]:
 class FaceDataset(Dataset):
     """Faces with five landmarks, and the pipeline that they go through.
 
-    A subclass implements ``__len__``, :meth:`load` and :meth:`protocol`. An item
+    A subclass implements ``__len__``, :meth:`load` and :meth:`protocol`; its
+    attributes ``size`` and ``eye_share`` are kept in checkpoints. An item
     before the pipeline (what ``pipeline=[]`` returns) is a dict with
 
     - ``img``: uint8 (S, S, 3), RGB, at HR size;
@@ -132,6 +135,31 @@ class FaceDataset(Dataset):
     def protocol(self) -> dict[str, Any]:
         """Plain facts (JSON) that a number measured on this set comes with."""
         raise NotImplementedError
+
+    def fingerprint(self) -> str:
+        """A hash that changes with the faces, as far as can be told in short time."""
+        names = '\n'.join(self.sample_name(index) for index in range(len(self)))
+        return hashlib.sha256(names.encode()).hexdigest()
+
+    def setting(self) -> dict[str, Any]:
+        """How faces have to be cut for a network that was trained on this set.
+
+        Returns:
+            ``size`` of HR; ``eye_share``, the (mean) distance of the eyes as a share of
+            it; and ``scale``, if the pipeline makes LR. Empty for a subclass that does
+            not tell its size.
+        """
+        if not hasattr(self, 'size'):
+            return {}
+        facts = dict(size=self.size, eye_share=round(float(self.mean_eye_share()), 4))
+        for step in self.pipeline:
+            if hasattr(step, 'scale'):
+                facts['scale'] = step.scale
+        return facts
+
+    def mean_eye_share(self) -> float:
+        """Mean distance of the eyes as a share of HR's side."""
+        return getattr(self, 'eye_share', FFHQ_EYE_SHARE)
 
     def pipeline_protocol(self) -> list[str]:
         """One line for each transform that has something to say (``protocol()``)."""

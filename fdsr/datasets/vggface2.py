@@ -1,6 +1,7 @@
 """Photographs in VGGFace2's layout."""
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
 from pathlib import Path
@@ -290,6 +291,26 @@ class VGGFace2Dataset(FaceDataset):
             return self.crop_scale * self.index.boxes[self.rows, 2:].max(axis=1)
         eyes = self.index.landmarks[self.rows, 1] - self.index.landmarks[self.rows, 0]
         return np.linalg.norm(eyes, axis=-1) / self.eye_share
+
+    def fingerprint(self) -> str:
+        """A hash of names, boxes, landmarks, and each picture's size and date."""
+        digest = hashlib.sha256(super().fingerprint().encode())
+        for values in (self.index.boxes, self.index.landmarks):
+            digest.update(np.ascontiguousarray(values[self.rows]).tobytes())
+        for row in self.rows:
+            try:
+                facts = (self.pictures / self.index.path(int(row))).stat()
+                digest.update(f'{facts.st_size} {facts.st_mtime_ns}'.encode())
+            except OSError:  # a missing picture is skipped, and told there
+                digest.update(b'missing')
+        return digest.hexdigest()
+
+    def mean_eye_share(self) -> float:
+        """Given by the alignment; else the mean over the faces' squares."""
+        if self.align is not None:
+            return self.eye_share
+        eyes = self.index.landmarks[self.rows, 1] - self.index.landmarks[self.rows, 0]
+        return (np.linalg.norm(eyes, axis=-1) / self._native_sides()).mean()
 
     def _count_padded(self) -> dict[str, int]:
         step = -(-len(self) // PADDING_PROBE)

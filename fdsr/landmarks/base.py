@@ -72,8 +72,11 @@ def check_image(image: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: it is not.
     """
-    if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
+            image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):
+        found = (f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray)
+                 else f'a {type(image).__name__}')
         raise ValueError(
-            'Landmarks are found in uint8 pictures (H, W, 3), RGB; found '
-            f'{image.dtype} {image.shape}.')
+            f'Landmarks are found in uint8 pictures (H, W, 3), RGB; found {found}. '
+            "With PIL: numpy.asarray(image.convert('RGB')).")
     return image

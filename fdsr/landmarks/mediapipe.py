@@ -24,7 +24,8 @@ class MediaPipeLandmarks(LandmarkDetector):
 
     Args:
         min_confidence: of the face detector, 0 to 1.
-        max_faces: look for that many.
+        max_faces: look for that many; the detector finds the clearest first, so look
+            for several to get the largest.
         min_side: up-sample pictures whose shorter side is smaller, by PIL's bicubic.
         padding: how far the picture is continued on each side for the second look, as
             a share of its longer side, repeating the outermost pixels; 0 for none.
@@ -33,7 +34,7 @@ class MediaPipeLandmarks(LandmarkDetector):
         ValueError: an argument is out of its range.
     """
 
-    def __init__(self, min_confidence: float = 0.5, max_faces: int = 1,
+    def __init__(self, min_confidence: float = 0.5, max_faces: int = 3,
                  min_side: int = 256, padding: float = 0.5) -> None:
         if not 0 < min_confidence <= 1 or max_faces < 1 or not 0 <= padding <= 2:
             raise ValueError(

@@ -44,7 +44,7 @@ def config_path(tmp_path, checkpoints):
             dict(name='Teacher, found', checkpoint=str(checkpoints['teacher']),
                  landmarks=dict(type=f'fdsr.{NOTHING_FOUND}')),
             dict(name='Student', checkpoint=str(checkpoints['student'])),
-            dict(name='Never trained', checkpoint='nowhere.pth'),
+            dict(name='Never trained', config='bicubic.py', checkpoint='nowhere.pth'),
         ],
         reference='Student', title='Toys',
         profile=dict(batch_sizes=[1, 2], warmup=0, repeats=1),

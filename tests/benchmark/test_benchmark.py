@@ -9,11 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from fdsr.benchmark import running, set_checkpoints, tables_of
-from fdsr.benchmark.running import methods_of, run_benchmark
+from fdsr.benchmark import running, set_checkpoints, tables_of, write_tables
+from fdsr.benchmark.methods import methods_of, network_config
+from fdsr.benchmark.running import run_benchmark
+from fdsr.checkpoints import save_backbone
 from fdsr.engine.config import load_config
+from fdsr.registry import MODELS
 from tests import toy
+from tests.datasets.conftest import ToyRoot
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -52,7 +57,9 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
     assert measured == ['Bicubic', 'Teacher', 'Teacher, found', 'Student']
     table = (tmp_path / 'out/table.md').read_text()
     assert table in printed and table.startswith('# Toys')
-    assert '| Never trained | *no checkpoint at nowhere.pth* |  |' in table
+    assert ('| Never trained | *no checkpoint at nowhere.pth (made by tools/train.py '
+            'bicubic.py)* |  |') in table
+    assert '--checkpoint NAME=PATH' in table
     # the template's boxes, and how often, stand beside the numbers
     assert 'not found, boxes of the template: 3 of 3' in table
     # every number is the mean of the images' values
@@ -75,7 +82,9 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
     assert f'| Bicubic | {np.mean(differences):+.2f} [' in table
     assert int(records['Student']['trained']) > 0
     assert records['Never trained']['PSNR'] == ''
-    assert (tmp_path / 'out/table.tex').read_text().count(r'\\') == 6
+    latex = (tmp_path / 'out/table.tex').read_text()
+    assert latex.count(r'\begin{tabular}') == 4  # metrics, others, differences, costs
+    assert r'\multicolumn{2}{l}{\emph{no checkpoint at nowhere.pth' in latex
 
 
 def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpoints):
@@ -113,6 +122,101 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     assert measured == ['Bicubic', 'Teacher', 'Teacher, found', 'Student']
 
 
+@pytest.mark.parametrize('change, problem', [
+    (dict(checkpoint='other_scale.pth'), 'Check the scale'),
+    (dict(landmarks=dict(type='fdsr.NothingFound')), 'takes no boxes'),
+    (dict(member='nobody'), "no backbone 'nobody'")])
+def test_a_row_that_cannot_be_measured_spares_the_others(
+        change, problem, config_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    generator = dict(toy.STUDENT, scale=2)
+    save_backbone(MODELS.build(generator), generator, tmp_path / 'other_scale.pth')
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows[3].update(change)
+    seen = []
+    rows = run_benchmark(config, tmp_path / 'out', lambda rows: seen.append(len(rows)))
+    assert seen == [1, 2, 3, 4, 5]  # tables can be written after each
+    assert [row.failed for row in rows] == [False, False, False, True, False]
+    assert problem in rows[3].problem
+    text = tables_of(config, rows)[0].markdown('T')
+    assert 'no differences: Student was not measured' in text
+
+
+def test_nothing_but_problems_is_still_a_table(config_path, tmp_path):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows, config.reference = config.rows[4:], None
+    rows = run_benchmark(config, tmp_path / 'out')
+    written = write_tables(*tables_of(config, rows), tmp_path / 'out')
+    assert '| Method | PSNR ↑ |' in written['markdown'].read_text()
+    assert r'\multicolumn{3}{l}' in written['latex'].read_text()
+    assert 'images' not in written
+
+
+def test_names_may_be_anything(config_path, tmp_path):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows, config.reference = config.rows[:1], None
+    for name in ('v1.0 | $5_%', 'values'):
+        config.rows[0].name = name
+        rows = run_benchmark(config, tmp_path / 'out')
+        assert rows[0].values['PSNR'] and not rows[0].problem
+    config.rows[0].name = 'v1.0 | $5_%'
+    table, title = tables_of(config, run_benchmark(config, tmp_path / 'out'))
+    assert r'| v1.0 \| $5_% | ' in table.markdown(title)
+    assert r'v1.0 \textbar{} \$5\_\%' in table.latex()
+
+
+def test_other_faces_are_measured_anew(tmp_path, config_path, measured):
+    """The same names and counts, but another picture, or other landmarks."""
+    root = ToyRoot(tmp_path / 'faces', 'test', 3, 1)
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    pipeline = config.test_dataloader.dataset.pipeline
+    config.test_dataloader.dataset = dict(
+        type='fdsr.VGGFace2Dataset', data_root=str(root.root), split='test',
+        size=toy.SIZE, pipeline=pipeline, test_mode=True,
+        report_dir=str(tmp_path / 'run'))
+    config.rows, config.reference = config.rows[:1], None
+    run_benchmark(config, tmp_path / 'out')
+    run_benchmark(config, tmp_path / 'out')
+    assert measured == ['Bicubic']
+    picture = next((root.root / 'test').rglob('*.jpg'))
+    image = Image.open(picture).transpose(Image.FLIP_TOP_BOTTOM)
+    image.save(picture)
+    run_benchmark(config, tmp_path / 'out')
+    assert measured == ['Bicubic', 'Bicubic']
+
+
+def test_a_row_cut_off_while_it_is_written_is_none(config_path, tmp_path, monkeypatch):
+    """New values must not be taken for those of the old description."""
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows, config.reference = config.rows[:1], None
+    run_benchmark(config, tmp_path / 'out')
+
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(running, 'write_rows', stop)
+    config.test_evaluator.metrics.pop()
+    with pytest.raises(KeyboardInterrupt):
+        run_benchmark(config, tmp_path / 'out')
+    assert not list((tmp_path / 'out/rows').glob('*.json'))
+
+
+def test_measured_numbers_survive_a_profile_that_fails(config_path, tmp_path, measured,
+                                                       monkeypatch):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows, config.reference = config.rows[:1], None
+
+    def fail(*_, **__):
+        raise RuntimeError('out of memory')
+
+    monkeypatch.setattr(running, 'profile_backbone', fail)
+    assert 'out of memory' in run_benchmark(config, tmp_path / 'out')[0].problem
+    config.profile = False
+    row = run_benchmark(config, tmp_path / 'out')[0]
+    assert measured == ['Bicubic'] and row.values and row.facts['profile'] is None
+    assert '## Cost' not in tables_of(config, [row])[0].markdown('T')
+
+
 def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):
     (tmp_path / 'broken.pth').write_bytes(b'nothing')
     with pytest.raises(SystemExit) as stopped:
@@ -128,7 +232,7 @@ def test_landmarks_that_are_found_are_used(config_path, checkpoints):
     """Found where HR has them, they give the very numbers that HR's give."""
     from fdsr.datasets import DrawnFacesDataset
     from fdsr.landmarks import FaceLandmarks
-    from fdsr.models.restorers.detected_boxes import DetectedBoxes
+    from fdsr.landmarks.detected_boxes import DetectedBoxes
     from fdsr.models.restorers.face_tester import build_network
     from fdsr.registry import LANDMARKS
 
@@ -175,7 +279,12 @@ def test_configs_are_checked(config_path, tmp_path):
     for change, message in (
             (dict(reference='Nobody'), "reference='Nobody'"),
             (dict(rows=[]), 'found none'),
-            (dict(rows=[dict(name='A'), dict(name='A')]), 'different names'),
+            (dict(rows=[dict(name='A', config='a.py'), dict(name='A', config='a.py')]),
+             'different names'),
+            (dict(rows=[dict(name='A')]), 'A needs a checkpoint'),
+            (dict(rows=[dict(name='A', config='a.py', member='b')]),
+             'and nothing else'),
+            (dict(rows=[dict(name='LR', config='a.py')]), 'no names of methods'),
             (dict(rows=[dict(name='A', chekpoint='a.pth')]), 'chekpoint')):
         other = config.copy()
         for key, value in change.items():
@@ -193,7 +302,7 @@ def test_the_projects_own_tables(name, tmp_path):
     assert [method.name for method in methods] == [
         'Bicubic', 'RCAN', 'SRFBN', 'Teacher', 'Teacher, landmarks found on LR',
         'S w/o KD', 'Student']
-    network = running.network_config(methods[0], config)
+    network = network_config(methods[0], config)
     assert network == dict(type='fdsr.Bicubic', scale=8)
     assert {name for name in config.figure_methods} < {m.name for m in methods}
     size = 256 if name == 'table1' else 128

@@ -8,7 +8,7 @@ from PIL import Image
 from fdsr.apis import load_backbone
 from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
 from fdsr.engine.config import load_config
-from fdsr.models.restorers.prediction import to_uint8
+from fdsr.models.pictures import to_uint8
 from tests import toy
 from tests.benchmark.test_benchmark import call  # noqa: F401
 
@@ -30,6 +30,8 @@ def test_extremes_and_median_of_the_difference(column, count, expected):
 def test_what_was_not_measured_cannot_be_chosen_by():
     with pytest.raises(ValueError, match="'C' has no values of 'PSNR'; .* A, B"):
         choose_faces(VALUES, ('A', 'C'), 'PSNR')
+    with pytest.raises(ValueError, match='count=0'):
+        choose_faces(VALUES, ('A', 'B'), count=0)
     with pytest.raises(FileNotFoundError, match='run tools/benchmark.py'):
         read_values('nowhere.csv')
 
@@ -39,7 +41,7 @@ def test_the_pictures_are_the_methods(config_path, tmp_path, checkpoints):
     gallery = Gallery(config, ['Bicubic', 'Student', 'Never trained', 'Teacher'])
     assert gallery.labels == ['LR', 'Bicubic', 'Student', 'Teacher', 'HR']
     name = gallery.dataset.sample_name(1)
-    face = gallery.faces([name], {'Student': {'PSNR': {name: 21.456}}}, zoom=True)[0]
+    face = gallery.faces([name], zoom=True)[0]
     sample = gallery.dataset[1]
     hr = sample['data_samples'].gt_img.permute(1, 2, 0).numpy()
     lr = sample['inputs'].permute(1, 2, 0).numpy()
@@ -54,7 +56,11 @@ def test_the_pictures_are_the_methods(config_path, tmp_path, checkpoints):
     for label, sr in dict(Student=student, Teacher=teacher).items():
         assert np.array_equal(
             face.pictures[label], to_uint8(sr)[0].permute(1, 2, 0).numpy())
-    assert face.captions == {'LR': 'PSNR', 'Student': '21.46'}
+    error = np.square(face.pictures['Student'].astype(float) - hr).mean()
+    assert face.captions['LR'] == 'PSNR / LPIPS'
+    psnr, lpips = face.captions['Student'].split(' / ')
+    assert psnr == f'{10 * np.log10(255**2 / error):.2f}' and 0 < float(lpips) < 2
+    assert set(face.captions) == {'LR', 'Bicubic', 'Student', 'Teacher'}
     assert len(face.zooms) == 2
     with pytest.raises(ValueError, match="no sample 'nobody'"):
         gallery.faces(['nobody'])

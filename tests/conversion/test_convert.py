@@ -129,3 +129,28 @@ def test_every_official_key_finds_its_place(kind, scale, tmp_path):
 
 def load_config(path):
     return safe_load(path)['meta']['fdsr']['backbones']['generator']
+
+
+def test_the_source_is_not_overwritten(tmp_path):
+    source = saved(official.rcan_state(2), tmp_path)
+    before = source.read_bytes()
+    with pytest.raises(ValueError, match='is the source itself'):
+        convert('rcan', source, source)
+    assert source.read_bytes() == before
+
+
+def test_half_precision_is_read(tmp_path):
+    state = {key: value.half() for key, value in official.rcan_state(2).items()}
+    convert('rcan', saved(state, tmp_path), tmp_path / 'ours.pth')
+    net = load_backbone(tmp_path / 'ours.pth')
+    assert net.head.weight.dtype == torch.float32
+    assert torch.equal(net.head.weight, state['head.0.weight'].float())
+
+
+@pytest.mark.parametrize('content, message', [
+    ({0: torch.zeros(1)}, 'holds no state dict'),
+    ({'head.0.weight': torch.zeros(())}, 'no checkpoint of rcan: .* wrong shape'),
+    ({'head.0.weight': torch.zeros(0, 3, 3, 3)}, 'no checkpoint of rcan')])
+def test_strange_files_are_refused(content, message, tmp_path):
+    with pytest.raises(CheckpointMismatch, match=message):
+        convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')

@@ -191,9 +191,9 @@ def test_plans_are_checked(plan_path):
         read_plan(plan_path.with_name('nowhere.py'))
 
 
-def test_the_projects_own_plan():
+def test_the_projects_own_plan(tmp_path):
     plan = read_plan(ROOT / 'configs/study/plan.py')
-    study = Study(plan, Path('nowhere'))
+    study = Study(plan, tmp_path)
     for arm in plan.teachers + plan.arms:
         config = study.config_of(arm, 0, {})
         assert config.train_cfg.max_iters >= 2000, arm.name

@@ -1,13 +1,14 @@
 """Hooks: exact resume, self-describing checkpoints, moving average, saved images,
-and an end to runs that diverge."""
+progress, and an end to runs that diverge."""
 
 from fdsr.engine.hooks.ema import TrainedEMAHook
 from fdsr.engine.hooks.exact_resume import ExactResumeHook
+from fdsr.engine.hooks.progress import ProgressHook
 from fdsr.engine.hooks.save_images import SaveImagesHook
 from fdsr.engine.hooks.self_describing import SelfDescribingHook
 from fdsr.engine.hooks.stop_on_non_finite import StopOnNonFiniteHook
 
 __all__ = [
-    'ExactResumeHook', 'SaveImagesHook', 'SelfDescribingHook', 'StopOnNonFiniteHook',
-    'TrainedEMAHook'
+    'ExactResumeHook', 'ProgressHook', 'SaveImagesHook', 'SelfDescribingHook',
+    'StopOnNonFiniteHook', 'TrainedEMAHook'
 ]

@@ -27,7 +27,8 @@ class SelfDescribingHook(Hook):
     """Puts ``meta['fdsr']`` into the runner's checkpoints, see ``fdsr.checkpoints``.
 
     Frozen parts with a file of their own (VGG, dictionary, teacher) are named by path
-    and SHA-256 instead of being saved again; on loading they are checked.
+    and SHA-256 instead of being saved again; on loading they are checked. How the
+    training faces were cut is kept beside, for those who use the network.
     """
 
     priority = 'VERY_LOW'
@@ -36,6 +37,9 @@ class SelfDescribingHook(Hook):
         """Describes the backbones, and leaves external values out."""
         model = unwrap(runner.model)
         facts = describe(bare(model))
+        setting = getattr(runner.train_loop.dataloader.dataset, 'setting', dict)()
+        if setting:
+            facts['faces'] = setting
         checkpoint['meta']['fdsr'] = facts
         wrapped = wrapped_children(model)
         checkpoint['state_dict'] = strip_external(

@@ -7,7 +7,7 @@ from mmengine.model import BaseModel
 from torch import nn
 
 from fdsr.checkpoints import load_backbone
-from fdsr.models.restorers.detected_boxes import DetectedBoxes
+from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.prediction import predict, with_bicubic
 from fdsr.registry import MODELS
 
@@ -38,10 +38,16 @@ class FaceTester(BaseModel):
     def __init__(self, networks: Dict[str, dict], bicubic: bool = False,
                  data_preprocessor: Optional[dict] = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
-        self.networks = nn.ModuleDict({
-            name: build_network(settings) for name, settings in networks.items()})
-        self.networks.requires_grad_(False)
+        self.names = list(networks)
+        # in a list, for names may hold what a module's name may not
+        self.modules_tested = nn.ModuleList(map(build_network, networks.values()))
+        self.requires_grad_(False)
         self.bicubic = bicubic
+
+    @property
+    def networks(self) -> Dict[str, nn.Module]:
+        """What is tested, by name."""
+        return dict(zip(self.names, self.modules_tested))
 
     def forward(self, *args: Any, **kwargs: Any) -> None:
         """Not for training.
@@ -54,7 +60,7 @@ class FaceTester(BaseModel):
     def test_step(self, data: Dict[str, Any]) -> List[DataSample]:
         """Predictions of a batch, see ``prediction.predict``."""
         data = self.data_preprocessor(data, False)
-        networks = with_bicubic(dict(self.networks.items()), data, self.bicubic)
+        networks = with_bicubic(self.networks, data, self.bicubic)
         return predict(networks, data)
 
     val_step = test_step

@@ -8,6 +8,7 @@ from mmengine.config import ConfigDict
 from torch import Tensor, nn
 
 from fdsr.models.backbones.bicubic import Bicubic
+from fdsr.models.pictures import to_uint8
 
 
 def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample,
@@ -48,11 +49,6 @@ def boxes_of(network: nn.Module, samples: DataSample) -> Tensor:
             "none: put dict(type='fdsr.ComponentBoxes') into the data set's pipeline "
             "and data_keys=['boxes'] into mmagic.PackInputs.")
     return boxes
-
-
-def to_uint8(image: Tensor) -> Tensor:
-    """RGB in [0, 1], not clamped, to uint8, rounded."""
-    return (image.float().clamp(0, 1) * 255).round().to(torch.uint8)
 
 
 @torch.no_grad()

@@ -5,13 +5,12 @@ from typing import Any, Dict, List
 
 import numpy as np
 import torch
-from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from fdsr.datasets.alignment import five_point_template
 from fdsr.dictionary.components import boxes_from_five_points
 from fdsr.models.backbones.bicubic import Bicubic
-from fdsr.models.restorers.prediction import to_uint8
+from fdsr.models.pictures import to_uint8
 from fdsr.registry import LANDMARKS
 
 
@@ -30,12 +29,19 @@ class DetectedBoxes(nn.Module):
     Attributes:
         num_seen: pictures so far.
         num_not_found: of them, those in which no face was found.
+
+    Raises:
+        ValueError: the backbone takes no boxes.
     """
 
     uses_boxes = False
 
     def __init__(self, network: nn.Module, detector: dict) -> None:
         super().__init__()
+        if not getattr(network, 'uses_boxes', False) or not hasattr(network, 'size'):
+            raise ValueError(
+                f'{type(network).__name__} takes no boxes, so landmarks are of no use '
+                'to it: leave them out of its settings.')
         self.network = network
         self.detector = LANDMARKS.build(detector)
         self.description: Dict[str, Any] = dict(detector)
@@ -69,6 +75,7 @@ class DetectedBoxes(nn.Module):
     def caption(self) -> str:
         """How many faces were not found, for beside the numbers."""
         if self.num_not_found:
+            from mmengine.logging import print_log
             print_log(
                 f'{self.num_not_found} of {self.num_seen} faces were not found on the '
                 'up-sampled LR picture and got the boxes of the template.',

@@ -1,0 +1,128 @@
+"""FaceSuperResolver: what it returns is what the network computes."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.checkpoints import CheckpointMismatch, save_backbone
+from fdsr.landmarks import FaceLandmarks
+from fdsr.models.pictures import to_uint8
+from fdsr.registry import LANDMARKS, MODELS
+from tests import toy
+
+LR_SIZE = toy.SIZE // toy.SCALE
+
+
+@pytest.fixture(scope='module')
+def student(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('student')
+    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
+    return folder / 'iter_3.pth'
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    return toy.trained_teacher(tmp_path_factory.mktemp('teacher'))
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, shape, 'u1')
+
+
+def expected_of(network, faces, *boxes):
+    lr = torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255
+    with torch.no_grad():
+        return to_uint8(network(lr, *boxes)).permute(0, 2, 3, 1).numpy()
+
+
+def test_many_in_batches_are_what_each_is_alone(student):
+    faces = noise(5, LR_SIZE, LR_SIZE, 3)
+    sr = FaceSuperResolver(student, batch_size=2)
+    many = sr(faces)
+    expected = expected_of(load_backbone(student), faces)
+    assert len(many) == 5 and many[0].shape == (toy.SIZE, toy.SIZE, 3)
+    for one, face, wanted in zip(many, faces, expected):
+        assert one.dtype == np.uint8
+        assert np.abs(one.astype(int) - wanted).max() <= 1
+        assert np.abs(sr(face).astype(int) - wanted).max() <= 1
+    assert sr([]) == []
+
+
+def test_order_and_kind_of_pictures(student, tmp_path):
+    face = noise(LR_SIZE, LR_SIZE, 3)
+    sr = FaceSuperResolver(str(student), device='cpu')
+    wanted = sr(face)
+    Image.fromarray(face).save(tmp_path / 'face.png')
+    assert np.array_equal(sr(tmp_path / 'face.png'), wanted)
+    assert np.array_equal(sr(Image.fromarray(face)), wanted)
+    assert np.array_equal(sr(tmp_path)[0], wanted)
+    bgr = sr(np.ascontiguousarray(face[..., ::-1]), channel_order='bgr')
+    assert np.array_equal(bgr[..., ::-1], wanted)
+    with pytest.raises(ValueError, match='channel_order'):
+        sr(face, channel_order='RGB')
+
+
+def test_larger_faces_are_brought_to_lr(student):
+    face = noise(50, 50, 3)
+    small = Image.fromarray(face).resize((LR_SIZE, LR_SIZE), Image.BICUBIC)
+    sr = FaceSuperResolver(student)
+    assert np.array_equal(sr(face), sr(np.asarray(small)))
+
+
+def test_the_setting_comes_with_the_file(student, teacher, tmp_path):
+    for weights in (student, teacher):
+        setting = FaceSuperResolver(weights).setting
+        assert (setting.size, setting.scale, setting.lr_size) == (
+            toy.SIZE, toy.SCALE, LR_SIZE)
+        assert 0.2 < setting.eye_share < 0.35
+    config = dict(type='fdsr.RCAN', scale=8, channels=16, groups=1, blocks=1)
+    save_backbone(MODELS.build(config), config, tmp_path / 'rcan.pth')
+    rcan = FaceSuperResolver(tmp_path / 'rcan.pth')
+    assert (rcan.setting.size, rcan.setting.lr_size) == (256, 32)  # the paper's
+    assert rcan(noise(32, 32, 3)).shape == (256, 256, 3)
+
+
+def test_a_teacher_finds_its_landmarks(teacher):
+    points = np.array([[10, 12], [22, 12], [16, 18], [11, 24], [21, 24]], np.float32)
+
+    @LANDMARKS.register_module(force=True)
+    class Placed:
+        def detect(self, images):
+            return [FaceLandmarks(points) if image.mean() > 100 else None
+                    for image in images]
+
+    sr = FaceSuperResolver(teacher, landmarks=dict(type='fdsr.Placed'))
+    faces = np.stack([np.full((LR_SIZE, LR_SIZE, 3), 200, np.uint8),
+                      np.zeros((LR_SIZE, LR_SIZE, 3), np.uint8)])
+    boxes = torch.from_numpy(np.stack([
+        FaceLandmarks(points).component_boxes(toy.SIZE), sr.network.template()]))
+    wanted = expected_of(load_backbone(teacher), faces, boxes)
+    for one, other in zip(sr(faces), wanted):
+        assert np.abs(one.astype(int) - other).max() <= 1
+    assert (sr.network.num_seen, sr.network.num_not_found) == (2, 1)
+
+
+def test_weights_that_cannot_be_used(tmp_path, student):
+    with pytest.raises(FileNotFoundError):
+        FaceSuperResolver(tmp_path / 'nowhere.pth')
+    torch.save({'a': torch.zeros(1)}, tmp_path / 'other.pth')
+    with pytest.raises(CheckpointMismatch, match='does not say which backbone'):
+        FaceSuperResolver(tmp_path / 'other.pth')
+    with pytest.raises(ValueError, match='batch_size'):
+        FaceSuperResolver(student, batch_size=0)
+
+
+def test_nothing_heavy_is_imported(student):
+    code = (
+        'import sys; from fdsr.apis import FaceSuperResolver;'
+        f'FaceSuperResolver({str(student)!r});'
+        "heavy = [m for m in sys.modules if m.startswith(('mmagic.models', 'mediapipe',"
+        " 'diffusers', 'mmcv.ops'))]; print(heavy)")
+    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                          check=True)
+    assert done.stdout.strip() == '[]'
