@@ -117,13 +117,13 @@ def test_unrolled_generators_return_lists():
     from fdsr.registry import MODELS
 
     @MODELS.register_module(force=True)
-    class TwoSteps(nn.Module):
+    class PicturesAndHeatmaps(nn.Module):
         def forward(self, lr):
             return [lr, 2 * lr], 'heatmaps'
 
     lr = torch.rand(1, 3, 4, 4)
-    net = UnrolledGenerator(dict(type='TwoSteps'))
+    net = UnrolledGenerator(dict(type='PicturesAndHeatmaps'))
     assert torch.equal(net(lr), 2 * lr) and len(net.forward_steps(lr)) == 2
     net.network.forward = lambda lr: lr
-    with pytest.raises(TypeError, match='TwoSteps: expected a list'):
+    with pytest.raises(TypeError, match='PicturesAndHeatmaps: expected a list'):
         net(lr)
