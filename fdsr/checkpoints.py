@@ -125,6 +125,10 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
 def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
     """Reads a checkpoint's description and its values.
 
+    Returns:
+        What ``describe`` made of it, with the ``licence`` of a converted file; and the
+        state dict.
+
     Raises:
         FileNotFoundError: there is no such file.
         CheckpointMismatch: the file does not describe itself.
@@ -146,6 +150,9 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
         raise CheckpointMismatch(
             f'{path} has format {facts.get("format")}; this version of fdsr reads '
             f'{FORMAT}. Use the version that wrote it, or a newer one.')
+    origin = content['meta'].get('converted_from')
+    if isinstance(origin, dict):
+        facts = dict(facts, licence=origin.get('licence'))
     return facts, content['state_dict']
 
 
@@ -347,13 +354,17 @@ def copy_matching(source: str, theirs: Dict[str, Tensor], network: nn.Module) ->
     network.load_state_dict({key: theirs[key] for key in own}, strict=False)
 
 
-def teacher_weights(path: Union[str, Path], member: str) -> ExternalWeights:
+def teacher_weights(path: Union[str, Path], member: str,
+                    licence: Optional[str] = None) -> ExternalWeights:
     """What a network frozen out of a checkpoint is recorded as.
 
     Args:
         path: of the checkpoint.
         member: which of its backbones.
+        licence: of the file, where it has one of its own: a student's checkpoint names
+            it too.
     """
     return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
-                           sha256=sha256_of(path), licence='as its training data',
+                           sha256=sha256_of(path),
+                           licence=licence or 'as its training data',
                            member=member)

@@ -42,7 +42,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--job', help=argparse.SUPPRESS)  # one, in a process of its own
     arguments = parser.parse_args()
     if arguments.report is None and not arguments.state:
-        parser.error('--state is needed, but for --report')
+        parser.error('give --state DIR; only --report does without')
     return arguments
 
 
@@ -102,14 +102,15 @@ def work(study: Any, arguments: argparse.Namespace) -> None:
 
 def take(study: Any, job: str, end: Optional[float], threads: int) -> bool:
     """Does a job in a process of its own, unless another process is at it."""
-    with study.locked(job) as ours:
-        if not ours or job not in study.pending():
+    with study.locked(job) as lock:
+        if lock is None or job not in study.pending():
             return False
         say(f'{job}: begun')
         started = time.monotonic()
         process = subprocess.Popen(
             [sys.executable, *sys.argv, '--job', job],
-            env={**os.environ, 'OMP_NUM_THREADS': str(threads)})
+            env={**os.environ, 'OMP_NUM_THREADS': str(threads)},
+            pass_fds=[lock])  # should this process be killed, the other goes on
         try:
             code = process.wait(None if end is None else max(1.0, end - started))
         except subprocess.TimeoutExpired:

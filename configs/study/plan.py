@@ -6,7 +6,7 @@
 results = 'docs/study'
 document = 'docs/study.md'
 dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
-# the last features, and those behind each up-stage
+# of the teachers' features, those that arms learn from
 taps = ['decoder.to_rgb:input']
 
 _from_file = {'model.generator.dictionary.file': '{dictionary}'}

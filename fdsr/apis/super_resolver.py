@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from torch import nn
 
-from fdsr.apis.pictures import as_arrays, check_order, is_single
+from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
 from fdsr.checkpoints import load_backbone, read_checkpoint
 from fdsr.dictionary.components import FFHQ_EYE_SHARE
+from fdsr.landmarks import DEFAULT_DETECTOR
 from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.pictures import to_uint8
 
-_DETECTOR = dict(type='fdsr.MediaPipeLandmarks')
 #: The paper's, for files that do not tell.
 _DEFAULT_SCALE, _DEFAULT_SIZE = 8, 256
 
@@ -78,7 +78,7 @@ class FaceSuperResolver:
         network = load_backbone(weights, name)
         self.setting = _setting(read_checkpoint(weights)[0].get('faces') or {}, network)
         if getattr(network, 'uses_boxes', False):
-            network = DetectedBoxes(network, landmarks or _DETECTOR)
+            network = DetectedBoxes(network, landmarks or DEFAULT_DETECTOR)
         self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
 
     def __call__(self, images: Any, channel_order: str = 'rgb'
@@ -97,7 +97,8 @@ class FaceSuperResolver:
             uint8 (S, S, 3) for one picture, a list of them for several.
 
         Raises:
-            FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``.
+            FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``; also
+                a picture that is no square.
         """
         single = is_single(images)
         check_order(channel_order)
@@ -121,6 +122,11 @@ class FaceSuperResolver:
 
     def _to_lr(self, face: np.ndarray) -> np.ndarray:
         from PIL import Image
+        if face.shape[0] != face.shape[1]:
+            raise BadPicture(
+                f'A cut-out face is a square, found {face.shape[1]}x{face.shape[0]} '
+                'pixels. Cut the face out, with the eyes '
+                f'{self.setting.eye_share:.3f} of the side apart.')
         size = (self.setting.lr_size, self.setting.lr_size)
         if face.shape[1::-1] == size:
             return face

@@ -4,6 +4,7 @@ import math
 from typing import Any, Dict, List, Optional, Sequence
 
 from fdsr.benchmark.statistics import Estimate
+from fdsr.evaluation.markdown import markdown_table
 from fdsr.evaluation.protocol import cell, flat
 
 Profile = Dict[str, Any]
@@ -25,18 +26,13 @@ def interval(column: str, estimate: Estimate, sign: str = '') -> str:
 
 def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]:
     """The lines of a table whose first column is text and whose others are numbers."""
-    return [
-        '| ' + ' | '.join(header) + ' |',
-        '|---|' + '---:|' * (len(header) - 1),
-        *('| ' + ' | '.join(_marked(line)) + ' |' for line in lines)]
+    return markdown_table(header, list(map(_marked, lines))).split('\n')
 
 
 def _marked(line: Sequence[str]) -> List[str]:
     """A line's cells; a text before empty cells is no number, and slanted."""
-    return [
-        f'*{text}*' if text and following == '' else text
-        for text, following in zip(
-            [text.replace('|', r'\|') for text in line], [*line[1:], None])]
+    return [f'*{text}*' if text and following == '' else text
+            for text, following in zip(line, [*line[1:], None])]
 
 
 def latex(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]:

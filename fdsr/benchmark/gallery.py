@@ -110,9 +110,9 @@ class Gallery:
                methods: Sequence[Method]) -> Dict[str, nn.Module]:
         networks = {}
         for method in methods:
-            if method.checkpoint and not Path(method.checkpoint).is_file():
-                print_log(f'{method.name} is left out: no checkpoint at '
-                          f'{method.checkpoint}.', 'current', logging.WARNING)
+            if method.missing():
+                print_log(f'{method.name} is left out: {method.missing()}', 'current',
+                          logging.WARNING)
                 continue
             network = build_network(network_config(method, config))
             networks[method.name] = network.to(self.device)

@@ -105,7 +105,7 @@ def set_checkpoints(config: Config, options: Sequence[str]) -> None:
         name, equals, path = option.rpartition('=')
         if not equals or name not in rows:
             raise ValueError(
-                f'--checkpoint takes NAME=PATH with a name of {", ".join(rows)}; found '
+                f'--checkpoint takes NAME=PATH with a name of {[*rows]}; found '
                 f'{option!r}.')
         rows[name].checkpoint = path
 

@@ -21,6 +21,7 @@ from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.protocol import read_rows, write_json, write_rows
 from fdsr.evaluation.testing import protocol_of, tester_config
+from fdsr.landmarks import DEFAULT_DETECTOR
 from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.profiling.detection import detection_part
@@ -32,7 +33,6 @@ Facts = Dict[str, Any]
 _FORMAT = 1
 _PROFILE = dict(batch_sizes=[1, 8], warmup=1, repeats=5)
 _PROFILED_FACES = 8
-_DETECTOR = dict(type='fdsr.MediaPipeLandmarks')
 
 
 @dataclass
@@ -189,7 +189,8 @@ def _profile(method: Method, network: Facts, lr: Tensor,
     bare = {key: value for key, value in network.items() if key != 'landmarks'}
     built, detection = build_network(bare), None
     if getattr(built, 'uses_boxes', False):  # whoever uses it has to find them
-        detection = _detection(built, method.landmarks or _DETECTOR, lr, settings)
+        detection = _detection(
+            built, method.landmarks or DEFAULT_DETECTOR, lr, settings)
     return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()
 

@@ -191,7 +191,9 @@ def _absent(package: str, extra: str) -> ImportError:
 
 def _landmark_detector(landmarks: Any) -> Tuple[Any, str]:
     """Returns a detector of five points, and its name."""
-    landmarks = landmarks or dict(type='fdsr.MediaPipeLandmarks')
+    if landmarks is None:
+        from fdsr.landmarks import DEFAULT_DETECTOR
+        landmarks = DEFAULT_DETECTOR
     if isinstance(landmarks, dict):
         from fdsr.registry import LANDMARKS
         landmarks = LANDMARKS.build(landmarks)

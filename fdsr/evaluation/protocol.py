@@ -11,6 +11,8 @@ from typing import Any, Callable, Dict, List, Optional, Sequence, TextIO, Union
 
 import torch
 
+from fdsr.evaluation.markdown import markdown_table
+
 Models = Dict[str, Dict[str, float]]
 _PIL_BICUBIC = 'PIL bicubic, anti-aliased'
 
@@ -80,13 +82,10 @@ def format_table(
         A table, an empty line, and one line for each fact.
     """
     columns = list(dict.fromkeys(name for means in models.values() for name in means))
-    lines = [
-        '| Model | ' + ' | '.join(map(heading, columns)) + ' |',
-        '|---|' + '---:|' * len(columns)]
-    for model, means in models.items():
-        cells = [cell(column, means.get(column)) for column in columns]
-        lines.append(f'| {model} | ' + ' | '.join(cells) + ' |')
-    lines.append('')
+    lines = [markdown_table(
+        ['Model', *map(heading, columns)],
+        [[model, *(cell(column, means.get(column)) for column in columns)]
+         for model, means in models.items()]), '']
     if num_images is not None:
         lines.append(f'- images: {num_images}, skipped: {skipped}')
     return '\n'.join([*lines, *protocol_lines(protocol)])

@@ -39,10 +39,7 @@ def freeze_student_features(config: Config, out: Union[str, Path],
     """
     model = config.model
     network = MODELS.build(model.get('generator') or model.student).eval()
-    if not getattr(getattr(network, 'encoder', None), 'frozen', False):
-        raise ValueError(
-            f'{config.filename}: the backbone has no frozen encoder, so there is '
-            'nothing to freeze.')
+    facts = dict(encoder=encoder_facts(network))
     perceptual = model.get('perceptual_loss')
     perceptual = None if perceptual is None else MODELS.build(perceptual)
 
@@ -54,7 +51,6 @@ def freeze_student_features(config: Config, out: Union[str, Path],
             found.update({f'{PERCEPTUAL}{layer}': layers[layer] for layer in layers})
         return found
 
-    facts = dict(encoder=encoder_facts(network.encoder))
     if perceptual is not None:
         facts['perceptual'] = perceptual_facts(perceptual)
     _write(config, features, facts, out, report)
@@ -106,7 +102,8 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
             with torch.autocast('cpu', torch.bfloat16):
                 found = features(batch)
             names_here: List[str] = batch['data_samples'].metainfo['name']
-            writer.write([2 * rows[name] + int(mirrored) for name in names_here], found)
+            writer.write([2 * rows[name] + int(mirrored) for name in names_here], found,
+                         batch['data_samples'].gt_img)
             done += len(names_here)
             if done % (50 * settings.batch_size) < settings.batch_size:
                 share = done / (2 * len(rows))

@@ -23,8 +23,8 @@ class FrozenFeatures:
     Samples need ``name`` and ``mirrored`` among ``PackInputs``' ``meta_keys``.
 
     Args:
-        folders: of the stores, as ``fdsr.frozen.building`` writes them.
-        encoder: the backbone's frozen encoder.
+        folders: of the stores, as ``tools/freeze_features.py`` writes them.
+        backbone: whose frozen encoder's maps are in a store.
         perceptual_loss: whose GT features are in a store; None if there is none.
         teacher: SHA-256 of the teacher's checkpoint; None if there is none.
 
@@ -33,10 +33,10 @@ class FrozenFeatures:
         ValueError: a store was made with something else.
     """
 
-    def __init__(self, folders: Sequence[Union[str, Path]], encoder: nn.Module,
+    def __init__(self, folders: Sequence[Union[str, Path]], backbone: nn.Module,
                  perceptual_loss: Optional[nn.Module] = None,
                  teacher: Optional[str] = None) -> None:
-        wanted = dict(encoder=encoder_facts(encoder),
+        wanted = dict(encoder=encoder_facts(backbone),
                       perceptual=perceptual_facts(perceptual_loss), teacher=teacher)
         self.taps: List[str] = []
         self.stores = [FeatureStore(folder) for folder in folders]
@@ -65,17 +65,37 @@ class FrozenFeatures:
                 } if found else None
 
     def _of(self, samples: DataSample, kind: str) -> Dict[str, Tensor]:
+        missing = {'name', 'mirrored'} - set(samples.metainfo)
+        if missing:
+            raise ValueError(
+                f'Frozen features need {missing.pop()!r} of each sample: put '
+                "meta_keys=['name', 'mirrored'] into mmagic.PackInputs of the training "
+                "pipeline, behind fdsr.FlipFace.")
         names, mirrored = samples.metainfo['name'], samples.metainfo['mirrored']
-        found = {
-            key[len(kind):]: store.read(key, names, mirrored).to(samples.gt_img.device)
-            for store in self.stores for key in store.shapes if key.startswith(kind)}
+        found: Dict[str, Tensor] = {}
+        for store in self.stores:
+            keys = [key for key in store.shapes if key.startswith(kind)]
+            if keys:
+                store.check(names, mirrored, samples.gt_img)
+            for key in keys:
+                feature = store.read(key, names, mirrored)
+                found[key[len(kind):]] = feature.to(samples.gt_img.device)
         if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
             return found
         return {key: feature.float() for key, feature in found.items()}
 
 
-def encoder_facts(encoder: nn.Module) -> str:
-    """What tells a frozen encoder from another one."""
+def encoder_facts(backbone: nn.Module) -> str:
+    """What tells a backbone's frozen encoder from another one.
+
+    Raises:
+        ValueError: it has none, so its features change while it is trained.
+    """
+    encoder = getattr(backbone, 'encoder', None)
+    if not getattr(encoder, 'frozen', False):
+        raise ValueError(
+            f'{type(backbone).__name__} has no frozen encoder, so there is nothing to '
+            'read instead of computing it. Leave frozen_features out.')
     return f'{encoder.arch}/{encoder.layout}/{encoder.fingerprint()}'
 
 

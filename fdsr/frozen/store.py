@@ -3,7 +3,7 @@
 import json
 import os
 from pathlib import Path
-from typing import Any, Dict, Sequence, Tuple, Union
+from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ class FeatureStore:
     Attributes:
         names: of the faces.
         facts: what the features were computed with.
+        sums: (2 · N,) of HR's values, which tell one crop of a face from another.
 
     Raises:
         FileNotFoundError: there is no finished store.
@@ -44,8 +45,9 @@ class FeatureStore:
         if content.get('format') != FORMAT:
             raise ValueError(
                 f'{path} has format {content.get("format")}, expected {FORMAT}. Make '
-                'the features anew.')
+                'the features anew with tools/freeze_features.py.')
         self.names: Sequence[str] = content['names']
+        self.sums: Sequence[int] = content['sums']
         self.facts: Dict[str, Any] = content['facts']
         self.shapes: Shapes = {key: tuple(shape)
                                for key, shape in content['shapes'].items()}
@@ -63,6 +65,34 @@ class FeatureStore:
         """Without the open files: each process opens its own."""
         return {**self.__dict__, '_maps': {}}
 
+    def check(self, names: Sequence[str], mirrored: Sequence[bool],
+              hr: Tensor) -> None:
+        """Sees to it that the features are those of these very pictures.
+
+        Args:
+            names: of the faces.
+            mirrored: whether each is its mirror image.
+            hr: (B, 3, S, S) in [0, 1].
+
+        Raises:
+            KeyError: no such face.
+            ValueError: the face was cut otherwise, or its picture was changed.
+        """
+        for name, turned, found in zip(names, mirrored, sums_of(hr)):
+            expected = self.sums[self._row(name, turned)]
+            if found != expected:
+                raise ValueError(
+                    f'The features of {name} in {self.folder} were made of another '
+                    'picture: of another crop or size, or before the file was changed. '
+                    'Make them anew with tools/freeze_features.py.')
+
+    def _row(self, name: str, mirrored: bool) -> int:
+        if name not in self._rows:
+            raise KeyError(
+                f'{name} is not among the {len(self.names)} faces of {self.folder}. '
+                'The features were made of another data set.')
+        return 2 * self._rows[name] + int(mirrored)
+
     def read(self, key: str, names: Sequence[str], mirrored: Sequence[bool]) -> Tensor:
         """A feature of a batch of faces.
 
@@ -79,12 +109,7 @@ class FeatureStore:
         """
         batch = torch.empty((len(names), *self.shapes[key]), dtype=torch.int16)
         for number, (name, turned) in enumerate(zip(names, mirrored)):
-            if name not in self._rows:
-                raise KeyError(
-                    f'{name} is not among the {len(self.names)} faces of '
-                    f'{self.folder}. The features were made of another data set.')
-            row = 2 * self._rows[name] + int(turned)
-            np.copyto(batch[number].numpy(), self._map(key)[row])
+            np.copyto(batch[number].numpy(), self._map(key)[self._row(name, turned)])
         return batch.view(torch.bfloat16)
 
     def _map(self, key: str) -> np.ndarray:
@@ -93,6 +118,11 @@ class FeatureStore:
                 self.folder / f'{key}.bin', np.int16, 'r',
                 shape=(2 * len(self.names), *self.shapes[key]))
         return self._maps[key]
+
+
+def sums_of(hr: Tensor) -> List[int]:
+    """(B, 3, S, S) in [0, 1] to the sum of each picture's 8-bit values."""
+    return (hr * 255).round().long().flatten(1).sum(dim=1).tolist()
 
 
 class FeatureWriter:
@@ -108,14 +138,19 @@ class FeatureWriter:
         self.folder.mkdir(parents=True, exist_ok=True)
         (self.folder / _INDEX).unlink(missing_ok=True)
         self._maps: Dict[str, np.ndarray] = {}
+        self._sums = [-1] * (2 * len(self.names))  # a face that cannot be read has none
 
-    def write(self, rows: Sequence[int], features: Dict[str, Tensor]) -> None:
+    def write(self, rows: Sequence[int], features: Dict[str, Tensor],
+              hr: Tensor) -> None:
         """Writes some rows.
 
         Args:
             rows: B of them.
             features: {key: (B, C, H, W)}.
+            hr: (B, 3, S, S) in [0, 1], the pictures.
         """
+        for row, total in zip(rows, sums_of(hr)):
+            self._sums[row] = total
         for key, feature in features.items():
             values = feature.detach().to(torch.bfloat16).contiguous().cpu()
             if key not in self._maps:
@@ -133,7 +168,7 @@ class FeatureWriter:
         for values in self._maps.values():
             values.flush()
         content = dict(
-            format=FORMAT, names=self.names, facts=facts,
+            format=FORMAT, names=self.names, facts=facts, sums=self._sums,
             shapes={key: values.shape[1:] for key, values in self._maps.items()})
         unfinished = self.folder / f'{_INDEX}.part'
         unfinished.write_text(json.dumps(content), encoding='utf-8')

@@ -1,6 +1,8 @@
 """Finding faces' landmarks: detectors behind one interface."""
 
-from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
+from fdsr.landmarks.base import DEFAULT_DETECTOR, FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks
 
-__all__ = ['FaceLandmarks', 'LandmarkDetector', 'MediaPipeLandmarks']
+__all__ = [
+    'DEFAULT_DETECTOR', 'FaceLandmarks', 'LandmarkDetector', 'MediaPipeLandmarks'
+]

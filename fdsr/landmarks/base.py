@@ -8,6 +8,9 @@ import numpy as np
 
 from fdsr.dictionary.components import boxes_from_five_points
 
+#: Config of the detector that is taken where none is asked for.
+DEFAULT_DETECTOR = dict(type='fdsr.MediaPipeLandmarks')
+
 
 @dataclass(frozen=True)
 class FaceLandmarks:

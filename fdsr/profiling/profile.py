@@ -1,4 +1,15 @@
-"""What a backbone costs: parameters, arithmetic, time and memory."""
+"""What a backbone costs: parameters, arithmetic, time and memory.
+
+Multiply-adds are counted by torch's ``FlopCounterMode``, halved: convolutions,
+transposed ones included, and whatever ends in a matrix product (linear layers,
+``matmul``, ``einsum``, attention). Biases, activations, normalisations, interpolations
+and products with a vector, as spectral norm's, are not counted, nor are operators of
+other packages.
+
+Memory on a CPU is the kernel's high-water mark of this process, set back before the
+call (``peak_memory``), so that what ran before does not count, and what libraries
+allocate for themselves does. It is the median of up to three calls.
+"""
 
 import statistics
 from dataclasses import asdict, dataclass
@@ -23,6 +34,8 @@ from fdsr.profiling.measuring import (
 NOT_MEASURED = 'not measured'
 #: What parts are called.
 DETECTION, DICTIONARY = 'landmark detection', 'dictionary'
+
+
 @dataclass(frozen=True)
 class Latency:
     """One batch size: milliseconds a batch, and the call's working memory.
@@ -107,16 +120,6 @@ def profile_backbone(network: nn.Module, lr_size: int,
                      device: str = 'cpu', warmup: int = 1, repeats: int = 5,
                      detection: Optional[Part] = None) -> Profile:
     """Measures a backbone, in ``torch.inference_mode`` on random pictures.
-
-    Multiply-adds are counted by torch's ``FlopCounterMode``, halved: convolutions,
-    transposed ones included, and whatever ends in a matrix product (linear layers,
-    ``matmul``, ``einsum``, attention). Biases, activations, normalisations,
-    interpolations and products with a vector, as spectral norm's, are not counted, nor
-    are operators of other packages.
-
-    Memory on a CPU is the kernel's high-water mark of this process, set back before
-    the call (``peak_memory``), so that what ran before does not count, and what
-    libraries allocate for themselves does. It is the median of up to three calls.
 
     Args:
         network: moved to the device, and left there in eval mode.

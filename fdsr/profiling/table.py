@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
+from fdsr.evaluation.markdown import markdown_table
 from fdsr.evaluation.protocol import protocol_lines, write_json
 from fdsr.profiling.profile import DICTIONARY, NOT_MEASURED, Profile
 
@@ -40,7 +41,7 @@ def _sizes(profiles: Dict[str, Profile]) -> str:
          f'{one.frozen / 1e6:.3f}', f'{one.network_mb:.1f}',
          f'{one.dictionary_mb:.1f}', f'{one.gmacs:.2f}']
         for name, one in profiles.items()]
-    return _table(['Model', 'px', 'Trained, M', 'Frozen, M', 'Network, MB',
+    return markdown_table(['Model', 'px', 'Trained, M', 'Frozen, M', 'Network, MB',
                    'Dictionary, MB', 'GMACs a picture'], rows)
 
 
@@ -49,7 +50,7 @@ def _times(profiles: Dict[str, Profile]) -> str:
         [name, str(one.batch_size), f'{one.median_ms:.1f}', f'{one.best_ms:.1f}',
          f'{one.ms_per_picture:.1f}', _number(one.peak_mb)]
         for name, profile in profiles.items() for one in profile.latencies]
-    return _table(['Model', 'Batch', 'Median, ms', 'Best, ms', 'ms a picture',
+    return markdown_table(['Model', 'Batch', 'Median, ms', 'Best, ms', 'ms a picture',
                    'Working memory, MB'], rows)
 
 
@@ -64,7 +65,7 @@ def _parts(name: str, profile: Profile) -> str:
             [part for part in inside if part.name != DICTIONARY]), ''],
         ['sum', *_sum_of(profile.parts),
          f'without {", ".join(left_out)}' if left_out else '']]
-    return _table([f'Parts of {name}, one picture', 'Median, ms', 'GMACs',
+    return markdown_table([f'Parts of {name}, one picture', 'Median, ms', 'GMACs',
                    'Weights and atoms, MB', ''],
                   rows)
 
@@ -80,11 +81,6 @@ def _sum_of(parts: Sequence[Any]) -> List[str]:
 
 def _number(value: Optional[float], missing: str = '–', digits: int = 1) -> str:
     return missing if value is None else f'{value:.{digits}f}'
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ['| ' + ' | '.join(heads) + ' |', '|---|' + '---:|' * (len(heads) - 1)]
-    return '\n'.join([*lines, *('| ' + ' | '.join(row) + ' |' for row in rows)])
 
 
 def write_profiles(path: Union[str, Path], profiles: Dict[str, Profile],

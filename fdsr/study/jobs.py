@@ -91,10 +91,11 @@ class Study:
                     arm.options)
 
     @contextlib.contextmanager
-    def locked(self, job: str) -> Iterator[bool]:
-        """Keeps other processes from a job; tells whether it is ours.
+    def locked(self, job: str) -> Iterator[Optional[int]]:
+        """Keeps other processes from a job; None if it is another's.
 
-        The lock ends with the process, however it ends.
+        Otherwise the lock's file descriptor. The lock lasts until the last process that
+        has the descriptor ends, however it ends: hand it to the one that does the job.
         """
         folder = self.state / 'locks'
         folder.mkdir(parents=True, exist_ok=True)
@@ -102,9 +103,9 @@ class Study:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                yield False
+                yield None
             else:
-                yield True
+                yield file.fileno()
 
     # Doing it
 

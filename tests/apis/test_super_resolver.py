@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.apis.pictures import BadPicture
 from fdsr.checkpoints import CheckpointMismatch, save_backbone
 from fdsr.landmarks import FaceLandmarks
 from fdsr.models.pictures import to_uint8
@@ -72,6 +73,8 @@ def test_larger_faces_are_brought_to_lr(student):
     small = Image.fromarray(face).resize((LR_SIZE, LR_SIZE), Image.BICUBIC)
     sr = FaceSuperResolver(student)
     assert np.array_equal(sr(face), sr(np.asarray(small)))
+    with pytest.raises(BadPicture, match='square, found 60x50'):
+        sr(noise(50, 60, 3))
 
 
 def test_the_setting_comes_with_the_file(student, teacher, tmp_path):

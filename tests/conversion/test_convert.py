@@ -6,6 +6,7 @@ import torch
 from fdsr.apis import load_backbone
 from fdsr.checkpoints import CheckpointMismatch
 from fdsr.conversion import convert
+from fdsr.models.restorers.teacher import build_teacher
 from fdsr.registry import MODELS
 from fdsr.weights import RefusedCheckpointError, safe_load, sha256_of
 from tests.conftest import SHARED
@@ -154,3 +155,9 @@ def test_half_precision_is_read(tmp_path):
 def test_strange_files_are_refused(content, message, tmp_path):
     with pytest.raises(CheckpointMismatch, match=message):
         convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
+
+
+def test_a_students_checkpoint_will_name_the_teachers_licence(tmp_path):
+    convert('srfbn', saved(official.srfbn_state(2), tmp_path), tmp_path / 'ours.pth')
+    teacher, _ = build_teacher(str(tmp_path / 'ours.pth'))
+    assert 'MIT' in teacher.external_weights.licence

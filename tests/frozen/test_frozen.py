@@ -2,6 +2,9 @@
 
 import copy
 import pickle
+import runpy
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,11 +13,12 @@ from fdsr.frozen import FeatureStore
 from fdsr.frozen.building import freeze_student_features, freeze_teacher_features
 from fdsr.frozen.features import FrozenFeatures
 from fdsr.frozen.store import FeatureWriter
-from fdsr.models.backbones import DictionaryTeacher, DistilledStudent
+from fdsr.models.backbones import Bicubic, DictionaryTeacher, DistilledStudent
 from fdsr.models.restorers.teacher import build_teacher
 from fdsr.registry import DATASETS, MODELS
 from tests import toy
 
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'freeze_features.py'
 TAP = 'decoder.to_rgb:input'
 PERCEPTUAL = dict(type='fdsr.PerceptualLoss', encoder='vgg16', pretrained=None,
                   layers={'relu1_1': 1.0, 'relu2_1': 1.0})
@@ -131,11 +135,13 @@ def test_features_of_other_networks_are_refused(tmp_path):
     config = student_config(tmp_path / 'run')
     freeze_student_features(config, tmp_path / 'store')
     generator = MODELS.build(toy.STUDENT)
-    FrozenFeatures([tmp_path / 'store'], generator.encoder)
+    FrozenFeatures([tmp_path / 'store'], generator)
     with torch.no_grad():
         next(generator.encoder.parameters()).add_(1)
     with pytest.raises(ValueError, match='made with another encoder'):
-        FrozenFeatures([tmp_path / 'store'], generator.encoder)
+        FrozenFeatures([tmp_path / 'store'], generator)
+    with pytest.raises(ValueError, match='Bicubic has no frozen encoder'):
+        FrozenFeatures([tmp_path / 'store'], Bicubic(4))
     trained = dict(toy.STUDENT, encoder=dict(arch='tiny', frozen=False))
     with pytest.raises(ValueError, match='no frozen encoder'):
         freeze_student_features(
@@ -144,7 +150,8 @@ def test_features_of_other_networks_are_refused(tmp_path):
 
 def test_an_unfinished_store_is_none(tmp_path):
     writer = FeatureWriter(tmp_path, ['a', 'b'])
-    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)})
+    pictures = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 2 / 255)])
+    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, pictures)
     with pytest.raises(FileNotFoundError, match='not finished'):
         FeatureStore(tmp_path)
     writer.finish(dict(encoder='e'))
@@ -154,6 +161,47 @@ def test_an_unfinished_store_is_none(tmp_path):
     assert found.flatten().tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
     with pytest.raises(KeyError, match='not among the 2 faces'):
         store.read('x', ['c'], [False])
+    store.check(['a', 'b'], [False, True], pictures)
+    with pytest.raises(ValueError, match='features of a .* another picture'):
+        store.check(['a', 'b'], [False, True], pictures.flip(0))
     (tmp_path / 'x.bin').write_bytes(b'short')
     with pytest.raises(ValueError, match='x.bin has 5 bytes, expected 32'):
         FeatureStore(tmp_path)
+
+
+def test_other_crops_are_not_given_these_features(tmp_path):
+    """The same names, but another picture: what is kept belongs to the old one."""
+    store = tmp_path / 'store'
+    freeze_student_features(student_config(tmp_path / 'run'), store)
+    config = student_config(tmp_path / 'other', [str(store)],
+                            train_dataloader__dataset__eye_share=0.2)
+    config.model.perceptual_loss = None
+    with pytest.raises(ValueError, match='made of another picture'):
+        toy.train(config)
+
+
+def test_a_pipeline_that_does_not_tell_of_mirroring(tmp_path):
+    store = tmp_path / 'store'
+    freeze_student_features(student_config(tmp_path / 'run'), store)
+    config = student_config(tmp_path / 'other', [str(store)])
+    config.model.perceptual_loss = None
+    config.train_dataloader.dataset.pipeline[-1].meta_keys = ['name']
+    with pytest.raises(ValueError, match="need 'mirrored' .* meta_keys"):
+        toy.train(config)
+
+
+def test_the_tool_writes_what_a_training_reads(tmp_path, monkeypatch):
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    config = with_mirrored(toy.distiller_config(tmp_path / 'unused', checkpoint))
+    for key in ('work_dir', 'experiment_name'):
+        config.pop(key)
+    config.dump(tmp_path / 'distill.py')
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    for out, rest in (('student', ()), ('teacher', ('--teacher', str(checkpoint)))):
+        monkeypatch.setattr(sys, 'argv', [
+            str(TOOL), str(tmp_path / 'distill.py'), '--out', str(tmp_path / out),
+            *rest])
+        runpy.run_path(str(TOOL), run_name='__main__')
+    folders = [str(tmp_path / 'student'), str(tmp_path / 'teacher')]
+    config = with_mirrored(toy.distiller_config(tmp_path / 'run', checkpoint), folders)
+    assert toy.train(config).iter == 2

@@ -2,6 +2,7 @@
 
 import multiprocessing
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -159,7 +160,7 @@ def test_the_same_start_for_every_arm_of_a_seed(plan_path, tmp_path):
 
 def _try_lock(plan_path, state, queue):
     with Study(read_plan(plan_path), state).locked('train:alone:0') as ours:
-        queue.put(ours)
+        queue.put(ours is not None)
 
 
 def test_no_two_processes_do_the_same(plan_path, tmp_path):
@@ -167,14 +168,24 @@ def test_no_two_processes_do_the_same(plan_path, tmp_path):
     context = multiprocessing.get_context('spawn')
     queue = context.Queue()
     with study.locked('train:alone:0') as ours:
-        assert ours
-        process = context.Process(
-            target=_try_lock, args=(plan_path, tmp_path / 'state', queue))
-        process.start()
-        assert queue.get(timeout=60) is False
-        process.join()
+        assert _tried(context, plan_path, tmp_path, queue) is False
         with study.locked('features') as other:
-            assert other
+            assert other is not None
+        # who began the job is gone, who does it is not
+        worker = subprocess.Popen(['sleep', '60'], pass_fds=[ours])
+    assert _tried(context, plan_path, tmp_path, queue) is False
+    worker.kill()
+    worker.wait()
+    assert _tried(context, plan_path, tmp_path, queue) is True
+
+
+def _tried(context, plan_path, tmp_path, queue):
+    process = context.Process(
+        target=_try_lock, args=(plan_path, tmp_path / 'state', queue))
+    process.start()
+    got = queue.get(timeout=60)
+    process.join()
+    return got
 
 
 def test_plans_are_checked(plan_path):

@@ -10,18 +10,6 @@ from fdsr.study.results import read_results
 from tests.study.simulation import PLAN, write_study
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('results')
-    write_study(folder)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def results(folder):
-    return read_results(folder)
-
-
 def lines_of(panel, thick):
     return [line for line in panel.lines if (line.get_linewidth() > 1) == thick]
 

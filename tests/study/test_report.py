@@ -21,18 +21,6 @@ from fdsr.study.results import read_results
 from tests.study.simulation import PLAN, write_study
 
 
-@pytest.fixture(scope='module')
-def folder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('results')
-    write_study(folder)
-    return folder
-
-
-@pytest.fixture(scope='module')
-def results(folder):
-    return read_results(folder)
-
-
 def by_label(table):
     return {line[0]: dict(zip(table[0], line)) for line in table[1]}
 

@@ -82,7 +82,7 @@ class DictionaryDistiller(BaseModel):
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
         self.shares_encoder = _share_encoder(self.teacher, self.student)
         self.frozen = FrozenFeatures(
-            frozen_features, self.student.encoder, self.perceptual_loss,
+            frozen_features, self.student, self.perceptual_loss,
             self.teacher.external_weights.sha256) if frozen_features else None
         self.iteration = 0  # set by the loop, so that a resumed run goes on rightly
 

@@ -58,7 +58,7 @@ class FaceRestorer(BaseEditModel):
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
         self.frozen = FrozenFeatures(
-            frozen_features, self.generator.encoder, self.perceptual_loss
+            frozen_features, self.generator, self.perceptual_loss
         ) if frozen_features else None
 
     def forward_tensor(self, inputs: Tensor,

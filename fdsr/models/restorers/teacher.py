@@ -55,7 +55,8 @@ def build_teacher(teacher: Union[str, dict]) -> Tuple[nn.Module, Dict[str, Any]]
     with torch.random.fork_rng(devices=[]):
         network = load_backbone(checkpoint, name)
     network.requires_grad_(False)
-    network.external_weights = teacher_weights(checkpoint, name)
+    network.external_weights = teacher_weights(
+        checkpoint, name, facts.get('licence'))
     return network, config
 
 
