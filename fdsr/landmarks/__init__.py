@@ -1,8 +1,16 @@
 """Finding faces' landmarks: detectors behind one interface."""
 
-from fdsr.landmarks.base import DEFAULT_DETECTOR, FaceLandmarks, LandmarkDetector
+from fdsr.landmarks.base import (
+    DEFAULT_DETECTOR,
+    DEFAULT_PHOTO_DETECTOR,
+    FaceLandmarks,
+    FoundFace,
+    LandmarkDetector,
+)
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks
+from fdsr.landmarks.mediapipe_photo import MediaPipePhotoLandmarks
 
 __all__ = [
-    'DEFAULT_DETECTOR', 'FaceLandmarks', 'LandmarkDetector', 'MediaPipeLandmarks'
+    'DEFAULT_DETECTOR', 'DEFAULT_PHOTO_DETECTOR', 'FaceLandmarks', 'FoundFace',
+    'LandmarkDetector', 'MediaPipeLandmarks', 'MediaPipePhotoLandmarks'
 ]

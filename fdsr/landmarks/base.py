@@ -2,14 +2,16 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import List, Optional, Sequence
+from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fdsr.dictionary.components import boxes_from_five_points
 
-#: Config of the detector that is taken where none is asked for.
+#: Configs of the detectors that are taken where none is asked for: for pictures of one
+#: face, and for photographs.
 DEFAULT_DETECTOR = dict(type='fdsr.MediaPipeLandmarks')
+DEFAULT_PHOTO_DETECTOR = dict(type='fdsr.MediaPipePhotoLandmarks')
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,12 @@ class FaceLandmarks:
         """Distance of the eyes in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
+    def box(self) -> Tuple[float, float, float, float]:
+        """A square from about the brows to the chin, in pixels: x1, y1, x2, y2."""
+        x, y = self.points.mean(axis=0).tolist()
+        half = self.eye_distance
+        return (x - half, y - half, x + half, y + half)
+
     def component_boxes(self, side: int) -> np.ndarray:
         """Boxes of the facial components, see ``boxes_from_five_points``.
 
@@ -39,6 +47,19 @@ class FaceLandmarks:
             (4, 4) float32.
         """
         return boxes_from_five_points(self.points, side)
+
+
+@dataclass(frozen=True)
+class FoundFace:
+    """A face in a photograph, with its landmarks if they could be found.
+
+    Args:
+        box: (x1, y1, x2, y2) in pixels, about from the brows to the chin.
+        landmarks: None for a face that is too small, turned or blurred for them.
+    """
+
+    box: Tuple[float, float, float, float]
+    landmarks: Optional[FaceLandmarks]
 
 
 class LandmarkDetector(ABC):
@@ -55,6 +76,18 @@ class LandmarkDetector(ABC):
         Args:
             image: uint8 (H, W, 3) RGB.
         """
+
+    def find_faces(self, image: np.ndarray) -> List[FoundFace]:
+        """All faces of a photograph, also those whose landmarks cannot be told.
+
+        A detector that finds faces before landmarks overrides this; else it is what
+        ``detect_faces`` finds.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+        """
+        return [FoundFace(face.box(), face)
+                for face in self.detect_faces(check_image(image))]
 
     def detect(self, images: Sequence[np.ndarray]) -> List[Optional[FaceLandmarks]]:
         """The largest face of each picture, None where none is found.

@@ -1,6 +1,7 @@
 """Networks from LR to SR, RGB in [0, 1] on both sides, and nothing else."""
 
 from fdsr.models.backbones.bicubic import Bicubic
+from fdsr.models.backbones.compact import CompactSR
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.distilled_student import DistilledStudent
 from fdsr.models.backbones.rcan import RCAN
@@ -8,6 +9,6 @@ from fdsr.models.backbones.srfbn import SRFBN
 from fdsr.models.backbones.unrolled import UnrolledGenerator
 
 __all__ = [
-    'RCAN', 'SRFBN', 'Bicubic', 'DictionaryTeacher', 'DistilledStudent',
-    'UnrolledGenerator'
+    'RCAN', 'SRFBN', 'Bicubic', 'CompactSR', 'DictionaryTeacher',
+    'DistilledStudent', 'UnrolledGenerator'
 ]

@@ -1,7 +1,7 @@
 """The perceptual term of eq. (1): how far SR is from GT in features of a VGG."""
 
 from pathlib import Path
-from typing import Dict, Optional, Union
+from typing import Dict, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
@@ -30,12 +30,15 @@ class PerceptualLoss(nn.Module):
         loss_weight: factor of the sum.
         pretrained: as for `FrozenVGG`: 'imagenet', a path, or None (random).
         sha256: the hash of the file in `pretrained`, when it is not a known one.
+        window: compare one random window of that side in each batch, the same of SR
+            and of GT, while in training mode; default: the whole picture. A quarter
+            of the area costs a quarter.
 
     Attributes:
         external_weights: the file that the trunk's values come from, None when random.
 
     Raises:
-        ValueError: another `criterion`, or what `FrozenVGG` raises.
+        ValueError: another `criterion`, a window under 16, or what `FrozenVGG` raises.
     """
 
     def __init__(
@@ -46,12 +49,17 @@ class PerceptualLoss(nn.Module):
         loss_weight: float = 1.0,
         pretrained: Optional[Union[str, Path]] = 'imagenet',
         sha256: Optional[str] = None,
+        window: Optional[int] = None,
     ) -> None:
         super().__init__()
         if criterion not in _CRITERIA:
             raise ValueError(
                 f'PerceptualLoss: criterion={criterion!r}, expected one of '
                 f'{sorted(_CRITERIA)}.')
+        if window is not None and window < 16:
+            raise ValueError(
+                f'PerceptualLoss: window={window}, expected at least 16 pixels.')
+        self.window = window
         self.layers = dict(DEFAULT_LAYERS if layers is None else layers)
         self.criterion = criterion
         self.loss_weight = loss_weight
@@ -66,11 +74,20 @@ class PerceptualLoss(nn.Module):
         Args:
             sr: (B, 3, H, W) RGB in [0, 1], not clamped.
             gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
-            wanted: GT's features by layer, if they are at hand.
+            wanted: GT's features by layer, if they are at hand: of the whole picture.
 
         Returns:
             A scalar in fp32.
+
+        Raises:
+            ValueError: ``wanted`` beside a window.
         """
+        if self.window is not None and self.training:
+            if wanted is not None:
+                raise ValueError(
+                    "PerceptualLoss: GT's features at hand are those of the whole "
+                    'picture, but window compares a part of it. Leave one of them out.')
+            sr, gt = self._windows(sr, gt)
         if wanted is None:
             with torch.no_grad():
                 wanted = self.trunk(gt)
@@ -80,3 +97,10 @@ class PerceptualLoss(nn.Module):
             weight * distance(found[name].float(), wanted[name].float())
             for name, weight in self.layers.items())
         return self.loss_weight * total
+
+    def _windows(self, sr: Tensor, gt: Tensor) -> Tuple[Tensor, Tensor]:
+        height, width = (min(side, self.window) for side in sr.shape[-2:])
+        top = int(torch.randint(sr.shape[-2] - height + 1, ()))
+        left = int(torch.randint(sr.shape[-1] - width + 1, ()))
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        return sr[..., rows, columns], gt[..., rows, columns]

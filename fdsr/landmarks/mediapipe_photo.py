@@ -1,0 +1,184 @@
+"""Finding every face of a photograph, small ones too."""
+
+import os
+from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, check_image
+from fdsr.landmarks.mediapipe import MediaPipeLandmarks
+from fdsr.registry import LANDMARKS
+
+Box = Tuple[float, float, float, float]
+#: Of a face's box, what is cut out around it for Face Mesh.
+_SURROUNDINGS = 2.0
+#: Two boxes that share this much of their union, or of the smaller one, are one face.
+_SAME_UNION, _SAME_INSIDE = 0.3, 0.6
+#: A window smaller than this shows no face that could be restored.
+_SMALLEST_WINDOW = 96
+
+
+class _Candidate(NamedTuple):
+    score: float
+    box: Box
+
+
+@LANDMARKS.register_module()
+class MediaPipePhotoLandmarks(LandmarkDetector):
+    """MediaPipe's full-range detector in windows, then Face Mesh on each face.
+
+    The detector (BlazeFace, full range) looks at 192 × 192 pixels, so a face has to
+    fill about a sixth of what it is shown. It is shown the photograph, then windows of
+    half its longer side that overlap by a half, of a quarter, and so on; what is found
+    more than once is merged. Each face is then cut out, up-sampled and given to
+    ``MediaPipeLandmarks``; where that finds nothing, the face has no landmarks.
+
+    Args:
+        min_confidence: of the detector, 0 to 1.
+        min_box: leave out what is narrower, in pixels, brows to chin: at that size the
+            detector sees faces in buttons and foliage.
+        halvings: how often windows are halved; 4 finds faces down to about a hundredth
+            of the photograph's longer side, and shows at most some 1,200 windows, of
+            5 ms each.
+        landmarks: arguments of ``MediaPipeLandmarks``.
+
+    Raises:
+        ValueError: an argument is out of its range.
+    """
+
+    def __init__(self, min_confidence: float = 0.5, min_box: float = 10,
+                 halvings: int = 4, landmarks: Optional[Dict[str, Any]] = None) -> None:
+        if not 0 < min_confidence <= 1 or not 0 <= halvings <= 6:
+            raise ValueError(
+                'MediaPipePhotoLandmarks: expected 0 < min_confidence <= 1 and 0 <= '
+                f'halvings <= 6, found {min_confidence} and {halvings}.')
+        self.min_confidence, self.min_box = min_confidence, min_box
+        self.halvings = halvings
+        self.landmarks = MediaPipeLandmarks(**(landmarks or {}))
+        self._detector: Any = None
+
+    def __getstate__(self) -> Dict[str, Any]:
+        """Without the running models, which cannot go to another process."""
+        return {**self.__dict__, '_detector': None}
+
+    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
+        """The faces whose landmarks were found, the largest first."""
+        return [face.landmarks for face in self.find_faces(image)
+                if face.landmarks is not None]
+
+    def find_faces(self, image: np.ndarray) -> List[FoundFace]:
+        """All faces, the largest first; see the base class.
+
+        Raises:
+            ImportError: mediapipe is absent, or a release without models.
+            ValueError: the picture is not uint8 (H, W, 3).
+        """
+        image = check_image(image)
+        found: List[FoundFace] = []
+        for candidate in self._candidates(image):
+            face = FoundFace(candidate.box, self._landmarks_of(image, candidate.box))
+            if not any(_is_same_face(face, other) for other in found):
+                found.append(face)
+        return sorted(found, key=lambda face: face.box[0] - face.box[2])
+
+    def _candidates(self, image: np.ndarray) -> List[_Candidate]:
+        """What the detector finds in any window, the surest first, merged."""
+        found = [candidate for window in windows(image.shape, self.halvings)
+                 for candidate in self._in_window(image, window)]
+        kept: List[_Candidate] = []
+        for candidate in sorted(found, reverse=True):
+            if not any(_overlap(candidate.box, other.box) for other in kept):
+                kept.append(candidate)
+        return kept
+
+    def _in_window(self, image: np.ndarray,
+                   window: Tuple[int, int, int, int]) -> Iterator[_Candidate]:
+        x1, y1, x2, y2 = window
+        part = np.ascontiguousarray(image[y1:y2, x1:x2])
+        for face in self._model().process(part).detections or []:
+            box = face.location_data.relative_bounding_box
+            if box.width * (x2 - x1) < self.min_box:
+                continue
+            left, top = x1 + box.xmin * (x2 - x1), y1 + box.ymin * (y2 - y1)
+            yield _Candidate(face.score[0], (
+                left, top, left + box.width * (x2 - x1), top + box.height * (y2 - y1)))
+
+    def _landmarks_of(self, image: np.ndarray, box: Box) -> Optional[FaceLandmarks]:
+        """Of the face nearest to a box's centre, None if there is none inside it."""
+        centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
+        half = _SURROUNDINGS / 2 * max(box[2] - box[0], box[3] - box[1])
+        x1, y1 = np.maximum(np.floor(centre - half), 0).astype(int)
+        x2, y2 = np.minimum(np.ceil(centre + half), image.shape[1::-1]).astype(int)
+        if min(x2 - x1, y2 - y1) < 2:
+            return None
+        part = np.ascontiguousarray(image[y1:y2, x1:x2])
+        faces = [FaceLandmarks(face.points + np.array([x1, y1], np.float32))
+                 for face in self.landmarks.detect_faces(part)]
+        distances = [np.abs(face.points.mean(axis=0) - centre).max() for face in faces]
+        if not faces or min(distances) > half / _SURROUNDINGS:
+            return None
+        return faces[int(np.argmin(distances))]
+
+    def _model(self) -> Any:
+        if self._detector is None:
+            os.environ.setdefault('GLOG_minloglevel', '2')
+            try:
+                from mediapipe.python.solutions.face_detection import FaceDetection
+            except ImportError as error:
+                raise ImportError(
+                    'MediaPipePhotoLandmarks needs the package mediapipe in a release '
+                    'that carries its models: pip install "fdsr[landmarks]" '
+                    '(mediapipe==0.10.21).') from error
+            self._detector = FaceDetection(
+                model_selection=1, min_detection_confidence=self.min_confidence)
+        return self._detector
+
+
+def windows(shape: Tuple[int, ...], halvings: int) -> List[Tuple[int, int, int, int]]:
+    """The photograph, and squares of ever half the size that overlap by a half.
+
+    Args:
+        shape: of the photograph, (H, W, …).
+        halvings: how often the size is halved.
+
+    Returns:
+        x1, y1, x2, y2 of each in whole pixels, inside of the photograph.
+    """
+    height, width = shape[:2]
+    found = [(0, 0, width, height)]
+    for halving in range(1, halvings + 1):
+        side = max(height, width) >> halving
+        if side < _SMALLEST_WINDOW:
+            break
+        found += [(left, top, min(left + side, width), min(top + side, height))
+                  for top in _starts(height, side) for left in _starts(width, side)]
+    return found
+
+
+def _starts(length: int, side: int) -> List[int]:
+    """Where windows begin so that they overlap by at least a half and reach the end."""
+    if length <= side:
+        return [0]
+    count = -(-(length - side) // (side // 2)) + 1
+    return np.linspace(0, length - side, count).round().astype(int).tolist()
+
+
+def _overlap(first: Box, second: Box) -> bool:
+    """Whether two boxes are about one face, or about parts of it."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return False
+    shared, areas = width * height, [
+        (box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
+    return (shared > _SAME_UNION * (sum(areas) - shared)
+            or shared > _SAME_INSIDE * min(areas))
+
+
+def _is_same_face(first: FoundFace, second: FoundFace) -> bool:
+    """Whether the landmarks of two candidates are those of one face."""
+    if first.landmarks is None or second.landmarks is None:
+        return False
+    apart = np.abs(first.landmarks.points - second.landmarks.points).max()
+    return bool(apart < 0.5 * max(first.landmarks.eye_distance,
+                                  second.landmarks.eye_distance))
