@@ -1,7 +1,8 @@
 """The teacher of the small student that comes along: 32 to 256 px, one CPU.
 
     python tools/build_dictionary.py configs/compact/teacher.py \
-        --data-root data/faces_public --num-atoms 64 --out work_dirs/compact/dictionary.pth
+        --data-root data/faces_public --num-atoms 64 \
+        --out work_dirs/compact/dictionary.pth
     python tools/train.py configs/compact/teacher.py --data-root data/faces_public \
         --work-dir work_dirs/compact/teacher
 

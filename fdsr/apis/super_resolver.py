@@ -1,61 +1,69 @@
-"""Super-resolving faces with a trained network, in a line of Python."""
+"""Super-resolving faces, cut out or in photographs, in a line of Python."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, List, Optional, Sequence, Union
+from typing import Any, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from fdsr.apis.networks import open_network
+from fdsr.apis.photo import (
+    LARGEST_FACE,
+    RestoredPhoto,
+    boxes_of,
+    check_scale,
+    cut_faces,
+    paste_faces,
+)
 from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
-from fdsr.checkpoints import load_backbone, read_checkpoint
-from fdsr.dictionary.components import FFHQ_EYE_SHARE
-from fdsr.landmarks import DEFAULT_DETECTOR
+from fdsr.landmarks import DEFAULT_DETECTOR, DEFAULT_PHOTO_DETECTOR, LandmarkDetector
 from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.pictures import to_uint8
-
-#: The paper's, for files that do not tell.
-_DEFAULT_SCALE, _DEFAULT_SIZE = 8, 256
+from fdsr.registry import LANDMARKS
+from fdsr.weights.shipped import DEFAULT
 
 
 @dataclass(frozen=True)
-class FaceSetting:
-    """How faces have to be cut for a network.
+class SuperResolvedFace:
+    """What became of a cut-out face.
 
     Args:
-        size: side of SR.
-        scale: of SR to LR.
-        eye_share: distance of the eyes as a share of the side.
+        image: uint8 (S, S, 3) RGB.
+        landmarks_found: whether a network with a dictionary was given the landmarks of
+            this very face; None for a network that needs none. Without them it reads
+            its dictionary where eyes, nose and mouth are on average.
     """
 
-    size: int
-    scale: int
-    eye_share: float
-
-    @property
-    def lr_size(self) -> int:
-        """Side of LR."""
-        return self.size // self.scale
+    image: np.ndarray
+    landmarks_found: Optional[bool] = None
 
 
 class FaceSuperResolver:
-    """Super-resolves cut-out faces.
+    """Super-resolves faces.
 
         from fdsr.apis import FaceSuperResolver
 
-        sr = FaceSuperResolver('work_dirs/distill_vggface2/iter_300000.pth')
-        big = sr('face.png')             # uint8 (256, 256, 3) RGB
+        sr = FaceSuperResolver()         # the small student that comes along
+        big = sr('face.png')             # a cut-out face; uint8 (256, 256, 3) RGB
         many = sr(['a.png', 'b.png'])    # a list of them
+        photo = sr.restore_photo('group.jpg', scale=4)    # photo.image, photo.faces
 
-    A network with a dictionary finds its landmarks on the up-sampled face.
+    A network with a dictionary finds its landmarks on the up-sampled face, or takes
+    those that were found in the photograph.
 
     Args:
-        weights: a self-describing file: of ``tools/train.py``, converted or published.
+        weights: a self-describing file: of ``tools/train.py``, converted or published;
+            a config of a network that has nothing to learn, or that has ``load_from``;
+            or the name of weights that come along.
         device: ``auto`` for a GPU if there is one, else as torch names it.
         name: which of the file's backbones; default: the trained one.
-        landmarks: config of the detector for networks with a dictionary; default:
-            ``fdsr.MediaPipeLandmarks``.
+        landmarks: config of the detector that finds landmarks in cut-out faces for
+            networks with a dictionary; default: ``fdsr.MediaPipeLandmarks``.
+        photo_landmarks: config of the detector that finds the faces of a photograph;
+            default: ``fdsr.MediaPipePhotoLandmarks``.
         batch_size: faces in one forward.
 
     Attributes:
@@ -65,21 +73,23 @@ class FaceSuperResolver:
     Raises:
         FileNotFoundError, CheckpointMismatch, RefusedCheckpointError: see
             ``load_backbone``.
+        ValueError: a batch size below 1, or a config without weights.
     """
 
-    def __init__(self, weights: Union[str, Path], device: str = 'auto',
+    def __init__(self, weights: Union[str, Path] = DEFAULT, device: str = 'auto',
                  name: Optional[str] = None, landmarks: Optional[dict] = None,
-                 batch_size: int = 8) -> None:
+                 photo_landmarks: Optional[dict] = None, batch_size: int = 8) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size has to be at least 1, found {batch_size}.')
         if device == 'auto':
             device = 'cuda' if torch.cuda.is_available() else 'cpu'
         self.device, self.batch_size = torch.device(device), batch_size
-        network = load_backbone(weights, name)
-        self.setting = _setting(read_checkpoint(weights)[0].get('faces') or {}, network)
+        network, self.setting = open_network(weights, name)
         if getattr(network, 'uses_boxes', False):
             network = DetectedBoxes(network, landmarks or DEFAULT_DETECTOR)
         self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
+        self._photo_landmarks = photo_landmarks or DEFAULT_PHOTO_DETECTOR
+        self._photo_detector: Optional[LandmarkDetector] = None
 
     def __call__(self, images: Any, channel_order: str = 'rgb'
                  ) -> Union[np.ndarray, List[np.ndarray]]:
@@ -102,23 +112,91 @@ class FaceSuperResolver:
         """
         single = is_single(images)
         check_order(channel_order)
-        faces = list(as_arrays(images, channel_order))
-        step = -1 if channel_order == 'bgr' else 1
-        results = [np.ascontiguousarray(face[..., ::step])
-                   for face in self.super_resolve(faces)]
+        faces = self.super_resolve(list(as_arrays(images, channel_order)))
+        _warn_of_guesses(faces)
+        results = [_in_order(face.image, channel_order) for face in faces]
         return results[0] if single else results
 
-    @torch.inference_mode()
-    def super_resolve(self, faces: Sequence[np.ndarray]) -> List[np.ndarray]:
-        """uint8 (h, w, 3) RGB faces to uint8 (S, S, 3), in batches."""
+    def super_resolve(self, faces: Sequence[np.ndarray],
+                      boxes: Optional[np.ndarray] = None) -> List[SuperResolvedFace]:
+        """Super-resolves cut-out faces in batches.
+
+        Args:
+            faces: uint8 (h, h, 3) RGB each.
+            boxes: (N, 4, 4) of the facial components in SR pixels, for a network with a
+                dictionary; default: it finds them itself.
+
+        Raises:
+            BadPicture: a face is no square.
+        """
         small = [self._to_lr(face) for face in faces]
-        results: List[np.ndarray] = []
+        results: List[SuperResolvedFace] = []
         for start in range(0, len(small), self.batch_size):
-            batch = torch.from_numpy(np.stack(small[start:start + self.batch_size]))
-            lr = batch.permute(0, 3, 1, 2).to(self.device).float() / 255
-            sr = to_uint8(self.network(lr)).permute(0, 2, 3, 1)
-            results += list(sr.cpu().numpy())
+            part = slice(start, start + self.batch_size)
+            batch = torch.from_numpy(np.stack(small[part])).permute(0, 3, 1, 2)
+            sr, found = self._forward(
+                batch.to(self.device).float() / 255,
+                None if boxes is None else torch.from_numpy(boxes[part]))
+            pictures = to_uint8(sr).permute(0, 2, 3, 1).cpu().numpy()
+            results += map(SuperResolvedFace, pictures, found)
         return results
+
+    @torch.inference_mode()
+    def _forward(self, lr: Tensor, boxes: Optional[Tensor]
+                 ) -> Tuple[Tensor, List[Optional[bool]]]:
+        """SR, and whether each face's landmarks were found, None if none are needed."""
+        if not isinstance(self.network, DetectedBoxes):
+            return self.network(lr), [None] * len(lr)
+        found = [True] * len(lr)
+        if boxes is None:
+            boxes, found = self.network.find_boxes(lr)
+        return self.network.network(lr, boxes.to(lr)), found
+
+    def restore_photo(self, photo: Any, scale: int = 2, large_faces: bool = False,
+                      channel_order: str = 'rgb') -> RestoredPhoto:
+        """Restores the faces of a photograph: finds, aligns, restores, pastes back.
+
+        All faces go through the network together. The rest of the photograph is
+        bicubically up-sampled. A face that cannot be restored is left like the rest,
+        and the result tells why.
+
+        Args:
+            photo: an array (H, W, 3), a PIL image, or the path of a file.
+            scale: of the result to the photograph, 1 to 8.
+            large_faces: restore also faces whose aligned square is larger than one and
+                a half times LR: they are made small first, which a blurred face bears.
+            channel_order: ``rgb`` or ``bgr``, of an array that comes in and of those
+                that go out.
+
+        Raises:
+            FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``; also
+                a result of too many pixels.
+            ValueError: another scale.
+            ImportError: the detector's package is absent.
+        """
+        check_order(channel_order)
+        if not is_single(photo):
+            raise TypeError('restore_photo takes one photograph: an array (H, W, 3), a '
+                            'PIL image or the path of a file.')
+        picture = next(as_arrays(photo, channel_order))
+        scale = check_scale(scale, picture.shape)
+        if self._photo_detector is None:
+            self._photo_detector = LANDMARKS.build(self._photo_landmarks)
+        lr_size = self.setting.lr_size
+        faces = cut_faces(picture, self._photo_detector.find_faces(picture), lr_size,
+                          self.setting.eye_share,
+                          None if large_faces else LARGEST_FACE * lr_size)
+        chosen = [face for face in faces if face.lr is not None]
+        if chosen:
+            boxes = boxes_of(chosen, self.setting.size)
+            results = self.super_resolve([face.lr for face in chosen], boxes)
+            for face, result in zip(chosen, results):
+                face.sr = result.image
+        image = _in_order(paste_faces(picture, faces, scale), channel_order)
+        for face in chosen:
+            face.lr = _in_order(face.lr, channel_order)
+            face.sr = _in_order(face.sr, channel_order)
+        return RestoredPhoto(image, faces)
 
     def _to_lr(self, face: np.ndarray) -> np.ndarray:
         from PIL import Image
@@ -126,17 +204,26 @@ class FaceSuperResolver:
             raise BadPicture(
                 f'A cut-out face is a square, found {face.shape[1]}x{face.shape[0]} '
                 'pixels. Cut the face out, with the eyes '
-                f'{self.setting.eye_share:.3f} of the side apart.')
+                f'{self.setting.eye_share:.3f} of the side apart, or have the whole '
+                'photograph restored (restore_photo, --whole-photo).')
         size = (self.setting.lr_size, self.setting.lr_size)
         if face.shape[1::-1] == size:
             return face
         return np.array(Image.fromarray(face).resize(size, Image.BICUBIC))
 
 
-def _setting(facts: dict, network: nn.Module) -> FaceSetting:
-    """From the file, else from the network, else the paper's."""
-    scale = getattr(getattr(network, 'upsample', network), 'scale', _DEFAULT_SCALE)
-    return FaceSetting(
-        size=getattr(network, 'size', facts.get('size', _DEFAULT_SIZE)),
-        scale=int(scale), eye_share=getattr(
-            network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
+def _in_order(image: np.ndarray, channel_order: str) -> np.ndarray:
+    """RGB to the order asked for."""
+    return np.ascontiguousarray(image[..., ::-1 if channel_order == 'bgr' else 1])
+
+
+def _warn_of_guesses(faces: Sequence[SuperResolvedFace]) -> None:
+    guessed = [str(number) for number, face in enumerate(faces)
+               if face.landmarks_found is False]
+    if guessed:
+        from mmengine.logging import print_log
+        print_log(
+            f'No landmarks were found in {len(guessed)} of {len(faces)} faces (number '
+            f'{", ".join(guessed[:10])}{"…" if len(guessed) > 10 else ""}, counted '
+            'from 0): the dictionary was read where they are on average.',
+            logger='current', level=logging.WARNING)

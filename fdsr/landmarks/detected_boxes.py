@@ -1,7 +1,7 @@
 """A teacher that has no landmarks but those it finds itself."""
 
 import logging
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Tuple
 
 import numpy as np
 import torch
@@ -58,19 +58,24 @@ class DetectedBoxes(nn.Module):
         up_sampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
         return list(up_sampled.permute(0, 2, 3, 1).cpu().numpy())
 
-    def find_boxes(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to (B, 4, 4) boxes in SR pixels."""
+    def find_boxes(self, lr: Tensor) -> Tuple[Tensor, List[bool]]:
+        """Boxes of (B, 3, h, w) RGB in [0, 1].
+
+        Returns:
+            (B, 4, 4) in SR pixels, and whether each face was found.
+        """
         size = self.network.size
         faces = self.detector.detect(self.pictures(lr))
         self.num_seen += len(faces)
         self.num_not_found += faces.count(None)
         boxes = np.stack([self.template() if face is None else
                           face.component_boxes(size) for face in faces])
-        return torch.from_numpy(boxes).to(lr.device)
+        return torch.from_numpy(boxes).to(lr.device), [
+            face is not None for face in faces]
 
     def forward(self, lr: Tensor) -> Tensor:
         """(B, 3, h, w) RGB in [0, 1] to (B, 3, H, W), not clamped."""
-        return self.network(lr, self.find_boxes(lr))
+        return self.network(lr, self.find_boxes(lr)[0])
 
     def caption(self) -> str:
         """How many faces were not found, for beside the numbers."""

@@ -1,4 +1,4 @@
-"""A small network for faces: deep where the picture is small, thin where it is large."""
+"""A small network: deep where the picture is small, thin where it is large."""
 
 from typing import Sequence
 

@@ -1,0 +1,92 @@
+"""A network to super-resolve with, out of a file of weights, a config, or a name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Optional, Tuple, Union
+
+from torch import nn
+
+from fdsr.checkpoints import load_backbone, read_checkpoint
+from fdsr.dictionary.components import FFHQ_EYE_SHARE
+
+#: The paper's, for files that do not tell.
+_DEFAULT_SCALE, _DEFAULT_SIZE = 8, 256
+
+
+@dataclass(frozen=True)
+class FaceSetting:
+    """How faces have to be cut for a network.
+
+    Args:
+        size: side of SR.
+        scale: of SR to LR.
+        eye_share: distance of the eyes as a share of the side.
+    """
+
+    size: int
+    scale: int
+    eye_share: float
+
+    @property
+    def lr_size(self) -> int:
+        """Side of LR."""
+        return self.size // self.scale
+
+
+def open_network(weights: Union[str, Path], name: Optional[str] = None
+                 ) -> Tuple[nn.Module, FaceSetting]:
+    """Builds a network in eval mode and tells how its faces are cut.
+
+    Args:
+        weights: a self-describing file; a config of a network that has nothing to
+            learn, or whose ``load_from`` names such a file; or a name out of
+            ``fdsr.weights.SHIPPED``.
+        name: which of the file's backbones; default: the trained one.
+
+    Raises:
+        FileNotFoundError, CheckpointMismatch, RefusedCheckpointError: see
+            ``load_backbone``.
+        ValueError: a config that has no weights.
+    """
+    from fdsr.weights.shipped import SHIPPED, shipped_weights
+    if str(weights) in SHIPPED:
+        weights = shipped_weights(str(weights))
+    if Path(weights).suffix == '.py':
+        return _from_config(Path(weights), name)
+    network = load_backbone(weights, name)
+    return network, _setting(read_checkpoint(weights)[0].get('faces') or {}, network)
+
+
+def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSetting]:
+    from mmengine.config import Config
+
+    import fdsr.models.backbones  # noqa: F401
+    from fdsr.registry import MODELS
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no config at {path}; those of the project are in configs/.')
+    config = Config.fromfile(path)
+    if config.get('load_from'):
+        return open_network(config.load_from, name)
+    model = config.get('model', {})
+    backbone = model.get('generator') or model.get('student')
+    if backbone is None:
+        raise ValueError(f'{path} has no model.generator and no model.student, so it '
+                         'does not say which network to use.')
+    network = MODELS.build(backbone).eval()
+    if any(True for _ in network.parameters()):
+        raise ValueError(
+            f'{path} describes a network but has no weights: give a file that '
+            'tools/train.py wrote from it instead, or set load_from to one.')
+    dataset = config.get('test_dataloader', {}).get('dataset', {})
+    return network, _setting(dict(dataset), network)
+
+
+def _setting(facts: Any, network: nn.Module) -> FaceSetting:
+    """From the network, else from the file, else the paper's."""
+    scale = getattr(getattr(network, 'upsample', network), 'scale',
+                    facts.get('scale', _DEFAULT_SCALE))
+    return FaceSetting(
+        size=getattr(network, 'size', facts.get('size', _DEFAULT_SIZE)),
+        scale=int(scale), eye_share=getattr(
+            network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
