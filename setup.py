@@ -110,4 +110,5 @@ if __name__ == '__main__':
         zip_safe=False,
         install_requires=INSTALL_REQUIRES,
         extras_require=EXTRAS,
+        entry_points={'console_scripts': ['fdsr = fdsr.cli.infer:console']},
     )

@@ -198,14 +198,18 @@ class FaceSuperResolver:
             face.sr = _in_order(face.sr, channel_order)
         return RestoredPhoto(image, faces)
 
-    def _to_lr(self, face: np.ndarray) -> np.ndarray:
-        from PIL import Image
+    def check_face(self, face: np.ndarray) -> None:
+        """Raises ``BadPicture`` for what cannot be a cut-out face: it is no square."""
         if face.shape[0] != face.shape[1]:
             raise BadPicture(
                 f'A cut-out face is a square, found {face.shape[1]}x{face.shape[0]} '
                 'pixels. Cut the face out, with the eyes '
                 f'{self.setting.eye_share:.3f} of the side apart, or have the whole '
                 'photograph restored (restore_photo, --whole-photo).')
+
+    def _to_lr(self, face: np.ndarray) -> np.ndarray:
+        from PIL import Image
+        self.check_face(face)
         size = (self.setting.lr_size, self.setting.lr_size)
         if face.shape[1::-1] == size:
             return face

@@ -1,0 +1,1 @@
+"""The command ``fdsr``, and what command lines share. Imports nothing heavy."""

@@ -1,0 +1,131 @@
+"""Pictures in, pictures out: what ``fdsr`` does with each file."""
+
+import time
+from pathlib import Path
+from typing import Iterator, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from fdsr.apis.photo import RestoredPhoto
+from fdsr.apis.pictures import BadPicture, read_picture
+from fdsr.apis.super_resolver import FaceSuperResolver
+from fdsr.cli.inputs import Job
+from fdsr.cli.outputs import Result, side_by_side, write_picture
+from fdsr.cli.video import restore_video
+
+#: What an input may be at fault for; anything else is a fault of ours.
+BAD_INPUT = (BadPicture, FileNotFoundError, PermissionError, IsADirectoryError)
+_NOT_FOUND = ('No landmarks were found: the dictionary was read where they are on '
+              'average.')
+
+
+class Restorer:
+    """Restores files one after the other.
+
+    Args:
+        resolver: the network.
+        whole_photo: whether inputs are photographs, or cut-out faces.
+        scale: of restored photographs.
+        large_faces: whether faces that are larger than the network's are restored too.
+        compare: whether results stand beside their inputs.
+    """
+
+    def __init__(self, resolver: FaceSuperResolver, whole_photo: bool = False,
+                 scale: int = 2, large_faces: bool = False,
+                 compare: bool = False) -> None:
+        self.resolver, self.whole_photo = resolver, whole_photo
+        self.scale, self.large_faces, self.compare = scale, large_faces, compare
+
+    def restore(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """Does every job; a bad input is a result that says so, not an error.
+
+        Raises:
+            CannotWrite: the results' folder takes nothing more.
+        """
+        faces: List[Job] = []
+        for job in jobs:
+            if job.is_video:
+                yield self._timed(self._video, job)
+            elif self.whole_photo:
+                yield self._timed(self._photo, job)
+            else:
+                faces.append(job)
+                if len(faces) == self.resolver.batch_size:
+                    yield from self._faces(faces)
+                    faces = []
+        yield from self._faces(faces)
+
+    def _timed(self, restore, job: Job) -> Result:
+        started = time.perf_counter()
+        try:
+            result = restore(job)
+        except BAD_INPUT as error:
+            result = Result(str(job.source), status='failed', message=str(error))
+        return _with_seconds(result, time.perf_counter() - started)
+
+    def _photo(self, job: Job) -> Result:
+        picture = read_picture(job.source)
+        restored = self.resolver.restore_photo(picture, self.scale, self.large_faces)
+        if not restored.num_restored:
+            return _nothing_restored(job.source, restored)
+        self._write(job.target, picture, restored.image)
+        return Result(str(job.source), str(job.target), faces=len(restored.faces),
+                      restored=restored.num_restored, message=restored.summary())
+
+    def _faces(self, jobs: Sequence[Job]) -> Iterator[Result]:
+        """Cut-out faces, all that can be read in one batch."""
+        started = time.perf_counter()
+        pictures, failures = zip(*map(self._read_face, jobs)) if jobs else ((), ())
+        good = [picture for picture in pictures if picture is not None]
+        results = iter(self.resolver.super_resolve(good))
+        seconds = (time.perf_counter() - started) / max(len(jobs), 1)
+        for job, picture, failure in zip(jobs, pictures, failures):
+            if picture is None:
+                yield Result(str(job.source), status='failed', message=failure,
+                             seconds=seconds)
+                continue
+            result = next(results)
+            self._write(job.target, picture, result.image)
+            yield Result(str(job.source), str(job.target), faces=1, restored=1,
+                         message=_NOT_FOUND if result.landmarks_found is False else '',
+                         seconds=seconds)
+
+    def _read_face(self, job: Job) -> Tuple[Optional[np.ndarray], str]:
+        try:
+            picture = read_picture(job.source)
+            self.resolver.check_face(picture)
+        except BAD_INPUT as error:
+            return None, f'{job.source}: {error}'
+        return picture, ''
+
+    def _video(self, job: Job) -> Result:
+        return restore_video(job.source, job.target, self._frame)
+
+    def _frame(self, frame: np.ndarray) -> Tuple[np.ndarray, int, int]:
+        """A frame's result, and how many faces were found and restored."""
+        if self.whole_photo:
+            photo = self.resolver.restore_photo(frame, self.scale, self.large_faces)
+            result, found, restored = photo.image, len(photo.faces), photo.num_restored
+        else:
+            result, found, restored = (
+                self.resolver.super_resolve([frame])[0].image, 1, 1)
+        return side_by_side(frame, result) if self.compare else result, found, restored
+
+    def _write(self, target: Path, before: np.ndarray, after: np.ndarray) -> None:
+        write_picture(target, side_by_side(before, after) if self.compare else after)
+
+
+def _nothing_restored(source: Path, photo: RestoredPhoto) -> Result:
+    if not photo.faces:
+        message = 'No face was found, so nothing was written.'
+    else:
+        first = photo.faces[0]
+        message = (f'{photo.summary()} Nothing was written. The largest, at '
+                   f'({first.box[0]:.0f}, {first.box[1]:.0f}): {first.message}')
+    return Result(str(source), status='no face', faces=len(photo.faces),
+                  message=message)
+
+
+def _with_seconds(result: Result, seconds: float) -> Result:
+    from dataclasses import replace
+    return replace(result, seconds=seconds)
