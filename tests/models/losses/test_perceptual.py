@@ -151,3 +151,28 @@ def test_bf16_autocast_gives_an_fp32_loss_near_the_fp32_one(loss):
         found = loss(sr, gt)
     assert found.dtype == torch.float32
     torch.testing.assert_close(found, loss(sr, gt), rtol=0.05, atol=0)
+
+
+def test_a_window_is_the_loss_of_the_same_part_of_both():
+    sr, gt = images()
+    whole = PerceptualLoss('vgg16', pretrained=None)
+    part = PerceptualLoss('vgg16', pretrained=None, window=16).train()
+    part.trunk.load_state_dict(whole.trunk.state_dict())
+    torch.manual_seed(3)
+    found = part(sr, gt)
+    torch.manual_seed(3)
+    top, left = int(torch.randint(17, ())), int(torch.randint(17, ()))
+    rows, columns = slice(top, top + 16), slice(left, left + 16)
+    wanted = whole(sr[..., rows, columns], gt[..., rows, columns])
+    assert torch.allclose(found, wanted)
+    assert not torch.allclose(part(sr, gt), found)  # another window each time
+    assert torch.allclose(part.eval()(sr, gt), whole(sr, gt))
+
+
+def test_a_window_does_not_take_features_of_the_whole_picture():
+    sr, gt = images()
+    loss = PerceptualLoss('vgg16', pretrained=None, window=16)
+    with pytest.raises(ValueError, match='window'):
+        loss(sr, gt, loss.trunk(gt))
+    with pytest.raises(ValueError, match='at least 16'):
+        PerceptualLoss('vgg16', pretrained=None, window=8)

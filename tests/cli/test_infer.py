@@ -1,0 +1,247 @@
+"""The command fdsr: what it writes, what it reports, and how it ends."""
+
+import csv
+import errno
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdsr.apis import FaceSuperResolver
+from fdsr.checkpoints import read_checkpoint
+from fdsr.cli import outputs
+from fdsr.cli.infer import main
+from fdsr.cli.inputs import find_jobs
+from fdsr.landmarks import FaceLandmarks, LandmarkDetector
+from fdsr.registry import LANDMARKS
+from tests import toy
+
+ROOT = Path(__file__).parents[2]
+LR_SIZE = toy.SIZE // toy.SCALE
+
+
+@pytest.fixture(scope='module')
+def student(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('student')
+    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
+    return folder / 'iter_3.pth'
+
+
+@LANDMARKS.register_module()
+class BrightFaces(LandmarkDetector):
+    """A face in the middle of each picture that is not black."""
+
+    def detect_faces(self, image):
+        if image.mean() < 10:
+            return []
+        from fdsr.datasets.alignment import five_point_template
+        side = LR_SIZE * 1.2
+        centre = (np.array(image.shape[1::-1]) - 1) / 2
+        points = five_point_template(side, 0.3) - (side - 1) / 2 + centre
+        return [FaceLandmarks(points.astype(np.float32))]
+
+
+@pytest.fixture
+def placed(monkeypatch):
+    monkeypatch.setattr('fdsr.apis.super_resolver.DEFAULT_PHOTO_DETECTOR',
+                        dict(type='BrightFaces'))
+
+
+def noise(*shape, seed=0):
+    return np.random.default_rng(seed).integers(60, 256, shape, 'u1')
+
+
+def save(path, image):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+    return path
+
+
+def rows(out):
+    with (out / 'results.csv').open(newline='', encoding='utf-8') as file:
+        return list(csv.DictReader(file))
+
+
+def run(student, out, *arguments):
+    return main([*map(str, arguments), '--weights', str(student), '--out', str(out)])
+
+
+def test_faces_of_files_folders_and_patterns(student, tmp_path):
+    faces = [noise(LR_SIZE, LR_SIZE, 3, seed=k) for k in range(5)]
+    save(tmp_path / 'one.png', faces[0])
+    for k in (1, 2):
+        save(tmp_path / f'folder/f{k}.png', faces[k])
+    for k in (3, 4):
+        save(tmp_path / f'many/p{k}.png', faces[k])
+    out = tmp_path / 'out'
+    code = run(student, out, tmp_path / 'one.png', tmp_path / 'folder',
+               tmp_path / 'many/p*.png', '--batch-size', '2')
+    assert code == 0
+    sr = FaceSuperResolver(student)
+    for face, name in zip(faces, ('one', 'f1', 'f2', 'p3', 'p4')):
+        written = np.array(Image.open(out / f'{name}.png'))
+        assert np.abs(written.astype(int) - sr(face)).max() <= 1
+    assert [row['status'] for row in rows(out)] == ['ok'] * 5
+    assert not list(out.glob('*.part*'))
+
+
+def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, capsys):
+    bad = tmp_path / 'in'
+    save(bad / 'a.png', noise(LR_SIZE, LR_SIZE, 3))
+    (bad / 'b.jpg').write_bytes(b'%PDF-1.4 this is no picture')
+    (bad / 'c.png').write_bytes(b'')
+    save(bad / 'd.png', noise(20, 30, 3))
+    whole = save(bad / 'e.png', noise(LR_SIZE, LR_SIZE, 3)).read_bytes()
+    (bad / 'f.png').write_bytes(whole[:len(whole) // 2])
+    out = tmp_path / 'out'
+    assert run(student, out, bad) == 1
+    status = {Path(row['input']).name: row['status'] for row in rows(out)}
+    assert status == {'a.png': 'ok', 'b.jpg': 'failed', 'c.png': 'failed',
+                      'd.png': 'failed', 'e.png': 'ok', 'f.png': 'failed'}
+    assert sorted(path.name for path in out.iterdir()) == [
+        'a.png', 'e.png', 'results.csv']
+    shown = capsys.readouterr()
+    assert '2 of 6 restored' in shown.out
+    assert 'b.jpg' in shown.err and '--whole-photo' in shown.err
+
+
+def test_photographs(student, placed, tmp_path):
+    photo = save(tmp_path / 'photo.png', noise(60, 80, 3))
+    save(tmp_path / 'black.png', np.zeros((60, 80, 3), np.uint8))
+    out = tmp_path / 'out'
+    code = run(student, out, photo, tmp_path / 'black.png', '--whole-photo',
+               '--scale', '3', '--compare')
+    assert code == 1
+    first, second = rows(out)
+    assert (first['status'], first['faces'], first['restored']) == ('ok', '1', '1')
+    assert (second['status'], second['output']) == ('no face', '')
+    assert not (out / 'black.png').exists()
+    written = np.array(Image.open(out / 'photo.png'))
+    assert written.shape == (180, 480, 3)
+    plain = np.array(Image.open(photo).resize((240, 180), Image.BICUBIC))
+    assert np.array_equal(written[:, :240], plain)
+    expected = FaceSuperResolver(student).restore_photo(photo, scale=3).image
+    assert np.abs(written[:, 240:].astype(int) - expected).max() <= 1
+
+
+def write_video(path, frames, size):
+    import cv2
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12, size)
+    for number in range(frames):
+        frame = np.full((size[1], size[0], 3), 40 + 10 * number, np.uint8)
+        writer.write(frame)
+    writer.release()
+
+
+def read_video(path):
+    import cv2
+    video, frames = cv2.VideoCapture(str(path)), []
+    while (read := video.read())[0]:
+        frames.append(read[1])
+    return video.get(cv2.CAP_PROP_FPS), frames
+
+
+def test_videos_keep_their_frames_and_rate(student, placed, tmp_path):
+    write_video(tmp_path / 'clip.mp4', 7, (64, 48))
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path / 'clip.mp4', '--whole-photo') == 0
+    source, result = (read_video(folder / 'clip.mp4') for folder in (tmp_path, out))
+    assert result[0] == source[0] == 12
+    assert len(result[1]) == 7 and result[1][0].shape == (96, 128, 3)
+    # each frame in its turn; two lossy codings move a level by a few
+    levels = [[float(frame[:5].mean()) for frame in video[1]]
+              for video in (source, result)]
+    assert np.allclose(*levels, atol=4) and (np.diff(levels[1]) > 7).all()
+    row, = rows(out)
+    assert (row['faces'], row['restored']) == ('7', '7')
+    assert '7 of 7 frames' in row['message']
+    assert not list(out.glob('*.part*'))
+
+
+def test_videos_that_are_none(student, placed, tmp_path):
+    (tmp_path / 'text.mp4').write_text('no video at all')
+    write_video(tmp_path / 'wide.mp4', 2, (64, 48))
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path / 'text.mp4') == 1
+    assert 'cannot be read as a video' in rows(out)[0]['message']
+    assert run(student, out, tmp_path / 'wide.mp4') == 1  # no square frames
+    assert 'square' in rows(out)[0]['message']
+    assert [path.name for path in out.iterdir()] == ['results.csv']
+
+
+def test_names_that_would_collide(tmp_path):
+    first = save(tmp_path / 'a/face.png', noise(4, 4, 3))
+    second = save(tmp_path / 'b/face.jpg', noise(4, 4, 3))
+    jobs = find_jobs([str(first), str(second), str(first)], tmp_path / 'out')
+    assert [job.target.name for job in jobs] == ['face.png', 'face_2.png']
+    with pytest.raises(ValueError, match='would overwrite'):
+        find_jobs([str(first)], tmp_path / 'a')
+    with pytest.raises(FileNotFoundError, match='no file, folder or pattern'):
+        find_jobs([str(tmp_path / 'c*.png')], tmp_path / 'out')
+    (tmp_path / 'empty').mkdir()
+    with pytest.raises(FileNotFoundError, match='no picture or video'):
+        find_jobs([str(tmp_path / 'empty')], tmp_path / 'out')
+
+
+def test_a_folder_that_cannot_be_made(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    with pytest.raises(SystemExit, match='cannot be written'):
+        run(student, face / 'out', face)
+
+
+def test_no_space_left_stops_and_leaves_nothing_half_written(
+        student, tmp_path, monkeypatch):
+    for k in range(3):
+        save(tmp_path / f'in/{k}.png', noise(LR_SIZE, LR_SIZE, 3, seed=k))
+    written, real = [], os.replace
+
+    def full(source, target):
+        if written:
+            raise OSError(errno.ENOSPC, 'No space left on device')
+        written.append(target)
+        real(source, target)
+    monkeypatch.setattr(outputs.os, 'replace', full)
+    out = tmp_path / 'out'
+    with pytest.raises(SystemExit, match='No space left.*Make room'):
+        run(student, out, tmp_path / 'in', '--batch-size', '1')
+    assert sorted(path.name for path in out.iterdir()) == ['0.png', 'results.csv']
+    assert [row['status'] for row in rows(out)] == ['ok']
+
+
+class Runs:
+    def __reduce__(self):
+        return os.system, ('touch /tmp/fdsr_was_here',)
+
+
+def test_weights_that_are_none(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    wrong = tmp_path / 'wrong.pth'
+    wrong.write_bytes(pickle.dumps(Runs()))
+    with pytest.raises(SystemExit):
+        run(wrong, tmp_path / 'out', face)
+    assert not Path('/tmp/fdsr_was_here').exists()
+    with pytest.raises(SystemExit, match='no checkpoint'):
+        run(tmp_path / 'absent.pth', tmp_path / 'out', face)
+
+
+def test_help_is_instant_and_the_tool_is_the_command(student, tmp_path):
+    code = ('import sys; from fdsr.cli.infer import parse_arguments\n'
+            'try: parse_arguments(["--help"])\n'
+            'except SystemExit: pass\n'
+            'assert not {"torch", "numpy", "mmengine"} & set(sys.modules)')
+    shown = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
+                           cwd=ROOT)
+    assert shown.returncode == 0, shown.stderr
+    assert '--whole-photo' in shown.stdout
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    done = subprocess.run(
+        [sys.executable, 'tools/infer.py', str(face), '--weights', str(student),
+         '--out', str(tmp_path / 'out')], capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out/face.png').is_file()
+    assert read_checkpoint(student)[0]['default'] == 'generator'
