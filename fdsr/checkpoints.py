@@ -97,7 +97,8 @@ def strip_external(state: Dict[str, Tensor],
 
 
 def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
-                  name: str = 'generator', **meta: Any) -> None:
+                  name: str = 'generator', faces: Optional[Dict[str, Any]] = None,
+                  **meta: Any) -> None:
     """Writes one backbone into a self-describing file, whole or not at all.
 
     Args:
@@ -105,7 +106,9 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
         config: what builds it.
         path: of the file.
         name: of the backbone in the file.
-        **meta: plain values to keep in the file's ``meta``.
+        faces: how they were cut for training, if it is known.
+        **meta: plain values to keep in the file's ``meta``; ``licence`` is the
+            file's own.
     """
     import os
 
@@ -114,6 +117,8 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     holder.add_module(name, network)
     holder.backbone_configs = {name: config}
     facts = describe(holder)
+    if faces:
+        facts['faces'] = dict(faces)
     state = strip_external(holder.state_dict(), facts['external'])
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,8 +131,8 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
     """Reads a checkpoint's description and its values.
 
     Returns:
-        What ``describe`` made of it, with the ``licence`` of a converted file; and the
-        state dict.
+        What ``describe`` made of it, with the ``licence`` of a converted or published
+        file; and the state dict.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -151,8 +156,10 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
             f'{path} has format {facts.get("format")}; this version of fdsr reads '
             f'{FORMAT}. Use the version that wrote it, or a newer one.')
     origin = content['meta'].get('converted_from')
-    if isinstance(origin, dict):
-        facts = dict(facts, licence=origin.get('licence'))
+    licence = content['meta'].get('licence') or (
+        origin.get('licence') if isinstance(origin, dict) else None)
+    if licence is not None:
+        facts = dict(facts, licence=licence)
     return facts, content['state_dict']
 
 
@@ -173,7 +180,7 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
             its values do not fit, or a file that it refers to has changed.
         RefusedCheckpointError: it holds more than plain values.
     """
-    path, name, facts, state = _open(path, name)
+    path, name, facts, state = open_backbone(path, name)
     prefix = f'{name}.'
     external = {part[len(prefix):]: record for part, record in facts['external'].items()
                 if part.startswith(prefix)}
@@ -186,11 +193,18 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
     return network.eval()
 
 
-def _open(path: Union[str, Path], name: Optional[str]
-          ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
+def open_backbone(path: Union[str, Path], name: Optional[str] = None
+                  ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
     """The file that holds a backbone's own values, its name there, and the content.
 
     A distillation's checkpoint only names its teacher: then it is the teacher's file.
+
+    Args:
+        path: of a checkpoint.
+        name: which of its backbones; default: the trained one.
+
+    Raises:
+        FileNotFoundError, CheckpointMismatch: see ``load_backbone``.
     """
     path = Path(path).expanduser()
     facts, state = read_checkpoint(path)
@@ -202,7 +216,7 @@ def _open(path: Union[str, Path], name: Optional[str]
     record = facts['external'].get(name)
     if record is None:
         return path, name, facts, state
-    return _open(_find_external(path, name, record), record.get('member'))
+    return open_backbone(_find_external(path, name, record), record.get('member'))
 
 
 def _find_external(checkpoint: Path, part: str, record: Dict[str, str]) -> str:
@@ -339,7 +353,7 @@ def copy_trained_weights(path: Union[str, Path], network: nn.Module,
     Raises:
         CheckpointMismatch: a trained value is missing or has another shape.
     """
-    path, name, _, state = _open(path, name)
+    path, name, _, state = open_backbone(path, name)
     prefix = f'{name}.'
     theirs = {key[len(prefix):]: value for key, value in state.items()
               if key.startswith(prefix)}

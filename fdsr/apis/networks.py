@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Optional, Tuple, Union
+from typing import Any, Mapping, Optional, Tuple, Union
 
 from torch import nn
 
@@ -26,6 +26,21 @@ class FaceSetting:
     size: int
     scale: int
     eye_share: float
+
+    @classmethod
+    def of(cls, network: nn.Module, facts: Mapping[str, Any]) -> 'FaceSetting':
+        """What a network says, else what its file says, else the paper's.
+
+        Args:
+            network: a backbone.
+            facts: ``size``, ``scale`` and ``eye_share``, as far as they are known.
+        """
+        scale = getattr(getattr(network, 'upsample', network), 'scale',
+                        facts.get('scale', _DEFAULT_SCALE))
+        return cls(
+            size=getattr(network, 'size', facts.get('size', _DEFAULT_SIZE)),
+            scale=int(scale), eye_share=getattr(
+                network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
 
     @property
     def lr_size(self) -> int:
@@ -54,7 +69,8 @@ def open_network(weights: Union[str, Path], name: Optional[str] = None
     if Path(weights).suffix == '.py':
         return _from_config(Path(weights), name)
     network = load_backbone(weights, name)
-    return network, _setting(read_checkpoint(weights)[0].get('faces') or {}, network)
+    facts = read_checkpoint(weights)[0].get('faces') or {}
+    return network, FaceSetting.of(network, facts)
 
 
 def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSetting]:
@@ -79,14 +95,4 @@ def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSettin
             f'{path} describes a network but has no weights: give a file that '
             'tools/train.py wrote from it instead, or set load_from to one.')
     dataset = config.get('test_dataloader', {}).get('dataset', {})
-    return network, _setting(dict(dataset), network)
-
-
-def _setting(facts: Any, network: nn.Module) -> FaceSetting:
-    """From the network, else from the file, else the paper's."""
-    scale = getattr(getattr(network, 'upsample', network), 'scale',
-                    facts.get('scale', _DEFAULT_SCALE))
-    return FaceSetting(
-        size=getattr(network, 'size', facts.get('size', _DEFAULT_SIZE)),
-        scale=int(scale), eye_share=getattr(
-            network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
+    return network, FaceSetting.of(network, dataset)
