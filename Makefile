@@ -13,7 +13,7 @@ venv_python = "$(FDSR_VENV)/bin/python"
 pytest = OMP_NUM_THREADS=1 $(venv_python) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo test test-fast lint clean
+.PHONY: help setup check demo test test-fast docs lint clean
 
 help:
 	@echo 'make setup      install everything into $(FDSR_VENV)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make demo       set up, then train and test on drawn faces'
 	@echo 'make test       set up, then run all tests but those that need a GPU'
 	@echo 'make test-fast  the same without the slow ones'
+	@echo 'make docs       build the pages of docs/ into site/; a broken link fails'
 	@echo 'make lint       ruff'
 	@echo 'make clean      remove what builds and tests leave; the environment stays'
 
@@ -39,9 +40,12 @@ test: setup
 test-fast: setup
 	$(pytest) -m 'not gpu and not slow' $(PYTEST_ARGS)
 
+docs: setup
+	$(venv_python) -m mkdocs build --strict
+
 lint: setup
 	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks setup.py
 
 clean:
-	rm -rf build dist fdsr.egg-info .pytest_cache .ruff_cache
+	rm -rf build dist site fdsr.egg-info .pytest_cache .ruff_cache
 	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

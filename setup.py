@@ -58,6 +58,8 @@ EXTRAS = {
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],
     # Statistics and comparisons of the experiments.
     'study': ['scikit-learn>=1.3', 'pandas>=2,<3'],
+    # The pages of docs/ as a site: `make docs`.
+    'docs': ['mkdocs>=1.6,<2'],
     'tests': [
         'pytest>=8',
         'pytest-timeout>=2.2',

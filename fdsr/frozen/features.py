@@ -24,7 +24,7 @@ class FrozenFeatures:
 
     Args:
         folders: of the stores, as ``tools/freeze_features.py`` writes them.
-        backbone: whose frozen encoder's maps are in a store.
+        backbone: whose frozen encoder's maps are in a store, if they are in one.
         perceptual_loss: whose GT features are in a store; None if there is none.
         teacher: SHA-256 of the teacher's checkpoint; None if there is none.
 
@@ -36,17 +36,19 @@ class FrozenFeatures:
     def __init__(self, folders: Sequence[Union[str, Path]], backbone: nn.Module,
                  perceptual_loss: Optional[nn.Module] = None,
                  teacher: Optional[str] = None) -> None:
-        wanted = dict(encoder=encoder_facts(backbone),
-                      perceptual=perceptual_facts(perceptual_loss), teacher=teacher)
+        wanted = dict(encoder=lambda: encoder_facts(backbone),
+                      perceptual=lambda: perceptual_facts(perceptual_loss),
+                      teacher=lambda: teacher)
         self.taps: List[str] = []
         self.stores = [FeatureStore(folder) for folder in folders]
         for store in self.stores:
             self.taps = store.facts.get('taps', self.taps)
-            for part, fact in store.facts.items():
-                if wanted.get(part) is not None and wanted[part] != fact:
+            for part in wanted.keys() & store.facts.keys():
+                expected, found = wanted[part](), store.facts[part]
+                if expected is not None and expected != found:
                     raise ValueError(
                         f'The frozen features in {store.folder} were made with another '
-                        f'{part}: expected {wanted[part]}, found {fact}. Make them '
+                        f'{part}: expected {expected}, found {found}. Make them '
                         'anew with tools/freeze_features.py.')
 
     def encoded(self, samples: DataSample) -> Optional[List[Tensor]]:
