@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Optional, Tuple, Union
+from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from fdsr.checkpoints import load_backbone, read_checkpoint
 from fdsr.dictionary.components import FFHQ_EYE_SHARE
@@ -96,3 +97,15 @@ def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSettin
             'tools/train.py wrote from it instead, or set load_from to one.')
     dataset = config.get('test_dataloader', {}).get('dataset', {})
     return network, FaceSetting.of(network, dataset)
+
+
+def example_faces(network: nn.Module, setting: FaceSetting,
+                  batch: int = 2) -> Sequence[Tensor]:
+    """Random LR, and the template's boxes for a network that takes boxes."""
+    generator = torch.Generator().manual_seed(0)
+    lr = torch.rand(batch, 3, setting.lr_size, setting.lr_size, generator=generator)
+    if not getattr(network, 'uses_boxes', False):
+        return (lr,)
+    from fdsr.profiling.profile import template_boxes
+    boxes = template_boxes(setting.size, setting.eye_share)
+    return lr, boxes.expand(batch, -1, -1)

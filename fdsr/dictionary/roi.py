@@ -50,7 +50,7 @@ class BoxRegions:
             (B, C, H, W) window; beyond a sample's own box its last row and column
             are repeated.
         """
-        batch = torch.arange(len(feature), device=feature.device)[:, None, None]
+        batch = torch.arange(feature.shape[0], device=feature.device)[:, None, None]
         window = feature[batch, :, self._rows[:, :, None], self._columns[:, None, :]]
         return window.permute(0, 3, 1, 2)
 
@@ -88,11 +88,33 @@ class BoxRegions:
             feature: (B, C, height, width), not a leaf that needs a gradient.
             window: (B, C, H, W).
         """
+        if torch.onnx.is_in_onnx_export():
+            return self.pasted(feature, window)
         sample, row, column = self._mask.nonzero(as_tuple=True)
         place = (sample, slice(None), self._rows[sample, row],
                  self._columns[sample, column])
         feature[place] = window[sample, :, row, column].to(feature.dtype)
         return feature
+
+    def pasted(self, feature: Tensor, window: Tensor) -> Tensor:
+        """What ``paste_`` returns, as a new map and by products with zeros and ones.
+
+        It touches the whole map, which takes longer, but ONNX has no counterpart of
+        writing at indices between slices.
+        """
+        rows = _places(self.top, self.height, feature.shape[-2], window.shape[-2])
+        columns = _places(self.left, self.width, feature.shape[-1], window.shape[-1])
+        placed = _apply(rows.to(window), window, columns.to(window))
+        inside = rows.any(dim=2)[:, None, :, None] & columns.any(dim=2)[:, None, None]
+        return torch.where(inside, placed.to(feature.dtype), feature)
+
+
+def _places(start: Tensor, length: Tensor, size: int, window: int) -> Tensor:
+    """(B, size, window) bool: which of a window's rows belongs to a row of the map."""
+    offsets = torch.arange(size, device=start.device)[None, :] - start[:, None]
+    taps = torch.arange(window, device=start.device)
+    return ((offsets[:, :, None] == taps)
+            & (taps < length[:, None])[:, None, :])
 
 
 def _clip(first: Tensor, last: Tensor, size: int) -> Tuple[Tensor, Tensor]:
@@ -103,7 +125,8 @@ def _clip(first: Tensor, last: Tensor, size: int) -> Tuple[Tensor, Tensor]:
 
 def _window(start: Tensor, length: Tensor) -> Tuple[Tensor, Tensor]:
     """Indices (B, N) on the map and which of them (B, N) belong to the box."""
-    offsets = torch.arange(int(length.max()), device=start.device)[None, :]
+    # length.max() stays a tensor, so that an exported network computes it too
+    offsets = torch.arange(length.max(), device=start.device)[None, :]
     inside = torch.minimum(offsets, length[:, None] - 1)
     return start[:, None] + inside, offsets < length[:, None]
 

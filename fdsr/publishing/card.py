@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any, Dict, Sequence, Union
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceSetting, example_faces
 from fdsr.evaluation.protocol import format_table
 
 _NOTHING_SAID = ('*Nobody has written down yet what this network was trained on, how, '
@@ -61,18 +61,6 @@ class Facts:
             'fp16' if half else 'fp32', setting,
             sum(value.numel() for value in network.parameters()) / 1e6,
             count_gmacs(lambda: network(*one)), 255 * float(difference))
-
-
-def example_faces(network: nn.Module, setting: FaceSetting,
-                  batch: int = 2) -> Sequence[Tensor]:
-    """Random LR, and the template's boxes for a network that takes boxes."""
-    generator = torch.Generator().manual_seed(0)
-    lr = torch.rand(batch, 3, setting.lr_size, setting.lr_size, generator=generator)
-    if not getattr(network, 'uses_boxes', False):
-        return (lr,)
-    from fdsr.profiling.profile import template_boxes
-    boxes = template_boxes(setting.size, setting.eye_share)
-    return lr, boxes.expand(batch, -1, -1)
 
 
 def write_card(path: Path, facts: Facts, about: str = '',

@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.apis.networks import example_faces
 from fdsr.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.publishing import publish
-from fdsr.publishing.card import example_faces
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load
 from tests import toy

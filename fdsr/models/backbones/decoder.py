@@ -37,19 +37,22 @@ class DilatedBottleneck(nn.Module):
 
 
 class BinomialBlur(nn.Module):
-    """Depth-wise 3×3 binomial blur with zero padding."""
+    """Depth-wise 3×3 binomial blur with zero padding.
 
-    def __init__(self) -> None:
+    Args:
+        channels: of what is blurred.
+    """
+
+    def __init__(self, channels: int) -> None:
         super().__init__()
         row = torch.tensor([1.0, 2.0, 1.0])
-        self.register_buffer(
-            'kernel', torch.outer(row, row)[None, None] / 16, persistent=False)
+        kernel = torch.outer(row, row).repeat(channels, 1, 1, 1) / 16
+        self.register_buffer('kernel', kernel, persistent=False)
 
     def forward(self, feature: Tensor) -> Tensor:
         """(B, C, H, W) to the same."""
-        channels = feature.shape[1]
-        kernel = self.kernel.to(feature.dtype).expand(channels, 1, 3, 3)
-        return F.conv2d(feature, kernel, padding=1, groups=channels)
+        kernel = self.kernel.to(feature.dtype)
+        return F.conv2d(feature, kernel, padding=1, groups=len(self.kernel))
 
 
 class StyledUpStage(nn.Module):
@@ -67,7 +70,7 @@ class StyledUpStage(nn.Module):
         super().__init__()
         self.factor = factor
         self.conv = nn.Sequential(
-            BinomialBlur(), sn_conv(in_channels, out_channels),
+            BinomialBlur(in_channels), sn_conv(in_channels, out_channels),
             nn.LeakyReLU(_TWICE_SLOPE))
         self.scale = nn.Sequential(
             sn_conv(style_channels, out_channels), nn.LeakyReLU(_SLOPE),

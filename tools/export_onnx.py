@@ -1,0 +1,48 @@
+r"""Writes a network as ONNX and checks it with onnxruntime.
+
+    python tools/export_onnx.py compact student.onnx
+    python tools/export_onnx.py work_dirs/distill_vggface2/iter_300000.pth student.onnx
+    python tools/export_onnx.py WEIGHTS student-int8.onnx --int8 --faces FOLDER
+
+Inputs: lr, float32 (B, 3, h, h) RGB in [0, 1]; of a teacher also boxes, float32
+(B, 4, 4) in SR pixels. Output: sr, float32 (B, 3, S, S), not clamped. The batch is
+free. The file is kept only if it computes what the network computes, to 1e-4. Values
+of more than 1.5 GB stand in OUT.data beside it.
+"""
+
+import argparse
+
+from _arguments import report_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Reads the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('weights', help='a file that describes itself, or the name of '
+                        'weights that come along')
+    parser.add_argument('out', metavar='OUT.onnx', help='the file to write')
+    parser.add_argument('--name', metavar='BACKBONE',
+                        help="which of the file's backbones (default: the trained one)")
+    parser.add_argument('--int8', action='store_true',
+                        help='quantise it, and tell what that loses')
+    parser.add_argument('--faces', metavar='DIR',
+                        help='cut-out faces to quantise by (default: drawn ones)')
+    arguments = parser.parse_args()
+    if arguments.faces and not arguments.int8:
+        parser.error('--faces is of use with --int8 alone')
+    return arguments
+
+
+@report_errors
+def main() -> None:
+    """Exports and tells what was found."""
+    arguments = parse_arguments()
+    from fdsr.export import export_onnx
+    exported = export_onnx(arguments.weights, arguments.out, arguments.name,
+                           arguments.int8, arguments.faces)
+    print('\n'.join([*exported.report, str(exported.path)]))
+
+
+if __name__ == '__main__':
+    main()
