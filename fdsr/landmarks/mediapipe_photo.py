@@ -79,6 +79,9 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
             face = FoundFace(candidate.box, self._landmarks_of(image, candidate.box))
             if not any(_is_same_face(face, other) for other in found):
                 found.append(face)
+        sure = [face.box for face in found if face.landmarks is not None]
+        found = [face for face in found if face.landmarks is not None
+                 or not any(_near(face.box, box) for box in sure)]
         return sorted(found, key=lambda face: face.box[0] - face.box[2])
 
     def _candidates(self, image: np.ndarray) -> List[_Candidate]:
@@ -173,6 +176,16 @@ def _overlap(first: Box, second: Box) -> bool:
         (box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
     return (shared > _SAME_UNION * (sum(areas) - shared)
             or shared > _SAME_INSIDE * min(areas))
+
+
+def _near(guess: Box, face: Box) -> bool:
+    """Whether a box without landmarks is only a coarse idea of a face beside it.
+
+    At the limit of what the detector can make out, its boxes are off by their size.
+    """
+    reach = max(guess[2] - guess[0], guess[3] - guess[1]) / 2
+    return (face[0] < guess[2] + reach and face[2] > guess[0] - reach
+            and face[1] < guess[3] + reach and face[3] > guess[1] - reach)
 
 
 def _is_same_face(first: FoundFace, second: FoundFace) -> bool:

@@ -51,6 +51,15 @@ def test_a_small_face_of_a_large_photograph(detector, astronaut):
     assert np.linalg.norm(faces[0].landmarks.points.mean(0) - (1132, 734)) < 10
 
 
+def test_a_face_is_found_once_though_a_coarse_look_sees_a_larger_one(
+        detector, astronaut):
+    photo = np.full((3000, 4000, 3), 120, np.uint8)
+    photo[1000:1100, 2000:2100] = np.array(astronaut.resize((100, 100)))
+    face, = detector.find_faces(photo)
+    assert np.linalg.norm(
+        face.landmarks.points.mean(0) - (2000, 1000) - CENTRE * 100 / 512) < 4
+
+
 def test_no_face(detector):
     assert detector.find_faces(np.full((300, 200, 3), 120, np.uint8)) == []
     assert detector.find_faces(np.zeros((1, 1, 3), np.uint8)) == []
