@@ -202,6 +202,16 @@ def test_scales_and_sizes_that_cannot_be():
         check_scale(2, (10000, 10000))
 
 
+def test_a_photograph_of_a_hundred_megapixels(resolver):
+    FACES.append(face_at(7000, 5000, LR_SIZE, resolver.setting.eye_share))
+    photo = np.full((10000, 10000, 3), 120, np.uint8)
+    photo[::500] = 90
+    result = resolver.restore_photo(photo, scale=1)
+    assert result.num_restored == 1 and result.image.shape == photo.shape
+    changed = np.argwhere((result.image != photo).any(-1))
+    assert len(changed) and (np.abs(changed - (5000, 7000)) <= LR_SIZE).all()
+
+
 def test_a_config_of_a_network_without_weights():
     resolver = FaceSuperResolver('configs/bicubic_vggface2.py')
     assert resolver.setting.size == 256 and resolver.setting.lr_size == 32

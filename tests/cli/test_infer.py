@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
@@ -192,6 +193,10 @@ def test_a_folder_that_cannot_be_made(student, tmp_path):
     face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
     with pytest.raises(SystemExit, match='cannot be written'):
         run(student, face / 'out', face)
+    # nobody may make a folder there, not even the superuser
+    if Path('/proc/self').exists():
+        with pytest.raises(SystemExit, match='cannot be written'):
+            run(student, Path('/proc/results'), face)
 
 
 def test_no_space_left_stops_and_leaves_nothing_half_written(
@@ -227,6 +232,16 @@ def test_weights_that_are_none(student, tmp_path):
     assert not Path('/tmp/fdsr_was_here').exists()
     with pytest.raises(SystemExit, match='no checkpoint'):
         run(tmp_path / 'absent.pth', tmp_path / 'out', face)
+    # a bare state dict, and a file whose values are of another network than it says
+    content = torch.load(student, weights_only=True)
+    torch.save(content['state_dict'], wrong)
+    with pytest.raises(SystemExit, match='does not say which backbone'):
+        run(wrong, tmp_path / 'out', face)
+    content['meta']['fdsr']['backbones']['generator'] = dict(
+        type='fdsr.RCAN', channels=4, groups=1, blocks=1, reduction=2)
+    torch.save(content, wrong)
+    with pytest.raises(SystemExit, match='does not fit the network'):
+        run(wrong, tmp_path / 'out', face)
 
 
 def test_help_is_instant_and_the_tool_is_the_command(student, tmp_path):
