@@ -63,7 +63,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     resolver = FaceSuperResolver(options.weights, options.device, options.name,
                                  batch_size=options.batch_size)
     restorer = Restorer(resolver, options.whole_photo, options.scale,
-                        options.large_faces, options.compare)
+                        options.large_faces, options.compare, _show_frames)
     failed = _run(restorer, jobs, results)
     results.close()
     print(f'{len(jobs) - failed} of {len(jobs)} restored; {results.path} has a row for '
@@ -83,6 +83,13 @@ def _run(restorer, jobs, results) -> int:
                 progress.write(f'{result.status}: {result.message}', file=sys.stderr)
             progress.update()
     return failed
+
+
+def _show_frames(frames, total):
+    """Shows how far a video is, below the files."""
+    from tqdm import tqdm
+    return tqdm(frames, total=total or None, unit='frame', disable=None, position=1,
+                leave=False)
 
 
 def console() -> None:

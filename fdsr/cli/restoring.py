@@ -11,7 +11,7 @@ from fdsr.apis.pictures import BadPicture, read_picture
 from fdsr.apis.super_resolver import FaceSuperResolver
 from fdsr.cli.inputs import Job
 from fdsr.cli.outputs import Result, side_by_side, write_picture
-from fdsr.cli.video import restore_video
+from fdsr.cli.video import Watch, restore_video, unwatched
 
 #: What an input may be at fault for; anything else is a fault of ours.
 BAD_INPUT = (BadPicture, FileNotFoundError, PermissionError, IsADirectoryError)
@@ -28,13 +28,15 @@ class Restorer:
         scale: of restored photographs.
         large_faces: whether faces that are larger than the network's are restored too.
         compare: whether results stand beside their inputs.
+        watch: shows how far a video is, see ``restore_video``.
     """
 
     def __init__(self, resolver: FaceSuperResolver, whole_photo: bool = False,
                  scale: int = 2, large_faces: bool = False,
-                 compare: bool = False) -> None:
+                 compare: bool = False, watch: Watch = unwatched) -> None:
         self.resolver, self.whole_photo = resolver, whole_photo
         self.scale, self.large_faces, self.compare = scale, large_faces, compare
+        self.watch = watch
 
     def restore(self, jobs: Sequence[Job]) -> Iterator[Result]:
         """Does every job; a bad input is a result that says so, not an error.
@@ -99,7 +101,7 @@ class Restorer:
         return picture, ''
 
     def _video(self, job: Job) -> Result:
-        return restore_video(job.source, job.target, self._frame)
+        return restore_video(job.source, job.target, self._frame, self.watch)
 
     def _frame(self, frame: np.ndarray) -> Tuple[np.ndarray, int, int]:
         """A frame's result, and how many faces were found and restored."""

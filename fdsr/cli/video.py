@@ -3,7 +3,7 @@
 import os
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterator, Optional, Tuple
+from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
 
 import cv2
 import numpy as np
@@ -13,10 +13,18 @@ from fdsr.cli.outputs import CannotWrite, Result, part_of, remove
 
 #: uint8 (H, W, 3) RGB to the same, and how many faces were found and restored.
 FrameRestorer = Callable[[np.ndarray], Tuple[np.ndarray, int, int]]
+#: Frames and their number to the same frames, as they are counted on the way.
+Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
 _USUAL_RATE = 25.0
 
 
-def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
+def unwatched(frames: Iterable[np.ndarray], total: int) -> Iterable[np.ndarray]:
+    """Shows nothing."""
+    return frames
+
+
+def restore_video(source: Path, target: Path, restore: FrameRestorer,
+                  watch: Watch = unwatched) -> Result:
     """Restores a video frame by frame, in memory for one frame, without its sound.
 
     Frames stand on their own: the same face may flicker from one to the next.
@@ -25,6 +33,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
         source: the video; whatever OpenCV reads.
         target: the result, MPEG-4 in an MP4 file, whole or not at all.
         restore: called with each frame.
+        watch: called with the frames and their number, and returns them.
 
     Raises:
         FileNotFoundError: there is no such file.
@@ -36,7 +45,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
     frames = found = restored = with_face = 0
     with _opened(source) as (video, rate, expected):
         try:
-            for frame in _frames(video):
+            for frame in watch(_frames(video), expected):
                 result, here, done = restore(frame)
                 if writer is None:
                     writer = _writer(unfinished, result.shape, rate)
