@@ -1,12 +1,12 @@
 """Google's Face Mesh, whose models come inside the package mediapipe."""
 
-import os
 from typing import Any, Dict, List, Tuple
 
 import cv2
 import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector, check_image
+from fdsr.landmarks.native_log import without_native_log
 from fdsr.registry import LANDMARKS
 
 #: Of Face Mesh's 478 points: the two irises' centres, nose tip, mouth corners.
@@ -44,10 +44,11 @@ class MediaPipeLandmarks(LandmarkDetector):
         self.min_confidence, self.max_faces = min_confidence, max_faces
         self.min_side, self.padding = min_side, padding
         self._mesh: Any = None
+        self._has_found = False
 
     def __getstate__(self) -> Dict[str, Any]:
         """Without the running models, which cannot go to another process."""
-        return {**self.__dict__, '_mesh': None}
+        return {**self.__dict__, '_mesh': None, '_has_found': False}
 
     def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
         """All faces of a picture, the largest first; see the base class.
@@ -80,7 +81,7 @@ class MediaPipeLandmarks(LandmarkDetector):
         """The faces, in pixels of the picture without border and factor."""
         size = np.array([image.shape[1], image.shape[0]])
         faces = []
-        for face in self._models().process(image).multi_face_landmarks or []:
+        for face in self._process(image):
             shares = np.array([(face.landmark[index].x, face.landmark[index].y)
                                for index in _FIVE_POINTS])
             # shares count from the picture's edge, pixels from the first one's centre
@@ -88,18 +89,29 @@ class MediaPipeLandmarks(LandmarkDetector):
             faces.append(FaceLandmarks(points.astype(np.float32)))
         return faces
 
+    def _process(self, image: np.ndarray) -> List[Any]:
+        models = self._models()
+        if self._has_found:
+            return models.process(image).multi_face_landmarks or []
+        with without_native_log():
+            faces = models.process(image).multi_face_landmarks or []
+        self._has_found = bool(faces)
+        return faces
+
     def _models(self) -> Any:
         if self._mesh is None:
-            # its native log is loud, and says nothing that a user could act upon
-            os.environ.setdefault('GLOG_minloglevel', '2')
             try:
-                from mediapipe.python.solutions.face_mesh import FaceMesh
+                with without_native_log():
+                    from mediapipe.python.solutions.face_mesh import FaceMesh
             except ImportError as error:
                 raise ImportError(
                     'MediaPipeLandmarks needs the package mediapipe in a release that '
                     'carries its models: pip install "fdsr[landmarks]" '
                     '(mediapipe==0.10.21).') from error
-            self._mesh = FaceMesh(
-                static_image_mode=True, max_num_faces=self.max_faces,
-                refine_landmarks=True, min_detection_confidence=self.min_confidence)
+            with without_native_log():
+                self._mesh = FaceMesh(
+                    static_image_mode=True, max_num_faces=self.max_faces,
+                    refine_landmarks=True,
+                    min_detection_confidence=self.min_confidence)
+                self._mesh.process(np.zeros((64, 64, 3), np.uint8))
         return self._mesh

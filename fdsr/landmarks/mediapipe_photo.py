@@ -1,12 +1,12 @@
 """Finding every face of a photograph, small ones too."""
 
-import os
 from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, check_image
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks
+from fdsr.landmarks.native_log import without_native_log
 from fdsr.registry import LANDMARKS
 
 Box = Tuple[float, float, float, float]
@@ -124,16 +124,18 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
 
     def _model(self) -> Any:
         if self._detector is None:
-            os.environ.setdefault('GLOG_minloglevel', '2')
             try:
-                from mediapipe.python.solutions.face_detection import FaceDetection
+                with without_native_log():
+                    from mediapipe.python.solutions.face_detection import FaceDetection
             except ImportError as error:
                 raise ImportError(
                     'MediaPipePhotoLandmarks needs the package mediapipe in a release '
                     'that carries its models: pip install "fdsr[landmarks]" '
                     '(mediapipe==0.10.21).') from error
-            self._detector = FaceDetection(
-                model_selection=1, min_detection_confidence=self.min_confidence)
+            with without_native_log():
+                self._detector = FaceDetection(
+                    model_selection=1, min_detection_confidence=self.min_confidence)
+                self._detector.process(np.zeros((64, 64, 3), np.uint8))
         return self._detector
 
 

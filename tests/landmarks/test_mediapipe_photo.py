@@ -100,3 +100,16 @@ def test_refuses_settings_out_of_range():
         MediaPipePhotoLandmarks(min_confidence=0)
     with pytest.raises(ValueError, match='halvings'):
         MediaPipePhotoLandmarks(halvings=9)
+
+
+def test_the_native_log_is_not_heard_and_ours_is():
+    """In a process of its own: the libraries speak once."""
+    import subprocess
+    import sys
+    code = ('import numpy as np, sys, skimage.data\n'
+            'from fdsr.landmarks import MediaPipePhotoLandmarks\n'
+            'faces = MediaPipePhotoLandmarks().find_faces(skimage.data.astronaut())\n'
+            'print(len(faces), file=sys.stderr)')
+    shown = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
+                           capture_output=True, text=True)
+    assert shown.stderr == '1\n' and shown.stdout == ''
