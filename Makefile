@@ -44,7 +44,7 @@ docs: setup
 	$(venv_python) -m mkdocs build --strict
 
 lint: setup
-	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks setup.py
+	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks docs setup.py
 
 clean:
 	rm -rf build dist site fdsr.egg-info .pytest_cache .ruff_cache

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 from mmengine.config import Config
 from torch import nn
 
-from fdsr.checkpoints import read_checkpoint
+from fdsr.checkpoints import load_backbone, read_checkpoint
 from fdsr.dictionary.files import FORMAT, DictionaryMismatch
 from fdsr.engine.config import datasets_of
 from fdsr.models.backbones import DistilledStudent
@@ -93,7 +93,6 @@ def subjects_of_checkpoint(path: Union[str, Path], lr_size: Optional[int] = None
         FileNotFoundError: the file, or one that it refers to, is not there.
         CheckpointMismatch: it does not describe itself, or does not fit.
     """
-    from fdsr.apis import load_backbone
     facts, _ = read_checkpoint(path)
     network = load_backbone(path)
     subjects = [Subject(name or facts['default'], network,
@@ -151,7 +150,6 @@ def _lr_size_of_network(network: nn.Module) -> int:
 
 def _add_teacher(subjects: List[Subject], teacher: Any) -> None:
     """Appends a distillation's teacher, or says at the student why it cannot."""
-    from fdsr.apis import load_backbone
     settings = {'checkpoint': teacher} if isinstance(teacher, str) else teacher or {}
     student, checkpoint = subjects[0], settings.get('checkpoint')
     if not checkpoint:
