@@ -129,3 +129,22 @@ def test_nothing_heavy_is_imported(student):
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
                           check=True)
     assert done.stdout.strip() == '[]'
+
+
+def test_weights_that_come_along(monkeypatch, tmp_path, student):
+    """By their name, and only if they are the file that was meant."""
+    from fdsr.weights import sha256_of, shipped
+    monkeypatch.setattr(shipped, '_FOLDER', tmp_path)
+    monkeypatch.setattr(shipped, 'SHIPPED', {})
+    with pytest.raises(FileNotFoundError, match='No weights come along'):
+        FaceSuperResolver()
+    shipped.SHIPPED['compact'] = shipped.ShippedWeights(
+        'small.pth', sha256_of(student), 'CC0-1.0')
+    with pytest.raises(FileNotFoundError, match='Install fdsr again'):
+        FaceSuperResolver()
+    (tmp_path / 'small.pth').write_bytes(student.read_bytes())
+    face = noise(LR_SIZE, LR_SIZE, 3)
+    assert np.array_equal(FaceSuperResolver()(face), FaceSuperResolver(student)(face))
+    (tmp_path / 'small.pth').write_bytes(student.read_bytes()[:-1] + b'x')
+    with pytest.raises(ValueError, match='not the file that came along'):
+        FaceSuperResolver()
