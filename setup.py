@@ -48,7 +48,6 @@ EXTRAS = {
     # The page in the browser. Gradio 5.14 breaks with pydantic 2.11.
     'demo': [
         'gradio>=5.14,<5.15',
-        'gradio_imageslider>=0.0.20,<0.1',
         'pydantic<2.11',
         'pandas>=2,<3',
     ],

@@ -306,7 +306,7 @@ def test_the_text_names_what_exists(page):
         elif re.match(r'(\w+=\S+ )*(python|make|pip install|fdsr) [^…]+$', span):
             for command in commands_of(Block(page, 0, 'bash', None, span)):
                 check_command(command)
-        elif option := re.match(r'--[a-z][a-z-]*', span):
+        elif option := re.match(r'--[a-z][a-z0-9-]*', span):
             assert re.search(rf'{option[0]}\b(?!-)', sources + shown), (
                 f'{page.name} names {option[0]}, which no tool has')
 

@@ -1,0 +1,1 @@
+"""The page of `demo/app.py`: restoring, examples, layout, serving."""

@@ -1,0 +1,83 @@
+"""The server: Gradio's page, with nothing from elsewhere, until a signal ends it."""
+
+import logging
+import re
+import socket
+from typing import Any
+
+import gradio as gr
+import jinja2
+import uvicorn
+from fastapi import FastAPI
+from gradio import routes
+
+from page.restoring import MOST_BYTES
+
+#: Browsers are told to load nothing from other hosts, whatever a script asks for.
+#: Gradio's page has scripts in its text, and compiles some.
+_POLICY = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
+           "base-uri 'self'; form-action 'self'; object-src 'none'")
+_HEADERS = {'Content-Security-Policy': _POLICY, 'Referrer-Policy': 'no-referrer',
+            'X-Content-Type-Options': 'nosniff'}
+_FOREIGN_TAG = re.compile(
+    r'<link\b[^>]*"https?://[^>]*>|<script\b[^>]*"https?://[^>]*>\s*</script>')
+#: Open pages hold a connection; they are not waited for longer than this.
+_SECONDS_TO_END = 2
+
+
+class WithHeaders:
+    """An ASGI application whose every answer has some more headers."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
+        """Passes a request on."""
+        async def send_with_headers(message: dict) -> None:
+            if message['type'] == 'http.response.start':
+                message['headers'] = [*message.get('headers', []), *(
+                    (name.lower().encode(), value.encode())
+                    for name, value in _HEADERS.items())]
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+
+def application(page: gr.Blocks, root_path: str = '') -> FastAPI:
+    """Makes a web application of a page.
+
+    Args:
+        page: to serve.
+        root_path: where a reverse proxy shows it, such as ``/faces``.
+    """
+    _remove_foreign_tags()
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(WithHeaders)
+    # Gradio looks whether files that a request names are its own, but only once a page
+    # `has_launched`, which mounting does not set.
+    page.has_launched = page.is_running = True
+    return gr.mount_gradio_app(
+        app, page, '/', show_api=False, show_error=False, ssr_mode=False,
+        max_file_size=MOST_BYTES, root_path=root_path or None)
+
+
+def _remove_foreign_tags() -> None:
+    """Takes fonts and scripts of other hosts out of Gradio's page."""
+    source = routes.templates.env.loader
+
+    def read(name: str) -> str:
+        return _FOREIGN_TAG.sub(
+            '', source.get_source(routes.templates.env, name)[0])
+
+    if not isinstance(source, jinja2.FunctionLoader):
+        routes.templates.env.loader = jinja2.FunctionLoader(read)
+
+
+def serve(app: FastAPI, listener: socket.socket) -> None:
+    """Serves until SIGINT or SIGTERM, which it raises again when all is closed."""
+    server = uvicorn.Server(uvicorn.Config(
+        app, log_level='warning', access_log=False,
+        timeout_graceful_shutdown=_SECONDS_TO_END))
+    # at the end it would report every open page as an error
+    logging.getLogger('uvicorn.error').addFilter(lambda _: not server.should_exit)
+    server.run(sockets=[listener])
