@@ -141,3 +141,24 @@ def test_the_dictionary_teacher_is_distilled_into_rcan(tmp_path):
     assert changed == {'student', 'connectors', 'discriminator'}
     student = load_backbone(tmp_path / 'run/iter_2.pth')
     assert type(student).__name__ == 'RCAN'
+
+
+def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
+    """By the config in extra/; its test pictures are the same each time."""
+    config = Config.fromfile(CONFIGS / 'extra/student_blind_vggface2.py')
+    pipelines = [config[f'{split}_dataloader'].dataset.pipeline
+                 for split in ('train', 'val', 'test')]
+    assert [step.get('seed') for steps in pipelines for step in steps
+            if step.type == 'fdsr.BlindDegradation'] == [None, 0, 0]
+    config.merge_from_dict({'train_dataloader.dataset.pipeline.2.steps': 'dfdnet'})
+    config.model.generator.update(encoder=dict(arch='tiny', frozen=True), width=0.2)
+    config.model.perceptual_loss = None
+    runner = build_runner(short_run(config, 64, tmp_path))
+    degradation = runner.train_dataloader.dataset.pipeline[2]
+    assert degradation.name == 'dfdnet' and degradation.varies
+    before = {name: value.clone() for name, value in runner.model.named_parameters()}
+    runner.train()
+    assert any(not torch.equal(value, before[name])
+               for name, value in runner.model.named_parameters())
+    net = load_backbone(tmp_path / 'iter_2.pth')
+    assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 64, 64)

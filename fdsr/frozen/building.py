@@ -88,6 +88,7 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
     for mirrored in (False, True):
         dataset = DATASETS.build(dict(
             settings.dataset, pipeline=_pipeline(settings.dataset.pipeline, mirrored)))
+        _check_repeats(dataset.pipeline)
         if writer is None:
             names = [dataset.sample_name(index) for index in range(len(dataset))]
             rows = {name: row for row, name in enumerate(names)}
@@ -111,6 +112,16 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
                 report(f'{done} of {2 * len(rows)} faces, about {left / 60:.0f} min '
                        'to go')
     writer.finish(facts)
+
+
+def _check_repeats(pipeline: Sequence[Any]) -> None:
+    """Refuses a pipeline whose LR differs between epochs."""
+    for step in pipeline:
+        if getattr(step, 'varies', False):
+            raise ValueError(
+                f'{type(step).__name__} makes another LR of a face in each epoch, so '
+                'its features cannot be frozen. Give BlindDegradation a seed, which '
+                'makes it the same each time, or train without frozen features.')
 
 
 def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:

@@ -79,10 +79,10 @@ def _write(canvas: Image.Image, text: str, left: int, width: int) -> None:
 
 
 def save_grid(path: Union[str, Path], grid: np.ndarray) -> Path:
-    """Writes a grid as a PNG, whole or not.
+    """Writes a grid, whole or not.
 
     Args:
-        path: the file; its folder is made.
+        path: the file, a JPEG if it is called `.jpg`, else a PNG; its folder is made.
         grid: (H, W, 3) uint8 RGB, as `make_grid` returns.
 
     Returns:
@@ -95,7 +95,8 @@ def save_grid(path: Union[str, Path], grid: np.ndarray) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f'.{path.name}.{os.getpid()}.part')
     try:
-        Image.fromarray(grid).save(part, format='PNG')
+        Image.fromarray(grid).save(
+            part, format='JPEG' if path.suffix.lower() == '.jpg' else 'PNG')
         os.replace(part, path)
     finally:
         part.unlink(missing_ok=True)

@@ -28,6 +28,19 @@ class DownsampleToLR(BaseTransform):
             raise ValueError(f'scale is {scale}, expected an integer >= 1.')
         self.scale = int(scale)
 
+    def lr_size(self, hr: np.ndarray) -> tuple[int, int]:
+        """Width and height of LR.
+
+        Raises:
+            ValueError: A side of the HR picture is not divisible by ``scale``.
+        """
+        height, width = hr.shape[:2]
+        if height % self.scale or width % self.scale:
+            raise ValueError(f'The HR picture has {width}x{height} px, which '
+                             f'scale={self.scale} does not divide: change the data '
+                             'set\'s size or the scale.')
+        return width // self.scale, height // self.scale
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Move ``img`` to ``gt`` and shrink it.
 
@@ -35,12 +48,7 @@ class DownsampleToLR(BaseTransform):
             ValueError: A side of the HR picture is not divisible by ``scale``.
         """
         hr = results['img']
-        height, width = hr.shape[:2]
-        if height % self.scale or width % self.scale:
-            raise ValueError(f'The HR picture has {width}x{height} px, which '
-                             f'scale={self.scale} does not divide: change the data '
-                             'set\'s size or the scale.')
-        small = width // self.scale, height // self.scale
+        small = self.lr_size(hr)
         results['gt'] = hr
         # Image.resize filters over the area that a pixel of LR stands for
         results['img'] = np.array(Image.fromarray(hr).resize(small, Image.BICUBIC))

@@ -1,0 +1,139 @@
+"""From HR to LR as photographs lose their quality: blur, size, noise, compression."""
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from PIL import Image
+
+from fdsr.datasets.transforms.degradation import DownsampleToLR
+from fdsr.datasets.transforms.degradation_steps import (
+    DegradationStep,
+    draws_of,
+    to_uint8,
+)
+from fdsr.registry import TRANSFORMS
+
+_DFDNET_BLUR = dict(
+    type='fdsr.BlurFace', kinds=dict(iso=0.65, motion=0.35), sigma=(0.3, 2.0),
+    size=(3, 35), length=(5.0, 21.0), reference=512)
+#: Degradations by name; ``docs/data.md`` says where each figure is from.
+RECIPES: dict[str, list[dict[str, Any]]] = dict(
+    dfdnet=[
+        _DFDNET_BLUR,
+        dict(type='fdsr.ShrinkFace', r=(1.0, 8.0)),
+        dict(type='fdsr.AddNoise', sigma=(0.0, 15.0)),
+        dict(type='fdsr.CompressJPEG', quality=(40, 80))
+    ],
+    dfdnet_release=[
+        dict(_DFDNET_BLUR, prob=0.9),
+        dict(type='fdsr.ShrinkFace', r=(2.0, 10.0), prob=0.95),
+        dict(type='fdsr.AddNoise', sigma=(1.0, 10.0), prob=0.9),
+        dict(type='fdsr.CompressJPEG', quality=(40, 80), prob=0.6)
+    ],
+    gfpgan=[
+        dict(type='fdsr.BlurFace', kinds=dict(iso=0.5, aniso=0.5), sigma=(0.1, 10.0),
+             size=41, reference=512),
+        dict(type='fdsr.ShrinkFace', r=(0.8, 8.0), resample='bilinear'),
+        dict(type='fdsr.AddNoise', sigma=(0.0, 20.0)),
+        dict(type='fdsr.CompressJPEG', quality=(60, 100))
+    ])
+
+
+@TRANSFORMS.register_module()
+class BlindDegradation(BaseTransform):
+    """Degrade HR by several steps in their order, then bring it to LR.
+
+    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one. Whatever size the
+    steps leave, LR has HR's side over ``scale``: the degraded picture, rounded to
+    uint8, is resized by PIL's bicubic. With ``scale=1`` LR is as large as HR, the
+    layout of DFDNet and GFPGAN, for networks built with ``scale=1``.
+
+    Takes the place of :class:`DownsampleToLR` in a pipeline; without steps, it is that.
+
+    Args:
+        steps: Configs of :class:`DegradationStep`, or a name: ``dfdnet`` (the paper's
+            ((I * k) ↓ r + n) JPEG), ``dfdnet_release`` (as the authors' code draws
+            it) or ``gfpgan``.
+        scale: HR side over LR side.
+        seed: With a seed, a face's degradation depends on the seed and the face's name
+            alone: the same in every epoch, subset and pipeline, as a test needs.
+            ``None``: drawn anew in each epoch, from the data set's seed.
+
+    Raises:
+        ValueError: There is no degradation of that name, a step is none, or ``scale``
+            or ``seed`` is out of range.
+    """
+
+    def __init__(self, steps: str | Sequence[dict | DegradationStep] = 'dfdnet',
+                 scale: int = 8, seed: int | None = None) -> None:
+        if isinstance(steps, str) and steps not in RECIPES:
+            raise ValueError(f'steps is {steps!r}, expected a list of steps or one of '
+                             f'{", ".join(RECIPES)}.')
+        if seed is not None and (seed != int(seed) or seed < 0):
+            raise ValueError(f'seed is {seed}, expected an integer >= 0 or None.')
+        self.name = steps if isinstance(steps, str) else None
+        configs = RECIPES[steps] if isinstance(steps, str) else steps
+        self.steps = [TRANSFORMS.build(dict(step)) if isinstance(step, dict) else step
+                      for step in configs]
+        for step in self.steps:
+            if not isinstance(step, DegradationStep):
+                raise ValueError(f'{type(step).__name__} is no DegradationStep.')
+        self.seed = seed
+        self._to_lr = DownsampleToLR(scale)
+
+    @property
+    def scale(self) -> int:
+        """HR side over LR side."""
+        return self._to_lr.scale
+
+    @property
+    def varies(self) -> bool:
+        """Whether a face's LR differs between epochs."""
+        return self.seed is None and bool(self.steps)
+
+    def degrade(self, hr: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
+        """The degraded picture, before it is brought to LR.
+
+        Args:
+            hr: (H, W, 3) uint8 RGB.
+            draws: Where all random numbers come from.
+
+        Returns:
+            (h, w, 3) uint8 RGB, of the size that the steps leave.
+        """
+        img = hr.astype(np.float32)
+        for step in self.steps:
+            img = step.apply(img, draws)
+        return to_uint8(img)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Move ``img`` to ``gt``, and make LR of it.
+
+        Raises:
+            ValueError: There is an LR picture already, or a side of the HR picture is
+                not divisible by ``scale``.
+        """
+        if 'gt' in results:
+            raise ValueError('There is an LR picture already: BlindDegradation takes '
+                             'the place of DownsampleToLR in the pipeline.')
+        hr = results['img']
+        width, height = self._to_lr.lr_size(hr)
+        degraded = self.degrade(hr, draws_of(results.get('name', ''), self.seed))
+        results['gt'] = hr
+        results['img'] = np.array(
+            Image.fromarray(degraded).resize((width, height), Image.BICUBIC))
+        return results
+
+    def protocol(self) -> str:
+        """The whole degradation in words, for a result's protocol."""
+        steps = ', '.join(step.protocol() for step in self.steps) or 'none'
+        drawn = ("from the data set's seed, epoch and index" if self.seed is None else
+                 f"from seed {self.seed} and the face's name")
+        return (f'degradation{f" {self.name}" if self.name else ""}: {steps}; drawn '
+                f'{drawn}; LR = what is left, brought to HR / {self.scale} by PIL '
+                'bicubic (a = -0.5, anti-aliased), rounded to uint8')
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.protocol()})'

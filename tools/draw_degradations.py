@@ -1,0 +1,44 @@
+"""Shows what blind degradations make of faces that the project draws.
+
+    python tools/draw_degradations.py --out docs/degradations.jpg
+
+Each row is a face: HR, its bicubic LR, and for each degradation the degraded picture
+and the LR made of it. docs/data.md shows the result. No data are needed.
+"""
+
+import argparse
+
+from _arguments import report_errors
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--out', required=True, metavar='FILE', help='a .jpg or .png')
+    parser.add_argument(
+        '--steps', nargs='+', default=['dfdnet', 'gfpgan'], metavar='NAME',
+        help="names that BlindDegradation's steps take (default: dfdnet gfpgan)")
+    parser.add_argument('--faces', type=int, default=3, metavar='N',
+                        help='rows (default: 3)')
+    parser.add_argument('--size', type=int, default=192, metavar='PX',
+                        help='side of HR (default: 192)')
+    parser.add_argument('--scale', type=int, default=8, metavar='N',
+                        help='HR over LR (default: 8)')
+    parser.add_argument('--seed', type=int, default=0, help='of the degradations')
+    return parser.parse_args()
+
+
+@report_errors
+def main() -> None:
+    arguments = parse_arguments()
+    from fdsr.registry import register_all
+    register_all()
+    from fdsr.visualization.degradations import degradation_sheet
+    from fdsr.visualization.grid import save_grid
+    sheet = degradation_sheet(arguments.steps, arguments.faces, arguments.size,
+                              arguments.scale, arguments.seed)
+    print(f'wrote {save_grid(arguments.out, sheet)}')
+
+
+if __name__ == '__main__':
+    main()
