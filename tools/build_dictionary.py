@@ -7,9 +7,12 @@ r"""Builds the dictionary that a teacher reads, from the faces it trains on.
 Takes the teacher's size, layout and encoder and the training faces out of CONFIG,
 cuts their features at the components' boxes, and clusters them into K atoms for each
 component and level. The teacher then names the file: dictionary=dict(file=FILE).
+A build that was cut off goes on where it was when it is started again with the same
+words; until then FILE.partial holds what is finished.
 """
 
 import argparse
+import sys
 from typing import Any
 
 from _arguments import add_config_arguments, common_options, report_errors
@@ -26,6 +29,9 @@ def parse_args() -> argparse.Namespace:
                         help='atoms of each component and level; DFDNet has 512')
     parser.add_argument('--max-faces', type=int, metavar='N',
                         help='use N faces, drawn by the seed (default: all)')
+    parser.add_argument('--balance', choices=('pose',),
+                        help='draw the faces evenly over how far heads are turned, '
+                        'told by the five landmarks')
     parser.add_argument('--batch-size', type=int, default=4, metavar='B',
                         help='faces encoded at once (default: 4)')
     parser.add_argument('--seed', type=int, default=0,
@@ -36,6 +42,8 @@ def parse_args() -> argparse.Namespace:
                         help='that computes the features, e.g. cuda (default: cpu)')
     parser.add_argument('--num-workers', type=int, default=0, metavar='W',
                         help='processes that read pictures (default: 0, this one)')
+    parser.add_argument('--no-resume', dest='resume', action='store_false',
+                        help='throw FILE.partial away and start again')
     add_config_arguments(parser)
     return parser.parse_args()
 
@@ -74,8 +82,16 @@ def build(args: argparse.Namespace) -> None:
     register_all()
     written = build_from_config(
         config, args.out, args.num_atoms, Progress, args.max_faces, args.batch_size,
-        args.seed, args.dtype, args.device, args.num_workers)
+        args.seed, args.dtype, args.device, args.num_workers, args.balance,
+        args.resume)
     describe(args, written)
+
+
+def peak_memory() -> int:
+    """Bytes of the largest resident set that this process has had."""
+    import resource
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def describe(args: argparse.Namespace, written: Any) -> None:
@@ -86,6 +102,10 @@ def describe(args: argparse.Namespace, written: Any) -> None:
           f'{faces.skipped} bad ones skipped; seed {args.seed}')
     print(f'  eyes are {faces.eye_share:.3f} of the side apart on average; the config '
           f'sizes the atoms for eye_share={written.eye_share:g}')
+    print(f'  peak memory of this process: {peak_memory() / 1e6:.0f} MB')
+    if faces.pose:
+        print('  faces by pose, turned left to turned right: '
+              f'{faces.pose.drawn} of {faces.pose.available}')
     print('  share of the features\' variance explained, finest level first:')
     for component, shares in built.explained.items():
         print(f'    {component:<10}' + ''.join(f'{share:7.3f}' for share in shares))

@@ -8,12 +8,14 @@ from fdsr.datasets.base import (
     seeded,
 )
 from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.face_manifest import FaceManifestDataset
 from fdsr.datasets.vggface2 import VGGFace2Dataset
 
 __all__ = [
     'BadSample',
     'DrawnFacesDataset',
     'FaceDataset',
+    'FaceManifestDataset',
     'SampleKey',
     'VGGFace2Dataset',
     'collate_samples',

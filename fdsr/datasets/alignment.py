@@ -184,9 +184,20 @@ def cut(picture: np.ndarray, crop: FaceCrop) -> np.ndarray:
     matrix, side = crop
     if (matrix[:, :2] == np.eye(2)).all() and (matrix == np.rint(matrix)).all():
         left, top = -matrix[:, 2].astype(int)
-        rows = _reflected(np.arange(top, top + side), picture.shape[0])
-        columns = _reflected(np.arange(left, left + side), picture.shape[1])
-        return np.ascontiguousarray(picture[rows[:, None], columns])
+        height, width = picture.shape[:2]
+        if 0 <= top <= height - side and 0 <= left <= width - side:
+            # nothing to reflect: a slice is several times as fast
+            return np.ascontiguousarray(picture[top:top + side, left:left + side])
+        rows = picture.take(_reflected(np.arange(top, top + side), height), axis=0)
+        columns = _reflected(np.arange(left, left + side), width)
+        # [start, end) of the square is not reflected; picking columns is slow
+        start = min(max(-left, 0), side)
+        end = min(max(width - left, start), side)
+        square = np.empty((side, side, 3), picture.dtype)
+        square[:, start:end] = rows[:, left + start:left + end]
+        square[:, :start] = rows[:, columns[:start]]
+        square[:, end:] = rows[:, columns[end:]]
+        return square
     import cv2
     return cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_CUBIC,
                           borderMode=cv2.BORDER_REFLECT_101)

@@ -187,6 +187,10 @@ class VGGFace2Dataset(FaceDataset):
         for name, note in self.index.notes():
             yield name, note, 'note'
 
+    def all_landmarks(self) -> np.ndarray:
+        """float32 (len, 5, 2) in pixels of the pictures, which are not opened."""
+        return self.index.landmarks[self.rows]
+
     # Loading
 
     def sample_name(self, index: int) -> str:

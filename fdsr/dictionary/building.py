@@ -8,14 +8,18 @@ is ever in memory:
    hundred numbers (``clustering.SignProjection``) and kept; K-means groups those;
 2. the full features of each group are summed up in place of the atoms, and divided.
 
-What is kept is the projections (N × 256 × 16 numbers in fp32, 33 MB for 2,000 faces)
-and, in the second pass, the atoms themselves in fp32 (layout B at 256 px and K = 512:
-1.65 GB), beside the encoder and its maps of one batch. Measured with VGG-16, 600 faces
-and batches of 4: a peak of 3.1 GB in all.
+What is kept of a face is its projections, 16 × 256 numbers in fp32: 16 KiB, 164 MB for
+10,000 faces. Beside them stand, in the second pass, the atoms themselves in fp32
+(layout B at 256 px and K = 512: 1.65 GB), and the encoder and its maps of one batch.
+docs/dictionaries.md has the measured figures.
+
+With a ``BuildState`` each of these is on disk when it is done, and a build that was cut
+off goes on from there: batches of the first pass, the groups of each component and
+level, the sums of the second pass. Pictures are read again, but not encoded.
 """
 
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Tuple
+from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -24,11 +28,11 @@ from torch import Tensor
 from fdsr.dictionary.clustering import SignProjection, cluster
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
 from fdsr.dictionary.components import COMPONENTS
-from fdsr.dictionary.roi import BoxRegions
+from fdsr.dictionary.features import Slot, component_features
+from fdsr.dictionary.resume import BuildState
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.models.backbones.encoder import FeatureEncoder
 
-Slot = Tuple[str, int]
 #: Batches of (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes, to be iterated twice.
 FaceSource = Iterable[Tuple[Tensor, Tensor]]
 #: Length of the projected vectors that are clustered.
@@ -67,19 +71,21 @@ class DictionaryBuilder:
         device: where features are computed and summed up.
         report: is called with what begins next, in words, and with the number of
             faces done since the last call.
+        state: where to keep what is finished, and to look for what already is.
     """
 
     def __init__(self, encoder: FeatureEncoder, size: int, eye_share: float,
                  num_atoms: int, seed: int = 0, projected: int = PROJECTED,
                  device: str = 'cpu',
-                 report: Callable[[str, int], None] = lambda step, faces: None) -> None:
+                 report: Callable[[str, int], None] = lambda step, faces: None,
+                 state: Optional[BuildState] = None) -> None:
         if num_atoms < 1:
             raise ValueError(f'num_atoms has to be at least 1, found {num_atoms}.')
         self.encoder = encoder.eval().to(device)
         self.spec = DictionarySpec.uniform(
             num_atoms=num_atoms, **dictionary_shape(encoder, size, eye_share))
         self.num_atoms, self.seed, self.projected = num_atoms, seed, projected
-        self.device, self.report = device, report
+        self.device, self.report, self.state = device, report, state
 
     @torch.no_grad()
     def build(self, faces: FaceSource) -> BuiltDictionary:
@@ -92,13 +98,19 @@ class DictionaryBuilder:
             ValueError: there are fewer faces than atoms.
             RuntimeError: the second pass brought other faces than the first.
         """
-        points = self.project(faces)
+        return self.average(faces, self.group(self.project(faces)))
+
+    def group(self, points: Dict[Slot, np.ndarray]) -> Dict[Slot, np.ndarray]:
+        """K-means of each component and level: (N,) labels of (N, projected) points."""
         labels = {}
-        for component, level in self.spec.slots():
-            self.report(f'K-means of {component} {level}', 0)
-            labels[component, level] = cluster(
-                points[component, level], self.num_atoms, self.seed)
-        return self.average(faces, labels)
+        for slot in self.spec.slots():
+            self.report('K-means of {} {}'.format(*slot), 0)
+            labels[slot] = self.state.labels(*slot) if self.state else None
+            if labels[slot] is None:
+                labels[slot] = cluster(points[slot], self.num_atoms, self.seed)
+                if self.state:
+                    self.state.keep_labels(*slot, labels[slot])
+        return labels
 
     def features(self, images: Tensor, boxes: Tensor) -> Iterator[Tuple[Slot, Tensor]]:
         """The features of each component and level, as the teacher matches them.
@@ -110,15 +122,10 @@ class DictionaryBuilder:
         Yields:
             (component, level) and fp32 (B, C · s · s).
         """
-        maps = self.encoder(images.to(self.device))
-        boxes = boxes.to(self.device)
-        strides = layout_of(self.encoder.layout).strides
-        for level, (feature, stride) in enumerate(zip(maps, strides)):
-            for order, component in enumerate(COMPONENTS):
-                regions = BoxRegions(boxes[:, order], stride, feature.shape[-2:])
-                side = self.spec.sides[component][level]
-                window = regions.resize(regions.cut(feature).float(), side)
-                yield (component, level), window.flatten(1)
+        for slot, window in component_features(
+                self.encoder, self.spec.sides, images.to(self.device),
+                boxes.to(self.device)):
+            yield slot, window.flatten(1)
 
     @torch.no_grad()
     def project(self, faces: FaceSource) -> Dict[Slot, np.ndarray]:
@@ -128,18 +135,35 @@ class DictionaryBuilder:
             ValueError: there are fewer faces than atoms.
         """
         self.report('features', 0)
-        projections, points = {}, {slot: [] for slot in self.spec.slots()}
+        projections, points = self._projections(), []
+        for number, (images, boxes) in enumerate(faces):
+            points.append(self._points(number, images, boxes, projections))
+            self.report('features', len(images))
+        check_enough_faces(self.num_atoms, sum(map(len, points)))
+        return {slot: np.concatenate([part[:, order] for part in points])
+                for order, slot in enumerate(self.spec.slots())}
+
+    def _projections(self) -> Dict[Slot, SignProjection]:
+        projections = {}
         for order, slot in enumerate(self.spec.slots()):
             length = int(np.prod(self.spec.atom_shape(*slot)[1:]))
             projections[slot] = SignProjection(
                 length, self.projected, (self.seed, order), self.device)
-        for images, boxes in faces:
-            for slot, vectors in self.features(images, boxes):
-                points[slot].append(projections[slot](vectors).cpu())
-            self.report('features', len(images))
-        first = points[self.spec.slots()[0]]
-        check_enough_faces(self.num_atoms, sum(map(len, first)))
-        return {slot: torch.cat(parts).numpy() for slot, parts in points.items()}
+        return projections
+
+    def _points(self, number: int, images: Tensor, boxes: Tensor,
+                projections: Dict[Slot, SignProjection]) -> np.ndarray:
+        """(B, slots, projected) of a batch, from the state if they are there."""
+        points = self.state.points(number) if self.state else None
+        if points is None:
+            parts = {slot: projections[slot](vectors).cpu().numpy()
+                     for slot, vectors in self.features(images, boxes)}
+            points = np.stack([parts[slot] for slot in self.spec.slots()], axis=1)
+            if self.state:
+                self.state.keep_points(number, points)
+        if len(points) != len(images):
+            raise RuntimeError(_changed(len(points), len(images)))
+        return points
 
     @torch.no_grad()
     def average(self, faces: FaceSource, labels: Dict[Slot, np.ndarray]
@@ -168,21 +192,41 @@ class DictionaryBuilder:
                 sums: Dict[Slot, Tensor]) -> Dict[Slot, float]:
         """Adds each face's features to the (K, D) sums; returns Σ|x|² a slot."""
         self.report('averages', 0)
-        squares, seen = dict.fromkeys(sums, 0.0), 0
         expected = len(next(iter(labels.values())))
+        done, squares = self._kept_sums(sums)
+        seen = saved = 0
         for images, boxes in faces:
             if seen + len(images) > expected:
                 raise RuntimeError(_changed(expected, 'more'))
-            for slot, vectors in self.features(images, boxes):
-                squares[slot] += _square_sum(vectors)
-                # One at a time: index_add_ on a GPU sums in an order of its own.
-                for label, vector in zip(labels[slot][seen:], vectors):
-                    sums[slot][label] += vector
+            if seen >= done:
+                self._add(images, boxes, {slot: labels[slot][seen:] for slot in sums},
+                          sums, squares)
             seen += len(images)
             self.report('averages', len(images))
+            if self.state and seen - max(saved, done) >= self.state.save_every:
+                self.state.keep_averages(seen, squares, sums)
+                saved = seen
         if seen != expected:
             raise RuntimeError(_changed(expected, seen))
         return squares
+
+    def _kept_sums(self, sums: Dict[Slot, Tensor]) -> Tuple[int, Dict[Slot, float]]:
+        """Fills in sums that were kept: the number of their faces, and Σ|x|²."""
+        kept = self.state.averages() if self.state else None
+        if kept is None:
+            return 0, dict.fromkeys(sums, 0.0)
+        for total, part in zip(sums.values(), kept['sums']):
+            total.copy_(part)
+        return kept['seen'], dict(zip(sums, kept['squares']))
+
+    def _add(self, images: Tensor, boxes: Tensor, labels: Dict[Slot, np.ndarray],
+             sums: Dict[Slot, Tensor], squares: Dict[Slot, float]) -> None:
+        """Adds one batch, whose labels stand first."""
+        for slot, vectors in self.features(images, boxes):
+            squares[slot] += _square_sum(vectors)
+            # One at a time: index_add_ on a GPU sums in an order of its own.
+            for label, vector in zip(labels[slot], vectors):
+                sums[slot][label] += vector
 
 
 def check_enough_faces(num_atoms: int, num_faces: int) -> None:

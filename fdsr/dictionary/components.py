@@ -28,6 +28,16 @@ _HALF_SIDES = {'left_eye': 0.32, 'right_eye': 0.32, 'nose': 0.20, 'mouth': 0.45}
 #: Half a box is never less than this share of the picture's side.
 _SMALLEST_HALF = 1 / 32
 
+#: The side that DFDNet's boxes from 68 landmarks are worked out at.
+_DFDNET_SIDE = 512
+#: Of the 68 points, those that a component's box is drawn around: eyes with brows.
+_POINTS_OF: Dict[str, Tuple[int, ...]] = {
+    'left_eye': (*range(17, 22), *range(36, 42)),
+    'right_eye': (*range(22, 27), *range(42, 48)),
+    'nose': tuple(range(29, 36)),
+    'mouth': tuple(range(48, 68)),
+}
+
 
 def boxes_from_five_points(landmarks: np.ndarray, side: int) -> np.ndarray:
     """Component boxes from VGGFace2's five points.
@@ -64,6 +74,64 @@ def boxes_from_five_points(landmarks: np.ndarray, side: int) -> np.ndarray:
         centre = centres[component]
         boxes.append(np.concatenate([centre - half, centre + half], axis=-1))
     return np.stack(boxes, axis=-2).astype(np.float32)
+
+
+def boxes_from_68_points(landmarks: np.ndarray, side: int) -> np.ndarray:
+    """Component boxes from 68 landmarks, by DFDNet's formula.
+
+    At a side of 512 they are whole pixels, as in DFDNet's code: the points' mean plus
+    and minus half the larger extent, at least 16, the near corner one pixel further,
+    truncated. For another side the landmarks are brought to 512 and the boxes back.
+
+    Args:
+        landmarks: (..., 68, 2) in pixels, in the order of iBUG's 300-W (17-26 brows,
+            27-35 nose, 36-47 eyes, 48-67 mouth; the image's left first), each x, y.
+        side: side of the square picture, in the same pixels.
+
+    Returns:
+        (..., 4, 4) float32: ``COMPONENTS`` in order, each x1, y1, x2, y2. Boxes may
+        reach over the picture's border.
+
+    Raises:
+        ValueError: the landmarks' shape is another one.
+    """
+    scale = _DFDNET_SIDE / side
+    points = _checked_68(landmarks) * scale
+    boxes = []
+    for component in COMPONENTS:
+        part = points[..., _POINTS_OF[component], :]
+        half = np.maximum(np.ptp(part, axis=-2).max(axis=-1, keepdims=True) / 2,
+                          _DFDNET_SIDE * _SMALLEST_HALF)
+        centre = part.mean(axis=-2)
+        boxes.append(np.trunc(
+            np.concatenate([centre - half + 1, centre + half], axis=-1)))
+    return (np.stack(boxes, axis=-2) / scale).astype(np.float32)
+
+
+def five_points_from_68(landmarks: np.ndarray) -> np.ndarray:
+    """Eye centres, nose tip and mouth corners out of 68 landmarks.
+
+    Args:
+        landmarks: (..., 68, 2), as in :func:`boxes_from_68_points`.
+
+    Returns:
+        (..., 5, 2) float32: the means of points 36-41 and of 42-47, points 30, 48, 54.
+
+    Raises:
+        ValueError: the landmarks' shape is another one.
+    """
+    points = _checked_68(landmarks)
+    eyes = [points[..., 36:42, :].mean(axis=-2), points[..., 42:48, :].mean(axis=-2)]
+    others = [points[..., index, :] for index in (30, 48, 54)]
+    return np.stack(eyes + others, axis=-2).astype(np.float32)
+
+
+def _checked_68(landmarks: np.ndarray) -> np.ndarray:
+    points = np.asarray(landmarks, dtype=np.float64)
+    if points.shape[-2:] != (68, 2):
+        raise ValueError(
+            f'Expected 68 landmarks as (..., 68, 2), found {points.shape}.')
+    return points
 
 
 def atom_sides(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
+from fdsr.dictionary.balance import PoseDraw, draw_by_pose, landmarks_of
 from fdsr.dictionary.components import boxes_from_five_points
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.encoder import FeatureEncoder
@@ -93,8 +94,11 @@ class FaceBatches:
         max_faces: take this many, drawn by ``seed``; default all.
         seed: of that draw.
         num_workers: processes that read pictures beside this one.
+        balance: ``'pose'`` draws evenly over how far heads are turned, see
+            ``draw_by_pose``; default: all faces alike.
 
     Attributes:
+        pose: what was drawn by pose; None without ``balance``.
         skipped: bad samples met so far.
         eye_share: mean distance of the eyes as a share of the side, after an
             iteration.
@@ -102,13 +106,20 @@ class FaceBatches:
 
     def __init__(self, dataset: Any, size: int, batch_size: int = 4,
                  max_faces: Optional[int] = None, seed: int = 0,
-                 num_workers: int = 0) -> None:
+                 num_workers: int = 0, balance: Optional[str] = None) -> None:
+        if balance not in (None, 'pose'):
+            raise ValueError(f"balance is {balance!r}, expected 'pose' or None.")
         self.dataset, self.size, self.batch_size = dataset, size, batch_size
         self.num_workers = num_workers
         self.skipped = 0
         self.eye_share = float('nan')
         self.indices = np.arange(len(dataset))
-        if max_faces is not None and max_faces < len(dataset):
+        self.pose: Optional[PoseDraw] = None
+        if balance:
+            self.pose = draw_by_pose(
+                landmarks_of(dataset), max_faces or len(dataset), seed)
+            self.indices = self.pose.indices
+        elif max_faces is not None and max_faces < len(dataset):
             drawn = np.random.default_rng(seed).choice(
                 len(dataset), max_faces, replace=False)
             self.indices = np.sort(drawn)

@@ -1,9 +1,11 @@
 """From a teacher's config to its dictionary's file."""
 
+import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Optional, Union
+from typing import Any, Callable, ContextManager, Dict, Optional, Union
 
 import torch
 
@@ -19,6 +21,7 @@ from fdsr.dictionary.faces import (
     training_faces,
 )
 from fdsr.dictionary.files import check_writable, save_dictionary
+from fdsr.dictionary.resume import SETTINGS, BuildState
 
 #: Makes what a builder reports to: called with the number of faces of one pass.
 ProgressFactory = Callable[[int], ContextManager[Callable[[str, int], None]]]
@@ -44,8 +47,13 @@ class WrittenDictionary:
 def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
                       progress: ProgressFactory, max_faces: Optional[int] = None,
                       batch_size: int = 4, seed: int = 0, dtype: str = 'float16',
-                      device: str = 'cpu', num_workers: int = 0) -> WrittenDictionary:
+                      device: str = 'cpu', num_workers: int = 0,
+                      balance: Optional[str] = None, resume: bool = True
+                      ) -> WrittenDictionary:
     """Builds the dictionary that a config's teacher reads, and writes it.
+
+    What is finished is kept in ``OUT.partial`` until the whole is. A build that was
+    cut off goes on from there, with the result that it would have had.
 
     Args:
         config: a loaded config that trains a ``DictionaryTeacher``.
@@ -58,27 +66,43 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
         dtype: of the atoms in the file.
         device: that computes the features.
         num_workers: processes that read pictures; 0: this one.
+        balance: how to draw the faces, see ``FaceBatches``.
+        resume: go on from ``OUT.partial`` if it is there; else throw it away.
 
     Raises:
-        ValueError, KeyError: see ``teacher_settings`` and ``check_enough_faces``.
+        ValueError, KeyError: see ``teacher_settings``, ``check_enough_faces`` and
+            ``BuildState``.
         PermissionError: the file cannot be written.
     """
     settings = teacher_settings(config)
     shape = dict(size=settings['size'], eye_share=settings['eye_share'])
     dataset, encoder = training_faces(config), encoder_of(settings)
     faces = FaceBatches(
-        dataset, shape['size'], batch_size, max_faces, seed, num_workers)
+        dataset, shape['size'], batch_size, max_faces, seed, num_workers, balance)
     check_enough_faces(num_atoms, len(faces))
     check_writable(out)
+    # Through JSON: what is not plain would keep the file from being loaded.
+    protocol = json.loads(json.dumps(dataset.protocol(), default=str))
+    state = _state(out, resume, dict(
+        shape, num_atoms=num_atoms, seed=seed, batch_size=batch_size, device=device,
+        layout=encoder.layout, encoder=encoder.fingerprint(), source=protocol,
+        faces=hashlib.sha256(faces.indices.astype('<i8').tobytes()).hexdigest()))
     with progress(len(faces)) as report:
         builder = DictionaryBuilder(encoder, **shape, num_atoms=num_atoms, seed=seed,
-                                    device=device, report=report)
+                                    device=device, report=report, state=state)
         built = builder.build(faces)
     sha256 = save_dictionary(
         built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
         num_atoms=num_atoms, seed=seed, max_faces=max_faces, num_faces=built.num_faces,
         skipped=faces.skipped, mean_eye_share=round(faces.eye_share, 4),
-        explained=built.explained,
-        # Through JSON: what is not plain would keep the file from being loaded.
-        source=json.loads(json.dumps(dataset.protocol(), default=str)))
+        explained=built.explained, source=protocol,
+        **(dict(balance=balance, pose=faces.pose.facts()) if faces.pose else {}))
+    state.remove()
     return WrittenDictionary(built, faces, shape['eye_share'], sha256)
+
+
+def _state(out: Union[str, Path], resume: bool, settings: Dict[str, Any]) -> BuildState:
+    folder = Path(f'{out}.partial')
+    if not resume and (folder / SETTINGS).is_file():
+        shutil.rmtree(folder)
+    return BuildState(folder, settings)

@@ -11,6 +11,9 @@ from fdsr.registry import LANDMARKS
 
 #: Of Face Mesh's 478 points: the two irises' centres, nose tip, mouth corners.
 _FIVE_POINTS = (468, 473, 1, 61, 291)
+#: A strip is padded as if it were this many times as long as it is wide: more would
+#: take gigabytes.
+_LONGEST = 4
 
 
 @LANDMARKS.register_module()
@@ -59,7 +62,8 @@ class MediaPipeLandmarks(LandmarkDetector):
         """
         image, factor = self._enlarged(check_image(image))
         faces = self._found(image, 0, factor)
-        border = round(self.padding * max(image.shape[:2]))
+        border = round(self.padding * min(max(image.shape[:2]),
+                                          _LONGEST * min(image.shape[:2])))
         if not faces and border:
             continued = cv2.copyMakeBorder(
                 image, border, border, border, border, cv2.BORDER_REPLICATE)

@@ -88,6 +88,50 @@ def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
     assert sha256_of(again) == sha256_of(out), 'the seed does not fix the result'
 
 
+def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch):
+    out, whole = tmp_path / 'cut' / 'faces.pth', tmp_path / 'whole' / 'faces.pth'
+    options = ('--num-atoms', 5, '--batch-size', 4)
+    with monkeypatch.context() as patch:
+        patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call(config, '--out', out, *options)
+    partial = tmp_path / 'cut' / 'faces.pth.partial'
+    assert partial.is_dir() and not out.exists()
+    with pytest.raises(SystemExit, match='batch_size: expected 3, found 4'):
+        call(config, '--out', out, *options[:3], 3)
+    call(config, '--out', out, *options)
+    call(config, '--out', whole, *options)
+    assert sha256_of(out) == sha256_of(whole)
+    assert not partial.exists()
+
+
+def test_what_is_unfinished_can_be_thrown_away(config, call, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            call(config, '--out', 'd.pth', '--num-atoms', 5)
+    call(config, '--out', 'd.pth', '--num-atoms', 4, '--no-resume')
+    assert read(tmp_path / 'd.pth').metadata['num_atoms'] == 4
+    assert not (tmp_path / 'd.pth.partial').exists()
+
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+
+def test_faces_can_be_balanced_by_pose(config, call, tmp_path, capsys):
+    call(config, '--out', 'd.pth', '--num-atoms', 3, '--max-faces', 5, '--balance',
+         'pose', '--cfg-options', 'train_dataloader.dataset.length=40')
+    meta = read(tmp_path / 'd.pth').metadata
+    assert meta['balance'] == 'pose' and meta['num_faces'] == 5
+    available, drawn = meta['pose']['available'], meta['pose']['drawn']
+    assert sum(available) == 40 and sum(drawn) == 5 and len(drawn) == 5
+    assert meta['pose']['edges'] == [-0.25, -0.1, 0.1, 0.25]
+    assert f'{drawn} of {available}' in capsys.readouterr().out
+    call(config, '--out', 'all.pth', '--num-atoms', 3)
+    assert 'pose' not in read(tmp_path / 'all.pth').metadata
+
+
 def test_options_reach_the_config(config, call, tmp_path):
     out = tmp_path / 'dictionary.pth'
     call(config, '--out', out, '--num-atoms', 4, '--dtype', 'float32', '--work-dir',

@@ -1,0 +1,141 @@
+"""Reading faces: our data sets beside torchvision's ImageFolder.
+
+    python benchmarks/data.py [--pictures 400] [--source-side 500] [--size 256]
+        [--quick]
+
+Draws JPEG pictures in VGGFace2's layout (or takes ``--data-root``), prepares them in
+every storage, and reads all of them with one process: ImageFolder with the same PIL
+bicubic resize, which cuts nothing and knows no landmarks; VGGFace2Dataset, which cuts
+and resizes too; and FaceManifestDataset. Rounds alternate, so that a busy machine is
+the same for all; the fastest round of each counts.
+"""
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Callable
+
+import numpy as np
+from PIL import Image
+
+#: Name, encoding and storage of what is prepared.
+PREPARED = {'prepared, JPEG folder': ('jpeg', 'folder'),
+            'prepared, PNG folder': ('png', 'folder'),
+            'prepared, JPEG in LMDB': ('jpeg', 'lmdb'),
+            'prepared, raw in LMDB': ('raw', 'lmdb')}
+PLAIN, OURS = 'torchvision ImageFolder', 'VGGFace2Dataset, {} px JPEG'
+
+
+def draw_layout(root: Path, pictures: int, side: int) -> None:
+    """Write drawn faces in VGGFace2's layout, the face over most of the picture.
+
+    Args:
+        root: Folder to write to.
+        pictures: How many.
+        side: Of the pictures, in pixels.
+    """
+    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
+    faces = DrawnFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
+    (root / 'bb_landmark').mkdir(parents=True)
+    boxes, points = [('NAME_ID', *BOX_COLUMNS)], [('NAME_ID', *LANDMARK_COLUMNS)]
+    for number in range(pictures):
+        item = faces[number % len(faces)]
+        name = f'n{number // 4:06d}/{number % 4:04d}_01'
+        path = root / 'train' / f'{name}.jpg'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        grain = np.random.RandomState(number).normal(0, 6, (side, side, 1))
+        image = np.asarray(Image.fromarray(item['img']).resize((side, side)), float)
+        Image.fromarray((image + grain).clip(0, 255).astype(np.uint8)).save(
+            path, quality=90)
+        boxes.append((f'"{name}"', side * 3 // 16, side // 8, side * 5 // 8,
+                      side * 3 // 4))
+        points.append((f'"{name}"', *(
+            f'{value:.2f}' for value in (item['landmarks'] * side / 128).ravel())))
+    for kind, rows in dict(bb=boxes, landmark=points).items():
+        (root / 'bb_landmark' / f'loose_{kind}_train.csv').write_text(
+            ''.join(','.join(map(str, row)) + '\n' for row in rows))
+
+
+def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
+    """Every data set to be read, and MiB that it takes on disk."""
+    from torchvision.datasets import ImageFolder
+    from torchvision.transforms import InterpolationMode, Resize
+
+    from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
+    from fdsr.preparation.prepare import prepare
+    from fdsr.preparation.settings import Settings
+    resize = Resize((size, size), InterpolationMode.BICUBIC)
+    pictures = root / 'train'
+    ours = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')
+    with Image.open(ours.pictures / ours.index.path(0)) as first:
+        side = first.width
+    sets = {PLAIN: (ImageFolder(pictures, lambda image: np.asarray(resize(image))),
+                    mebibytes(pictures)),
+            OURS.format(side): (ours, mebibytes(pictures))}
+    for name, (encoding, storage) in PREPARED.items():
+        out = work / f'{encoding}_{storage}'
+        prepare(Settings(str(root), size=size, align='box', encoding=encoding,
+                         storage=storage), out)
+        sets[name] = FaceManifestDataset(out), mebibytes(out / 'train')
+    return sets
+
+
+def mebibytes(folder: Path) -> float:
+    """Size of all files below a folder."""
+    files = (path for path in folder.rglob('*') if path.is_file())
+    return sum(path.stat().st_size for path in files) / 2**20
+
+
+def best_rates(sets: dict[str, Any], rounds: int) -> dict[str, float]:
+    """Faces a second of CPU time of each set, the best of some alternating rounds."""
+    best: dict[str, float] = dict.fromkeys(sets, 0.0)
+    for number in range(rounds):
+        for name, faces in sets.items():
+            order = np.random.RandomState(number).permutation(len(faces)).tolist()
+            best[name] = max(best[name], len(order) / seconds(faces.__getitem__, order))
+    return best
+
+
+def seconds(read: Callable[[int], Any], order: list[int]) -> float:
+    """CPU seconds to read; the time on the clock is other processes' too."""
+    start = time.process_time()
+    for index in order:
+        read(index)
+    return time.process_time() - start
+
+
+def main() -> None:
+    """Draw, prepare, read, and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('--data-root', type=Path, help="pictures in VGGFace2's layout")
+    parser.add_argument('--pictures', type=int, default=400)
+    parser.add_argument('--source-side', type=int, default=500, metavar='PX')
+    parser.add_argument('--size', type=int, default=256)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--quick', action='store_true', help='few and small pictures')
+    args = parser.parse_args()
+    if args.quick:
+        args.pictures, args.source_side, args.size, args.rounds = 16, 200, 64, 1
+    with tempfile.TemporaryDirectory() as folder:
+        root = args.data_root or Path(folder) / 'data'
+        if args.data_root is None:
+            draw_layout(root, args.pictures, args.source_side)
+        found = readers(root, Path(folder), args.size)
+        rates = best_rates({name: faces for name, (faces, _) in found.items()},
+                           args.rounds)
+    count = len(found[PLAIN][0])
+    print(f'{count} pictures, HR {args.size} px, one process of {os.cpu_count()} '
+          f'cores, from the page cache, faces per second of CPU time; best of '
+          f'{args.rounds} rounds; {"drawn" if args.data_root is None else root}')
+    for name, rate in rates.items():
+        print(f'{name:<32}{rate:8.0f} faces/s  ratio {rate / rates[PLAIN]:5.2f}  '
+              f'{found[name][1] / count * 1024:7.1f} KiB a face')
+    print(f'data: ratio {rates["prepared, JPEG folder"] / rates[PLAIN]:.2f}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,133 @@
+"""One listed picture becomes one face, or the reason why not."""
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageFile
+
+from fdsr.apis.pictures import from_pil
+from fdsr.datasets import alignment
+from fdsr.datasets.vggface2_index import USABLE, FaceIndex
+from fdsr.preparation.measures import dhash, sharpness, thumbnail
+from fdsr.preparation.settings import Settings
+
+#: Why a picture is left out, as reports count it.
+KINDS = ('not listed well', 'unreadable', 'no cut', 'small', 'blurred', 'duplicate')
+LISTED, UNREADABLE, NO_CUT, SMALL, BLURRED, DUPLICATE = KINDS
+_ORIENTATION = 0x0112
+
+
+class Skipped(Exception):
+    """A picture that becomes no face.
+
+    Args:
+        kind: One of :data:`KINDS`.
+        reason: What is wrong with it, in words that help to mend it.
+    """
+
+    def __init__(self, kind: str, reason: str) -> None:
+        super().__init__(kind, reason)
+        self.kind, self.reason = kind, ' '.join(reason.split())
+
+
+class Face(NamedTuple):
+    """A face as it is written: HR, and the values of its record."""
+
+    img: np.ndarray
+    values: dict[str, Any]
+
+
+def read_source(path: Path, exif: bool) -> np.ndarray:
+    """Read a picture as its landmarks see it.
+
+    Args:
+        path: The file.
+        exif: Turn it by its EXIF orientation; otherwise it stays as it lies in the
+            file, as :class:`VGGFace2Dataset` reads it.
+
+    Returns:
+        uint8 (H, W, 3), RGB; of several pictures in a file, the first. 16 bits become
+        8, transparency is put on white.
+
+    Raises:
+        Skipped: There is no such file, it is truncated, too large, or no picture.
+    """
+    # see fdsr.datasets.vggface2.read_picture: half a face is not a face
+    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with Image.open(path) as file:
+            file.load()
+            if not exif:
+                file.getexif().pop(_ORIENTATION, None)
+            return from_pil(file)
+    except FileNotFoundError as error:
+        raise Skipped(UNREADABLE, 'no such picture') from error
+    except (OSError, SyntaxError, ValueError, EOFError,
+            Image.DecompressionBombError) as error:
+        raise Skipped(UNREADABLE, f'cannot be decoded ({error})') from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+
+
+class FaceCutter:
+    """Makes faces of the rows of an index.
+
+    Args:
+        index: All listed pictures.
+        pictures: Folder that their paths start from.
+        settings: What is asked.
+    """
+
+    def __init__(self, index: FaceIndex, pictures: Path, settings: Settings) -> None:
+        self.index, self.pictures, self.settings = index, pictures, settings
+
+    def cut(self, row: int) -> Face:
+        """Read, cut, resize and measure one face.
+
+        Raises:
+            Skipped: It is left out.
+        """
+        settings = self.settings
+        self._check_row(row)
+        picture = read_source(self.pictures / self.index.path(row), settings.exif)
+        size = picture.shape[1], picture.shape[0]
+        try:
+            crop = self._crop(row, size)
+        except ValueError as error:
+            raise Skipped(NO_CUT, str(error)) from error
+        if crop.side < settings.min_side:
+            raise Skipped(SMALL, f'its cut is {crop.side} px wide in the picture, less '
+                                 f'than {settings.min_side:g}')
+        img = alignment.resize(alignment.cut(picture, crop), settings.size)
+        sharp = sharpness(img)
+        if sharp < settings.min_sharpness:
+            raise Skipped(BLURRED, f'the variance of its Laplacian is {sharp:.1f}, '
+                                   f'less than {settings.min_sharpness:g}')
+        points = alignment.move_points(self.index.landmarks[row], crop, settings.size)
+        return Face(img, dict(
+            landmarks=points, side=crop.side, sharpness=sharp, hash=dhash(img),
+            thumbnail=thumbnail(img), padded=alignment.padded_share(crop, size)))
+
+    def _check_row(self, row: int) -> None:
+        """Raise Skipped for what the list alone tells."""
+        status = int(self.index.status[row])
+        if status != USABLE:
+            raise Skipped(LISTED, self.index.reason(status))
+        name = self.index.name(row)
+        if name.startswith('/') or '..' in name.split('/'):
+            raise Skipped(LISTED, 'its name leads out of the folder')
+        shorter = float(self.index.boxes[row, 2:].min())
+        if shorter < self.settings.min_box_side:
+            raise Skipped(SMALL, f'its box is {shorter:g} px wide, less than '
+                                 f'{self.settings.min_box_side:g}')
+
+    def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
+        box = self.index.boxes[row]
+        if self.settings.align == 'box':
+            return alignment.box_crop(box, picture, self.settings.crop_scale)
+        # not needed for the cut, but it tells a row that is another picture's
+        alignment.check_box(box, picture)
+        return alignment.five_point_crop(self.index.landmarks[row], picture,
+                                         self.settings.eye_share)

@@ -1,0 +1,163 @@
+"""The command line that finds landmarks, in processes of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_landmarks.py'
+ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONDONTWRITEBYTECODE': '1'}
+FILES = ('points.csv', 'points_bb.csv', 'skipped_points.csv')
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """Thirty pictures of one woman, and three without a face."""
+    data = pytest.importorskip('skimage.data', reason='needs fdsr[tests]')
+    pytest.importorskip('mediapipe', reason='needs fdsr[landmarks]')
+    folder = tmp_path_factory.mktemp('faces')
+    for number in range(33):
+        path = folder / f'n{number // 4}' / f'{number:02}.png'
+        path.parent.mkdir(exist_ok=True)
+        picture = data.astronaut()[40 - number // 2:220, 130 - number:330]
+        if number % 11 == 5:
+            picture = np.zeros_like(picture)
+        Image.fromarray(picture).save(path)
+    return folder
+
+
+@pytest.fixture(scope='module')
+def whole(source, tmp_path_factory):
+    """What one process writes in one run."""
+    folder = tmp_path_factory.mktemp('whole')
+    done = run(source, folder, '--list', folder / 'list.txt')
+    assert done.returncode == 0, done.stderr
+    return folder, done
+
+
+def command(source, folder, *arguments):
+    return [sys.executable, str(TOOL), str(source), str(folder / 'points.csv'),
+            *map(str, arguments)]
+
+
+def run(*arguments):
+    return subprocess.run(command(*arguments), text=True, capture_output=True,
+                          env=ENVIRONMENT)
+
+
+def contents(folder):
+    return {name: (folder / name).read_text() for name in FILES}
+
+
+def rows_in(folder):
+    path = folder / 'points.csv'
+    return path.read_text().count('\n') - 1 if path.exists() else 0
+
+
+def alive(group):
+    """Whether a process of a group is still there, zombies apart."""
+    found = subprocess.run(['ps', '-A', '-o', 'pgid=,stat='], text=True,
+                           capture_output=True).stdout
+    return any(line.split()[0] == str(group) and 'Z' not in line.split()[1]
+               for line in found.splitlines())
+
+
+@pytest.mark.slow
+def test_it_says_what_it_wrote(source, whole):
+    folder, done = whole
+    assert '30 faces of 33 pictures, 33 of them now' in done.stdout
+    assert '3 skipped: no face' in done.stdout
+    assert str(folder / 'skipped_points.csv') in done.stdout
+    assert '33/33' in done.stderr and 'Traceback' not in done.stderr
+    listed = (folder / 'list.txt').read_text().splitlines()
+    assert len(listed) == 30 == rows_in(folder) and listed[0] == 'n0/00.png'
+    again = run(source, folder)
+    assert '30 faces of 33 pictures, 0 of them now' in again.stdout
+
+
+@pytest.mark.slow
+def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
+    process = subprocess.Popen(
+        command(source, tmp_path, '--num-workers', 2), text=True, env=ENVIRONMENT,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    while rows_in(tmp_path) < 3 and process.poll() is None:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 130 and 'Traceback' not in said
+    assert 'the same command goes on' in said
+    assert not alive(process.pid)
+    assert 3 <= rows_in(tmp_path) < 30
+    assert run(source, tmp_path, '--num-workers', 2).returncode == 0
+    assert contents(tmp_path) == contents(whole[0])
+
+
+@pytest.mark.slow
+def test_no_worker_outlives_a_killed_run(source, tmp_path):
+    process = subprocess.Popen(
+        command(source, tmp_path, '--num-workers', 1), env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    while rows_in(tmp_path) < 1 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 30
+    while alive(process.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(process.pid)
+
+
+# Runs the tool where no file can grow beyond 1 KiB; torch writes larger ones at first.
+LIMITED = """
+import resource, runpy, sys
+from fdsr.registry import register_all
+register_all()
+resource.setrlimit(resource.RLIMIT_FSIZE, (1024, 1024))
+sys.argv = sys.argv[1:]
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@pytest.mark.slow
+def test_a_full_disk_stops_with_a_message(source, whole, tmp_path):
+    python, *tool = command(source, tmp_path)
+    done = subprocess.run([python, '-c', LIMITED, *tool], text=True,
+                          capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'points.csv cannot be written' in done.stderr
+    assert (tmp_path / 'points.csv').read_bytes().endswith(b'\n')
+    assert 5 < rows_in(tmp_path) < 30
+    assert run(source, tmp_path).returncode == 0
+    assert contents(tmp_path) == contents(whole[0])
+
+
+def test_errors_are_messages(tmp_path):
+    done = run(tmp_path / 'nowhere', tmp_path)
+    assert done.returncode == 1 and 'nowhere is not a folder' in done.stderr
+    assert 'Traceback' not in done.stderr and not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_weights_that_are_not_there_are_named(source, tmp_path):
+    done = run(source, tmp_path, '--num-workers', 1,
+               '--detector', 'fdsr.FaceAlignmentLandmarks', '--detector-options',
+               'network=net.zip', 'face_finder=finder.pth')
+    assert done.returncode == 1 and 'Traceback' not in done.stderr
+    assert 'net.zip: expected the weights 2DFAN4-cd938726ad.zip' in done.stderr
+    assert rows_in(tmp_path) == 0
+
+
+def test_help_is_quick(tmp_path):
+    begin = time.monotonic()
+    done = subprocess.run([sys.executable, '-X', 'importtime', str(TOOL), '--help'],
+                          text=True, capture_output=True, env=ENVIRONMENT)
+    assert done.returncode == 0 and '--min-eyes' in done.stdout
+    assert 'torch' not in done.stderr and 'numpy' not in done.stderr
+    assert time.monotonic() - begin < 10
