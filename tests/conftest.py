@@ -1,12 +1,18 @@
 """What every test may use."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # One thread a process: the tests are small, and several may run side by side.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+
+# A shell that starts the tests in the background has Ctrl+C ignored, by them and by the
+# processes that they start and interrupt.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
