@@ -81,8 +81,7 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
         dataset, shape['size'], batch_size, max_faces, seed, num_workers, balance)
     check_enough_faces(num_atoms, len(faces))
     check_writable(out)
-    # Through JSON: what is not plain would keep the file from being loaded.
-    protocol = json.loads(json.dumps(dataset.protocol(), default=str))
+    protocol = _protocol(dataset)
     state = _state(out, resume, dict(
         shape, num_atoms=num_atoms, seed=seed, batch_size=batch_size, device=device,
         layout=encoder.layout, encoder=encoder.fingerprint(), source=protocol,
@@ -93,12 +92,26 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
         built = builder.build(faces)
     sha256 = save_dictionary(
         built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
-        num_atoms=num_atoms, seed=seed, max_faces=max_faces, num_faces=built.num_faces,
-        skipped=faces.skipped, mean_eye_share=round(faces.eye_share, 4),
-        explained=built.explained, source=protocol,
-        **(dict(balance=balance, pose=faces.pose.facts()) if faces.pose else {}))
+        num_atoms=num_atoms, seed=seed, max_faces=max_faces,
+        **_facts(built, faces, protocol, balance))
     state.remove()
     return WrittenDictionary(built, faces, shape['eye_share'], sha256)
+
+
+def _protocol(dataset: Any) -> Dict[str, Any]:
+    # Through JSON: what is not plain would keep the file from being loaded.
+    return json.loads(json.dumps(dataset.protocol(), default=str))
+
+
+def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: Dict[str, Any],
+           balance: Optional[str]) -> Dict[str, Any]:
+    """What the file tells of the faces; of poses only where they were balanced."""
+    facts = dict(num_faces=built.num_faces, skipped=faces.skipped,
+                 mean_eye_share=round(faces.eye_share, 4), explained=built.explained,
+                 source=protocol)
+    if faces.pose:
+        facts.update(balance=balance, pose=faces.pose.facts())
+    return facts
 
 
 def _state(out: Union[str, Path], resume: bool, settings: Dict[str, Any]) -> BuildState:

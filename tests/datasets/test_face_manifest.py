@@ -55,6 +55,13 @@ def test_items_and_pipeline_are_those_of_other_sets(root, toy_root):
     assert packed['data_samples'].gt_img.shape == (3, 32, 32)
 
 
+def test_all_landmarks_are_told_without_a_picture(root, monkeypatch):
+    faces = FaceManifestDataset(root, subset=9)
+    expected = np.stack([faces[index]['landmarks'] for index in range(9)])
+    monkeypatch.setattr('fdsr.datasets.face_manifest.decode', None)
+    assert np.array_equal(faces.all_landmarks(), expected)
+
+
 def test_facts(root):
     faces = FaceManifestDataset(root)
     protocol = faces.protocol()

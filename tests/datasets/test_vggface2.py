@@ -9,6 +9,7 @@ from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
 from fdsr.datasets import VGGFace2Dataset, collate_samples
+from fdsr.dictionary.balance import yaw_of
 from fdsr.registry import DATASETS
 
 
@@ -35,6 +36,16 @@ def test_items_before_the_pipeline(toy_root):
     assert item['img'].shape == (64, 64, 3) and item['img'].dtype == np.uint8
     assert item['landmarks'].shape == (5, 2) and item['landmarks'].dtype == np.float32
     assert item['name'] == toy.names[3]
+
+
+def test_all_landmarks_are_those_of_the_pictures_in_order(toy_root, build):
+    faces = build(toy_root(), subset=7)
+    points = faces.all_landmarks()
+    assert points.shape == (7, 5, 2)
+    assert np.array_equal(points[4], faces.index.landmarks[faces.rows[4]])
+    # a crop only shifts and scales: the nose stays at its place between the eyes
+    assert yaw_of(points[4]) == pytest.approx(
+        float(yaw_of(faces[4]['landmarks'])), abs=1e-3)
 
 
 @pytest.mark.parametrize('kwargs', [{}, dict(align='five_point', eye_share=0.3)])
