@@ -18,6 +18,7 @@ from fdsr.checkpoints import read_checkpoint
 from fdsr.export.checking import check
 from fdsr.export.packages import need_packages
 from fdsr.export.quantisation import quantise
+from fdsr.weights.shipped import SHIPPED, shipped_weights
 
 OPSET = 17
 #: Protocol buffers end at 2 GiB; beyond this the values stand in a file beside.
@@ -140,8 +141,10 @@ def _facts(weights: Union[str, Path], network: nn.Module,
     facts: Dict[str, Any] = dict(
         fdsr=__version__, network=type(network).__name__, size=setting.size,
         scale=setting.scale, eye_share=setting.eye_share, colours='RGB in [0, 1]')
-    if Path(weights).is_file():
-        licence = read_checkpoint(weights)[0].get('licence')
+    source = (shipped_weights(str(weights)) if str(weights) in SHIPPED else
+              Path(weights).expanduser())
+    if source.suffix != '.py':
+        licence = read_checkpoint(source)[0].get('licence')
         if licence:
             facts['licence'] = licence
     return {key: str(value) for key, value in facts.items()}
