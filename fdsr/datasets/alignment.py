@@ -6,9 +6,12 @@ box (X, Y, W, H) covers the pixels X .. X + W - 1.
 """
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 #: FFHQ's mean left eye, right eye, nose tip, left and right mouth corner (left is the
 #: image's left) in a 512 px picture, as the face restorers of DFDNet's kind use them.
@@ -182,12 +185,9 @@ def cut(picture: np.ndarray, crop: FaceCrop) -> np.ndarray:
         uint8 (side, side, 3).
     """
     matrix, side = crop
-    if (matrix[:, :2] == np.eye(2)).all() and (matrix == np.rint(matrix)).all():
+    if _only_shifts(crop):
         left, top = -matrix[:, 2].astype(int)
         height, width = picture.shape[:2]
-        if 0 <= top <= height - side and 0 <= left <= width - side:
-            # nothing to reflect: a slice is several times as fast
-            return np.ascontiguousarray(picture[top:top + side, left:left + side])
         rows = picture.take(_reflected(np.arange(top, top + side), height), axis=0)
         columns = _reflected(np.arange(left, left + side), width)
         # [start, end) of the square is not reflected; picking columns is slow
@@ -201,6 +201,13 @@ def cut(picture: np.ndarray, crop: FaceCrop) -> np.ndarray:
     import cv2
     return cv2.warpAffine(picture, matrix, (side, side), flags=cv2.INTER_CUBIC,
                           borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _only_shifts(crop: FaceCrop) -> bool:
+    """Whether the square takes whole pixels as they are."""
+    matrix = crop.matrix
+    return bool((matrix[:, :2] == np.eye(2)).all()
+                and (matrix == np.rint(matrix)).all())
 
 
 def _reflected(positions: np.ndarray, length: int) -> np.ndarray:
@@ -225,6 +232,28 @@ def resize(img: np.ndarray, size: int) -> np.ndarray:
         return img
     # np.array: torch warns of the read-only memory that asarray would share
     return np.array(Image.fromarray(img).resize((size, size), Image.BICUBIC))
+
+
+def cut_and_resize(image: Image.Image, crop: FaceCrop, size: int) -> np.ndarray:
+    """What :func:`cut` and :func:`resize` make of a picture, often in less time.
+
+    Args:
+        image: RGB.
+        crop: The crop.
+        size: Side of the result.
+
+    Returns:
+        uint8 (size, size, 3).
+    """
+    from PIL import Image
+    side = crop.side
+    left, top = -crop.matrix[:, 2].astype(int)
+    if _only_shifts(crop) and 0 <= left <= image.width - side and \
+            0 <= top <= image.height - side:  # nothing is turned, nothing reflected
+        square = image.crop((left, top, left + side, top + side))
+        return np.array(square if side == size else
+                        square.resize((size, size), Image.BICUBIC))
+    return resize(cut(np.asarray(image), crop), size)
 
 
 def move_points(points: np.ndarray, crop: FaceCrop, size: int) -> np.ndarray:

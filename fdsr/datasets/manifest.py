@@ -13,13 +13,18 @@ import hashlib
 import json
 import os
 import uuid
+import weakref
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from fdsr.datasets.picture_storage import PictureReader, open_reader
+from fdsr.datasets.picture_storage import (
+    PictureReader,
+    forget_readers,
+    open_reader,
+)
 
 #: Raise it whenever the files' meaning changes.
 FORMAT = 1
@@ -102,6 +107,54 @@ def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
     return folder / MANIFEST
 
 
+def join_manifests(folders: Sequence[str | os.PathLike], out: str | os.PathLike
+                   ) -> Path:
+    """Make one manifest of several; no picture is moved.
+
+    Args:
+        folders: Folders of manifests whose faces were cut and written alike.
+        out: Folder of the new one, which points to the shards where they are.
+
+    Returns:
+        The new ``manifest.json``.
+
+    Raises:
+        FileNotFoundError: One of them is missing.
+        ValueError: They differ in size, cut, storage or encoding; or there is none.
+    """
+    manifests = [Manifest(folder) for folder in folders]
+    if not manifests:
+        raise ValueError('There is no manifest to join: give two or more folders.')
+    first = manifests[0].facts
+    for other in manifests[1:]:
+        for fact in ('split', 'size', 'alignment', 'storage', 'encoding'):
+            if other.facts[fact] != first[fact]:
+                raise ValueError(
+                    f'{other.folder} has {fact} {other.facts[fact]!r}, '
+                    f'{manifests[0].folder} {first[fact]!r}: prepare them alike.')
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    shards = [Shard(os.path.relpath(manifest.folder / shard.folder, out), *shard[1:])
+              for manifest in manifests for shard in manifest.shards]
+    return write_manifest(out, _joined_facts(manifests), shards)
+
+
+def _joined_facts(manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """What is common, the sums of what is counted, and the single sources."""
+    facts = [manifest.facts for manifest in manifests]
+    total = max(sum(map(len, manifests)), 1)
+    eyes = sum(fact['eye_share'] * len(manifest) / total
+               for fact, manifest in zip(facts, manifests))
+    common = {name: value for name, value in facts[0].items()
+              if name not in ('format', 'count')
+              and all(fact.get(name) == value for fact in facts)}
+    counts = {name: sum(fact[name] for fact in facts)
+              for name in ('listed', 'up_sampled', 'padded')
+              if all(name in fact for fact in facts)}
+    return {**common, **counts, 'eye_share': round(eyes, 4),
+            'source': [fact['source'] for fact in facts]}
+
+
 class Manifest:
     """The faces of one ``manifest.json``.
 
@@ -120,7 +173,7 @@ class Manifest:
         self.shards = shards
         self.ends = np.cumsum([shard.count for shard in shards], dtype=np.int64)
         self._open: OrderedDict[int, tuple[np.ndarray, PictureReader]] = OrderedDict()
-        self._process = os.getpid()
+        _MANIFESTS.add(self)
         if len(self) != self.facts['count']:
             raise ValueError(f'{self.folder / MANIFEST} counts {self.facts["count"]} '
                              f'faces, its shards have {len(self)}. {_MEND}')
@@ -128,8 +181,22 @@ class Manifest:
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
+    def close(self) -> None:
+        """Close the shards that are open; they open again when they are needed."""
+        for _, pictures in self._open.values():
+            pictures.close()
+        self._open.clear()
+
+    def __del__(self) -> None:
+        if hasattr(self, '_open'):
+            self.close()
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_open': OrderedDict()}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        _MANIFESTS.add(self)
 
     def locate(self, index: int) -> tuple[int, int]:
         """The shard of a face, and the face's row in it."""
@@ -162,8 +229,6 @@ class Manifest:
         Raises:
             OSError, ValueError: The index is missing, or not what it was.
         """
-        if self._process != os.getpid():  # LMDB must not be used behind a fork
-            self._open, self._process = OrderedDict(), os.getpid()
         if number in self._open:
             self._open.move_to_end(number)
             return self._open[number]
@@ -179,6 +244,19 @@ class Manifest:
             self._open.popitem(last=False)[1][1].close()
         return self._open[number]
 
+
+_MANIFESTS: weakref.WeakSet[Manifest] = weakref.WeakSet()
+
+
+def _begin_anew() -> None:
+    """LMDB must not be used behind a fork: a worker opens its shards itself."""
+    for manifest in _MANIFESTS:
+        manifest._open.clear()
+    forget_readers()
+
+
+if hasattr(os, 'register_at_fork'):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 _MEND = 'Prepare the faces again: python tools/prepare_faces.py.'
 

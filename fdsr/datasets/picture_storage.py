@@ -4,7 +4,7 @@ from __future__ import annotations
 import io
 import os
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image, ImageFile
@@ -127,12 +127,14 @@ class LmdbPictures:
         except ImportError as error:
             raise ImportError('Faces in LMDB need a package that is missing: '
                               'pip install lmdb.') from error
-        options = dict(map_size=room, sync=True) if room else dict(
-            readonly=True, readahead=False)
         self._file = folder / LMDB_FILE
         with _explained(self._file):
-            # the shard is written by one process, and then by none
-            self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False, **options)
+            if room:
+                # the shard is written by one process, and then by none
+                self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False,
+                                       map_size=room)
+            else:
+                self._lmdb = _Shared.open(lmdb, self._file)
             self._transaction = self._lmdb.begin(write=bool(room))
 
     def read(self, key: int, name: str) -> bytes:
@@ -164,6 +166,37 @@ class LmdbPictures:
             self._lmdb.close()
 
 
+class _Shared:
+    """LMDBs that are open for reading: LMDB forbids to open one twice in a process."""
+
+    _known: dict[str, list] = {}
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.begin = self._known[name][0].begin
+
+    @classmethod
+    def open(cls, lmdb: Any, file: Path) -> _Shared:
+        """Open a file, or take the one that is open in this process."""
+        name = str(file.resolve())
+        if name not in cls._known:
+            cls._known[name] = [lmdb.open(
+                name, subdir=False, lock=False, readonly=True, readahead=False), 0]
+        cls._known[name][1] += 1
+        return cls(name)
+
+    def close(self) -> None:
+        """Close it, if nobody else in this process has it open."""
+        self._known[self._name][1] -= 1
+        if not self._known[self._name][1]:
+            self._known.pop(self._name)[0].close()
+
+    @classmethod
+    def forget(cls) -> None:
+        """Know of none."""
+        cls._known.clear()
+
+
 def _key(number: int) -> bytes:
     return number.to_bytes(4, 'big')
 
@@ -185,6 +218,11 @@ class _explained:
         full = 'No space left' in str(error) or 'MAP_FULL' in str(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, str(error),
                       str(self._file)) from error
+
+
+def forget_readers() -> None:
+    """Let go of what was opened before a fork, which must not be used behind it."""
+    _Shared.forget()
 
 
 def open_reader(folder: Path, storage: str, encoding: str) -> PictureReader:

@@ -201,12 +201,12 @@ class VGGFace2Dataset(FaceDataset):
         """Picture, cut and resized, with its landmarks; see :class:`FaceDataset`."""
         row = int(self.rows[index])
         name = self.index.name(row)
-        picture = read_picture(self.pictures / self.index.path(row), name)
+        picture = open_picture(self.pictures / self.index.path(row), name)
         try:
-            crop = self._crop(row, (picture.shape[1], picture.shape[0]))
+            crop = self._crop(row, picture.size)
         except ValueError as error:
             raise BadSample(name, str(error)) from error
-        img = alignment.resize(alignment.cut(picture, crop), self.size)
+        img = alignment.cut_and_resize(picture, crop, self.size)
         points = alignment.move_points(self.index.landmarks[row], crop, self.size)
         return dict(img=img, landmarks=points, name=name)
 
@@ -323,7 +323,7 @@ class VGGFace2Dataset(FaceDataset):
         return dict(crops=sum(share > 0 for share in known), of=len(known))
 
 
-def read_picture(path: Path, name: str) -> np.ndarray:
+def open_picture(path: Path, name: str) -> Image.Image:
     """Read a picture, whole.
 
     Args:
@@ -331,7 +331,7 @@ def read_picture(path: Path, name: str) -> np.ndarray:
         name: The sample's name, for the error.
 
     Returns:
-        uint8 (H, W, 3), RGB.
+        The picture, RGB, decoded.
 
     Raises:
         BadSample: There is no such file, it is truncated, or no picture.
@@ -341,10 +341,15 @@ def read_picture(path: Path, name: str) -> np.ndarray:
     tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
         with Image.open(path) as file:
-            return np.asarray(file.convert('RGB'))
+            return file.convert('RGB')
     except FileNotFoundError as error:
         raise BadSample(name, f'no such picture: {path}') from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise BadSample(name, f'cannot be decoded: {path} ({error})') from error
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+
+
+def read_picture(path: Path, name: str) -> np.ndarray:
+    """:func:`open_picture`'s picture as uint8 (H, W, 3), RGB."""
+    return np.asarray(open_picture(path, name))

@@ -61,18 +61,12 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
     done = _begin(out, request)
     if done is not None:
         return done
-    with _alone(out / WORK):
-        try:
-            index, pictures = open_source(settings, out / WORK)
-            plan = make_plan(index, settings, out / WORK)
-            job = Job(settings, out, index.folder, pictures)
-            _run(job, plan, workers, progress or (lambda done, total: None))
-            summary = finish(job, plan, request)
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            raise Stopped(f'{out} cannot be written ({error}). Make room there. '
-                          f'{_AGAIN}') from error
+    with _alone(out / WORK), _explained(out):
+        index, pictures = open_source(settings, out / WORK)
+        plan = make_plan(index, settings, out / WORK)
+        job = Job(settings, out, index.folder, pictures)
+        _run(job, plan, workers, progress or (lambda done, total: None))
+        summary = finish(job, plan, request)
     shutil.rmtree(out / WORK, ignore_errors=True)
     return summary
 
@@ -127,6 +121,17 @@ def _alone(work: Path) -> Iterator[None]:
                 raise Stopped(f'Another run is writing to {work.parent}: wait for it, '
                               'or give another folder.') from error
         yield
+
+
+@contextlib.contextmanager
+def _explained(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise Stopped(f'{out} cannot be written ({error}). Make room there. '
+                      f'{_AGAIN}') from error
 
 
 def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None]

@@ -1,6 +1,7 @@
 """Cutting a face out, to the pixel."""
 import numpy as np
 import pytest
+from PIL import Image
 
 from fdsr.datasets import alignment
 from fdsr.datasets.alignment import (
@@ -172,3 +173,37 @@ def test_a_one_pixel_picture_can_be_continued():
     crop = FaceCrop(np.array([[1., 0, 1], [0, 1, 1]]), 3)
     assert (cut(img, crop) == 7).all()
     assert alignment.padded_share(crop, (1, 1)) == pytest.approx(8 / 9, abs=0.02)
+
+
+def test_a_square_is_reflected_as_by_picking_each_pixel():
+    draws = np.random.RandomState(0)
+    for _ in range(300):
+        height, width = draws.randint(1, 30, 2)
+        side, left, top = int(draws.randint(1, 60)), *draws.randint(-70, 70, 2)
+        picture = draws.randint(0, 256, (height, width, 3)).astype(np.uint8)
+        square = alignment.cut(picture, alignment.FaceCrop(
+            np.array([[1., 0, -left], [0, 1, -top]]), side))
+        rows, columns = (
+            [place if length == 1 else np.abs(
+                (place + length - 1) % (2 * length - 2) - length + 1)
+             for place in range(first, first + side)]
+            for first, length in ((top, height), (left, width)))
+        if height == 1:
+            rows = [0] * side
+        if width == 1:
+            columns = [0] * side
+        assert np.array_equal(square, picture[np.ix_(rows, columns)])
+
+
+@pytest.mark.parametrize('crop', [
+    alignment.FaceCrop(np.array([[1., 0, -5], [0, 1, -7]]), 30),
+    alignment.FaceCrop(np.array([[1., 0, 4], [0, 1, -7]]), 30),
+    alignment.FaceCrop(np.array([[1., 0, -10], [0, 1, -30]]), 30),
+    alignment.FaceCrop(np.array([[1., 0, -10], [0, 1, -20]]), 30),
+    alignment.FaceCrop(np.array([[.9, .1, -5.5], [-.1, .9, 2]]), 30)])
+@pytest.mark.parametrize('size', [16, 30, 44])
+def test_cutting_an_image_is_cutting_its_array(crop, size):
+    picture = np.random.RandomState(0).randint(0, 256, (50, 40, 3)).astype(np.uint8)
+    expected = alignment.resize(alignment.cut(picture, crop), size)
+    found = alignment.cut_and_resize(Image.fromarray(picture), crop, size)
+    assert np.array_equal(found, expected)

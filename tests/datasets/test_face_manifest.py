@@ -11,7 +11,12 @@ import pytest
 from torch.utils.data import DataLoader
 
 from fdsr.datasets import FaceManifestDataset, collate_samples, manifest
-from fdsr.datasets.manifest import Manifest, Shard, write_manifest
+from fdsr.datasets.manifest import (
+    Manifest,
+    Shard,
+    join_manifests,
+    write_manifest,
+)
 from fdsr.datasets.picture_storage import decode, encode
 from fdsr.preparation.prepare import prepare
 from fdsr.preparation.settings import Settings
@@ -222,3 +227,34 @@ def test_two_processes_see_each_face_once_an_epoch_also_behind_a_resume(root, tm
     # three batches of two times three faces are behind
     resumed = in_two_processes(root, tmp_path, 18)
     assert resumed == [batches[3:] for batches in ranks]
+
+
+def test_sets_prepared_alike_become_one(root, tmp_path):
+    join_manifests([root / 'train', root / 'train'], tmp_path / 'both' / 'train')
+    one, both = FaceManifestDataset(root), FaceManifestDataset(tmp_path / 'both')
+    assert len(both) == 48 and both.protocol()['listed'] == 48
+    assert both.eye_share == one.eye_share
+    assert both.sample_name(24 + 7) == both.sample_name(7) == one.sample_name(7)
+    assert np.array_equal(both[24 + 13]['img'], one[13]['img'])
+    file = root / 'train' / 'manifest.json'
+    facts = json.loads(file.read_text())
+    (tmp_path / 'other').mkdir()
+    (tmp_path / 'other' / 'manifest.json').write_text(json.dumps({**facts, 'size': 64}))
+    with pytest.raises(ValueError, match='has size 64'):
+        join_manifests([root / 'train', tmp_path / 'other'], tmp_path / 'no')
+    with pytest.raises(ValueError, match='no manifest to join'):
+        join_manifests([], tmp_path / 'no')
+
+
+@pytest.mark.parametrize('storage', ['lmdb'], indirect=True)
+def test_an_lmdb_is_read_by_two_sets_of_one_process(root):
+    one, other = FaceManifestDataset(root), FaceManifestDataset(root)
+    assert np.array_equal(one[3]['img'], other[3]['img'])
+    del one
+    assert other[3] is not None and other[4] is not None
+    third = FaceManifestDataset(root)
+    assert third[4] is not None
+    loader = DataLoader(third, 4, num_workers=1, collate_fn=collate_samples)
+    assert len([name for batch in loader for name in batch['name']]) == 24
+    other.manifest.close()
+    assert other[4]['name'] == 'n000003/0001_01'
