@@ -93,6 +93,7 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
             names = [dataset.sample_name(index) for index in range(len(dataset))]
             rows = {name: row for row, name in enumerate(names)}
             writer = FeatureWriter(out, names)
+            facts = dict(facts, degradation=_degradation(dataset.pipeline))
         loader = DataLoader(
             dataset, settings.batch_size, num_workers=1,
             collate_fn=FUNCTIONS.get('fdsr.collate_samples'))
@@ -104,7 +105,7 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
                 found = features(batch)
             names_here: List[str] = batch['data_samples'].metainfo['name']
             writer.write([2 * rows[name] + int(mirrored) for name in names_here], found,
-                         batch['data_samples'].gt_img)
+                         batch['data_samples'].gt_img, batch['inputs'])
             done += len(names_here)
             if done % (50 * settings.batch_size) < settings.batch_size:
                 share = done / (2 * len(rows))
@@ -122,6 +123,11 @@ def _check_repeats(pipeline: Sequence[Any]) -> None:
                 f'{type(step).__name__} makes another LR of a face in each epoch, so '
                 'its features cannot be frozen. Give BlindDegradation a seed, which '
                 'makes it the same each time, or train without frozen features.')
+
+
+def _degradation(pipeline: Sequence[Any]) -> str:
+    """How a pipeline makes LR, in words."""
+    return '; '.join(step.protocol() for step in pipeline if hasattr(step, 'protocol'))
 
 
 def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:

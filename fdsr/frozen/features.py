@@ -51,22 +51,31 @@ class FrozenFeatures:
                         f'{part}: expected {expected}, found {found}. Make them '
                         'anew with tools/freeze_features.py.')
 
-    def encoded(self, samples: DataSample) -> Optional[List[Tensor]]:
-        """The encoder's maps, finest first, or None if a batch has none."""
-        maps = self._of(samples, ENCODED)
+    def encoded(self, samples: DataSample, lr: Tensor) -> Optional[List[Tensor]]:
+        """The encoder's maps of (B, 3, h, w), finest first, or None if there are none.
+
+        Raises:
+            ValueError: they were made of other pictures, or of another LR of these.
+        """
+        maps = self._of(samples, ENCODED, lr)
         return [maps[str(level)] for level in range(len(maps))] if maps else None
 
     def perceptual(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
         """The GT's perceptual features by layer, or None."""
         return self._of(samples, PERCEPTUAL) or None
 
-    def teacher(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
-        """The teacher's features by tap, or None."""
-        found = self._of(samples, TEACHER)
+    def teacher(self, samples: DataSample, lr: Tensor) -> Optional[Dict[str, Tensor]]:
+        """The teacher's features of (B, 3, h, w) by tap, or None.
+
+        Raises:
+            ValueError: they were made of other pictures, or of another LR of these.
+        """
+        found = self._of(samples, TEACHER, lr)
         return {tap: found[str(number)] for number, tap in enumerate(self.taps)
                 } if found else None
 
-    def _of(self, samples: DataSample, kind: str) -> Dict[str, Tensor]:
+    def _of(self, samples: DataSample, kind: str,
+            lr: Optional[Tensor] = None) -> Dict[str, Tensor]:
         missing = {'name', 'mirrored'} - set(samples.metainfo)
         if missing:
             raise ValueError(
@@ -79,6 +88,8 @@ class FrozenFeatures:
             keys = [key for key in store.shapes if key.startswith(kind)]
             if keys:
                 store.check(names, mirrored, samples.gt_img)
+            if keys and lr is not None:
+                store.check_lr(names, mirrored, lr, samples.gt_img)
             for key in keys:
                 feature = store.read(key, names, mirrored)
                 found[key[len(kind):]] = feature.to(samples.gt_img.device)

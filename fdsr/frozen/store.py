@@ -2,12 +2,15 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from fdsr.datasets.transforms.degradation import DownsampleToLR
 
 FORMAT = 1
 _INDEX = 'store.json'
@@ -28,6 +31,9 @@ class FeatureStore:
         names: of the faces.
         facts: what the features were computed with.
         sums: (2 · N,) of HR's values, which tell one crop of a face from another.
+        marks: (2 · N,) of LR, which tell one degradation from another. None in stores
+            that were written before these were kept: their LR is taken to be that of
+            ``DownsampleToLR()``, which was all there was.
 
     Raises:
         FileNotFoundError: there is no finished store.
@@ -48,6 +54,7 @@ class FeatureStore:
                 'the features anew with tools/freeze_features.py.')
         self.names: Sequence[str] = content['names']
         self.sums: Sequence[int] = content['sums']
+        self.marks: Optional[Sequence[int]] = content.get('marks')
         self.facts: Dict[str, Any] = content['facts']
         self.shapes: Shapes = {key: tuple(shape)
                                for key, shape in content['shapes'].items()}
@@ -85,6 +92,33 @@ class FeatureStore:
                     f'The features of {name} in {self.folder} were made of another '
                     'picture: of another crop or size, or before the file was changed. '
                     'Make them anew with tools/freeze_features.py.')
+
+    def check_lr(self, names: Sequence[str], mirrored: Sequence[bool], lr: Tensor,
+                 hr: Tensor) -> None:
+        """Sees to it that the features of LR are those of this very LR.
+
+        Args:
+            names: of the faces.
+            mirrored: whether each is its mirror image.
+            lr: (B, 3, h, w) in [0, 1].
+            hr: (B, 3, S, S) in [0, 1].
+
+        Raises:
+            KeyError: no such face.
+            ValueError: LR was made otherwise than when the features were computed.
+        """
+        rows = [self._row(name, turned) for name, turned in zip(names, mirrored)]
+        expected = (_marks_by_default(hr) if self.marks is None else
+                    [self.marks[row] for row in rows])
+        for name, wanted, found in zip(names, expected, marks_of(lr)):
+            if wanted != found:
+                made = self.facts.get('degradation', DownsampleToLR().protocol())
+                raise ValueError(
+                    f'The features of {name} in {self.folder} were made of another LR: '
+                    f'{made}. Give the training the same degradation, or make the '
+                    'features anew with tools/freeze_features.py. An LR that differs '
+                    'between epochs, as that of BlindDegradation without a seed, has '
+                    'no frozen features.')
 
     def _row(self, name: str, mirrored: bool) -> int:
         if name not in self._rows:
@@ -125,6 +159,23 @@ def sums_of(hr: Tensor) -> List[int]:
     return (hr * 255).round().long().flatten(1).sum(dim=1).tolist()
 
 
+def marks_of(lr: Tensor) -> List[int]:
+    """(B, 3, h, w) in [0, 1] to the CRC-32 of each picture's size and 8-bit values."""
+    pictures = (lr.detach() * 255).round().byte().cpu()
+    return [zlib.crc32(repr(tuple(picture.shape)).encode() + picture.numpy().tobytes())
+            for picture in pictures]
+
+
+def _marks_by_default(hr: Tensor) -> List[int]:
+    """The marks of LR as ``DownsampleToLR()`` makes it of (B, 3, S, S) in [0, 1]."""
+    pictures = (hr.detach() * 255).round().byte().permute(0, 2, 3, 1).cpu()
+    step = DownsampleToLR()
+    if any(side % step.scale for side in hr.shape[2:]):
+        return [-1] * len(hr)  # it makes no LR of such pictures
+    small = [step.transform(dict(img=picture.numpy()))['img'] for picture in pictures]
+    return marks_of(torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2) / 255)
+
+
 class FeatureWriter:
     """Writes a store; it can be read when ``finish`` was called.
 
@@ -139,18 +190,20 @@ class FeatureWriter:
         (self.folder / _INDEX).unlink(missing_ok=True)
         self._maps: Dict[str, np.ndarray] = {}
         self._sums = [-1] * (2 * len(self.names))  # a face that cannot be read has none
+        self._marks = [-1] * (2 * len(self.names))
 
     def write(self, rows: Sequence[int], features: Dict[str, Tensor],
-              hr: Tensor) -> None:
+              hr: Tensor, lr: Tensor) -> None:
         """Writes some rows.
 
         Args:
             rows: B of them.
             features: {key: (B, C, H, W)}.
             hr: (B, 3, S, S) in [0, 1], the pictures.
+            lr: (B, 3, h, w) in [0, 1], what was made of them.
         """
-        for row, total in zip(rows, sums_of(hr)):
-            self._sums[row] = total
+        for row, total, mark in zip(rows, sums_of(hr), marks_of(lr)):
+            self._sums[row], self._marks[row] = total, mark
         for key, feature in features.items():
             values = feature.detach().to(torch.bfloat16).contiguous().cpu()
             if key not in self._maps:
@@ -169,6 +222,7 @@ class FeatureWriter:
             values.flush()
         content = dict(
             format=FORMAT, names=self.names, facts=facts, sums=self._sums,
+            marks=self._marks,
             shapes={key: values.shape[1:] for key, values in self._maps.items()})
         unfinished = self.folder / f'{_INDEX}.part'
         unfinished.write_text(json.dumps(content), encoding='utf-8')

@@ -1,6 +1,7 @@
 """Frozen features: what is read is what would be computed, or it is refused."""
 
 import copy
+import json
 import pickle
 import runpy
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from fdsr.datasets.base import collate_samples
 from fdsr.frozen import FeatureStore
 from fdsr.frozen.building import freeze_student_features, freeze_teacher_features
 from fdsr.frozen.features import FrozenFeatures
@@ -151,7 +153,8 @@ def test_features_of_other_networks_are_refused(tmp_path):
 def test_an_unfinished_store_is_none(tmp_path):
     writer = FeatureWriter(tmp_path, ['a', 'b'])
     pictures = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 2 / 255)])
-    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, pictures)
+    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, pictures,
+                 pictures[..., :1, :1])
     with pytest.raises(FileNotFoundError, match='not finished'):
         FeatureStore(tmp_path)
     writer.finish(dict(encoder='e'))
@@ -178,6 +181,92 @@ def test_other_crops_are_not_given_these_features(tmp_path):
     config.model.perceptual_loss = None
     with pytest.raises(ValueError, match='made of another picture'):
         toy.train(config)
+
+
+def degraded(config, **step):
+    """A config with another step from HR to LR."""
+    config.train_dataloader.dataset.pipeline[2] = dict(scale=toy.SCALE, **step)
+    return config
+
+
+def without_marks(store):
+    """A store as it was written before it knew its LR."""
+    path = store / 'store.json'
+    content = json.loads(path.read_text())
+    del content['marks'], content['facts']['degradation']
+    path.write_text(json.dumps(content))
+
+
+BLIND = dict(type='fdsr.BlindDegradation', steps=[dict(type='fdsr.AddNoise')])
+
+
+@pytest.mark.parametrize('made, read, wrong', [
+    ({}, {}, False), ({}, dict(BLIND, seed=1), True), ({}, BLIND, True),
+    (dict(BLIND, seed=1), dict(BLIND, seed=1), False),
+    (dict(BLIND, seed=1), dict(BLIND, seed=2), True),
+    (dict(BLIND, seed=1), {}, True), ({}, dict(scale=8), True)])
+def test_the_features_of_another_lr_are_refused(tmp_path, made, read, wrong):
+    """For a student, whose maps are of LR; GT's features are the same for both."""
+    plain = dict(type='fdsr.DownsampleToLR')
+    store = tmp_path / 'store'
+    freeze_student_features(
+        degraded(student_config(tmp_path / 'run'), **{**plain, **made}), store)
+    config = degraded(student_config(tmp_path / 'other'), **plain)
+    config.train_dataloader.dataset.pipeline[2].update(read)
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[3]]))
+    frozen = FrozenFeatures([store], MODELS.build(toy.STUDENT))
+    assert frozen.perceptual(batch['data_samples'])
+    if not wrong:
+        assert frozen.encoded(batch['data_samples'], batch['inputs'])
+        return
+    words = 'degradation: Gaussian noise' if made else 'LR = HR / 4 by PIL bicubic'
+    with pytest.raises(ValueError, match=f'made of another LR: .*{words}.*between epo'):
+        frozen.encoded(batch['data_samples'], batch['inputs'])
+
+
+def test_a_training_on_another_lr_stops(tmp_path):
+    """Student and teacher: each restorer hands its LR to what it reads."""
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    config = with_mirrored(toy.distiller_config(tmp_path / 'run', checkpoint))
+    freeze_student_features(config, tmp_path / 'student')
+    freeze_teacher_features(build_teacher(str(checkpoint))[0], [TAP], config,
+                            tmp_path / 'features')
+    for number, (name, make) in enumerate((
+            ('student', lambda folder: toy.restorer_config(folder)),
+            ('student', lambda folder: toy.distiller_config(folder, checkpoint)),
+            ('features', lambda folder: toy.distiller_config(folder, checkpoint)))):
+        other = with_mirrored(make(tmp_path / str(number)), [str(tmp_path / name)])
+        with pytest.raises(ValueError, match='made of another LR'):
+            toy.train(degraded(other, **BLIND))
+
+
+@pytest.mark.parametrize('scale, steps, wrong', [
+    (8, [], False), (8, BLIND['steps'], True), (4, [], True)])
+def test_a_store_that_does_not_know_its_lr_has_the_default(
+        tmp_path, scale, steps, wrong):
+    config = student_config(tmp_path / 'run')
+    config.train_dataloader.dataset.pipeline[2].scale = 8
+    config.model.generator.scale = 8
+    freeze_student_features(config, tmp_path / 'store')
+    without_marks(tmp_path / 'store')
+    step = dict(type='fdsr.BlindDegradation', steps=steps, scale=scale)
+    config.train_dataloader.dataset.pipeline[2] = step
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[index] for index in (3, 5)]))
+    frozen = FrozenFeatures([tmp_path / 'store'], MODELS.build(toy.STUDENT))
+    if not wrong:
+        assert len(frozen.encoded(batch['data_samples'], batch['inputs'])[0]) == 2
+        return
+    with pytest.raises(ValueError, match='another LR: LR = HR / 8 by PIL bicubic'):
+        frozen.encoded(batch['data_samples'], batch['inputs'])
+
+
+def test_an_lr_of_each_epoch_is_not_frozen(tmp_path):
+    config = degraded(student_config(tmp_path / 'run'), **BLIND)
+    with pytest.raises(ValueError, match='another LR of a face in each epoch'):
+        freeze_student_features(config, tmp_path / 'store')
+    assert not (tmp_path / 'store').exists()
 
 
 def test_a_pipeline_that_does_not_tell_of_mirroring(tmp_path):

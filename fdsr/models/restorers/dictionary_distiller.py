@@ -141,7 +141,7 @@ class DictionaryDistiller(BaseModel):
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
         wanted = {tap for tap in taps.values() if tap is not None}
         encoded = self._encode(lr, samples) if self.shares_encoder else None
-        known = None if self.frozen is None else self.frozen.teacher(samples)
+        known = None if self.frozen is None else self.frozen.teacher(samples, lr)
         found: Any = known or {}
         if not wanted <= set(found):
             with FeatureTaps(self.teacher, wanted) as found:
@@ -150,7 +150,7 @@ class DictionaryDistiller(BaseModel):
                          for name, tap in taps.items()}
 
     def _encode(self, lr: Tensor, samples: DataSample) -> List[Tensor]:
-        known = None if self.frozen is None else self.frozen.encoded(samples)
+        known = None if self.frozen is None else self.frozen.encoded(samples, lr)
         return self.teacher.encode(lr) if known is None else known
 
     def student_losses(self, lr: Tensor, samples: DataSample,

@@ -77,7 +77,8 @@ class FaceRestorer(BaseEditModel):
                      if takes_boxes(self.generator) else [])
             outputs = self.generator.forward_steps(inputs, *boxes)
         else:
-            encoded = None if self.frozen is None else self.frozen.encoded(data_samples)
+            encoded = (None if self.frozen is None else
+                       self.frozen.encoded(data_samples, inputs))
             outputs = [run_backbone(self.generator, inputs, data_samples, encoded)]
         return restoration_losses(
             outputs, data_samples.gt_img, self.pixel_loss, self.perceptual_loss,
