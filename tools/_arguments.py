@@ -30,7 +30,8 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
         help="root of the data, replaces data_root of the config's data sets")
     parser.add_argument(
         '--work-dir', metavar='DIR',
-        help='where to write; default: work_dirs/NAME_OF_CONFIG')
+        help='where to write; default: work_dirs, and below it '
+             'the place that the config has in configs')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
         help='values of the config by dotted key, as Python literals: '

@@ -9,7 +9,7 @@ _data = dict(size=128, align='five_point', eye_share=0.3125, min_box_side=128)
 test_dataloader = dict(num_workers=1, dataset=dict(subset=None, **_data))
 
 title = 'Table 1 at reduced size: faces of 128 px from 16'
-_runs = 'work_dirs/{}_vggface2/iter_500.pth'
+_runs = 'work_dirs/reduced/{}_vggface2/iter_500.pth'
 rows = [
     dict(name='Bicubic', config='../reduced/bicubic_vggface2.py'),
     dict(name='RCAN', config='../reduced/rcan_vggface2.py',

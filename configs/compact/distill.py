@@ -3,8 +3,7 @@
     python tools/freeze_features.py configs/compact/distill.py \
         --teacher work_dirs/compact/teacher/iter_1600.pth \
         --data-root data/faces_public --out work_dirs/compact/features
-    python tools/train.py configs/compact/distill.py --data-root data/faces_public \
-        --work-dir work_dirs/compact/distill
+    python tools/train.py configs/compact/distill.py --data-root data/faces_public
 
 The teacher's last features are computed once for all faces (3 GB). The student has no
 encoder in common with the teacher, so its features pass a learned 1×1 convolution, and
@@ -12,7 +11,7 @@ L1 draws them to the teacher's, ever less so over the run (KDFSRNet).
 """
 _base_ = 'teacher.py'
 
-iterations = 3000
+iterations = 2000
 model = dict(
     _delete_=True,
     type='fdsr.DictionaryDistiller',

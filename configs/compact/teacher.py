@@ -3,8 +3,7 @@
     python tools/build_dictionary.py configs/compact/teacher.py \
         --data-root data/faces_public --num-atoms 64 \
         --out work_dirs/compact/dictionary.pth
-    python tools/train.py configs/compact/teacher.py --data-root data/faces_public \
-        --work-dir work_dirs/compact/teacher
+    python tools/train.py configs/compact/teacher.py --data-root data/faces_public
 
 The decoder has a quarter of DFDNet's width, and the perceptual loss looks at a quarter
 of each picture: a step of four faces takes seconds instead of a minute.

@@ -18,7 +18,7 @@ model = dict(
     type='fdsr.DictionaryDistiller',
     student=dict(type='fdsr.DistilledStudent', **network),
     teacher=dict(
-        checkpoint='work_dirs/teacher_vggface2/iter_500.pth',
+        checkpoint='work_dirs/reduced/teacher_vggface2/iter_500.pth',
         expect=dict(
             type='fdsr.DictionaryTeacher', size=128, eye_share=0.3125, **network)),
     feature_losses=[

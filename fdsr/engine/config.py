@@ -18,7 +18,7 @@ def load_config(path: Union[str, Path], data_root: Optional[str] = None,
         path: of the config file.
         data_root: replaces ``data_root`` of every data set that has one.
         work_dir: where the run writes; default: the config's, or
-            ``work_dirs/NAME_OF_CONFIG``.
+            :func:`default_work_dir`.
         cfg_options: values by dotted key, which win over everything else.
 
     Returns:
@@ -39,8 +39,7 @@ def load_config(path: Union[str, Path], data_root: Optional[str] = None,
                 dataset.data_root = data_root
     if cfg_options:
         config.merge_from_dict(cfg_options)
-    config.work_dir = work_dir or config.get('work_dir') or str(
-        Path('work_dirs') / path.stem)
+    config.work_dir = work_dir or config.get('work_dir') or default_work_dir(path)
     check_writable(config.work_dir)
     seed = config.get('randomness', {}).get('seed')
     for dataset in datasets_of(config):
@@ -48,6 +47,19 @@ def load_config(path: Union[str, Path], data_root: Optional[str] = None,
         if seed is not None:
             dataset.setdefault('seed', seed)
     return config
+
+
+def default_work_dir(path: Union[str, Path]) -> str:
+    """Where the run of a config writes if nothing else is said.
+
+    ``configs/NAME.py`` gives ``work_dirs/NAME`` and ``configs/FOLDER/NAME.py``
+    ``work_dirs/FOLDER/NAME``, so that no two configs of a ``configs`` folder share a
+    place; a config that lies elsewhere gives ``work_dirs/NAME``.
+    """
+    path = Path(path).absolute()
+    folder = next((folder for folder in path.parents if folder.name == 'configs'),
+                  path.parent)
+    return str(Path('work_dirs') / path.relative_to(folder).with_suffix(''))
 
 
 def datasets_of(config: Config) -> Iterator[ConfigDict]:

@@ -5,7 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fdsr.engine.config import check_writable, datasets_of, load_config
+from fdsr.engine.config import (
+    check_writable,
+    datasets_of,
+    default_work_dir,
+    load_config,
+)
 
 CONFIG = """
 data_root = 'data/faces'
@@ -45,6 +50,15 @@ def test_options_win_over_everything(path):
     assert config.val_dataloader.dataset.data_root == '/faces'
     assert config.test_dataloader.dataset.pipeline[1].scale == 4
     assert config.new.key == 1
+
+
+@pytest.mark.parametrize('config, place', [
+    ('configs/distill.py', 'distill'),
+    ('configs/reduced/distill.py', 'reduced/distill'),
+    ('/a/configs/b/configs/c/d.e.py', 'c/d.e'), ('elsewhere/run.py', 'run'),
+    ('elsewhere/configs.py', 'configs')])
+def test_no_two_configs_share_a_work_dir(config, place):
+    assert default_work_dir(config) == os.path.join('work_dirs', place)
 
 
 def test_the_work_dir_is_made(path):
