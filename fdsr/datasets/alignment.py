@@ -205,9 +205,8 @@ def cut(picture: np.ndarray, crop: FaceCrop) -> np.ndarray:
 
 def _only_shifts(crop: FaceCrop) -> bool:
     """Whether the square takes whole pixels as they are."""
-    matrix = crop.matrix
-    return bool((matrix[:, :2] == np.eye(2)).all()
-                and (matrix == np.rint(matrix)).all())
+    a, b, left, c, d, top = crop.matrix.ravel().tolist()
+    return (a, b, c, d) == (1, 0, 0, 1) and left.is_integer() and top.is_integer()
 
 
 def _reflected(positions: np.ndarray, length: int) -> np.ndarray:

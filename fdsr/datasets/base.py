@@ -193,6 +193,8 @@ class FaceDataset(Dataset):
         index %= len(self)
         try:
             results = self.load(index)
+            if not self.pipeline:  # there is nothing to draw
+                return results
             with seeded(self.seed, 0 if self.test_mode else epoch, index):
                 return self._transformed(results)
         except BadSample as bad:

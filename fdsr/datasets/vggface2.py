@@ -9,10 +9,11 @@ from typing import Any, Callable, Iterator, Sequence
 
 import numpy as np
 from mmengine.dist import is_main_process
-from PIL import Image, ImageFile
+from PIL import Image
 
 from fdsr.datasets import alignment
 from fdsr.datasets.base import BadSample, FaceDataset
+from fdsr.datasets.reading import open_picture
 from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
 from fdsr.registry import DATASETS
@@ -34,8 +35,8 @@ class VGGFace2Dataset(FaceDataset):
       picture's centre until its eyes are ``eye_share * size`` apart.
 
     Where a cut leaves the picture, the picture is continued by reflection. Pictures
-    are read as they lie in the file: an EXIF orientation is not applied, for boxes
-    and landmarks are given in the file's own pixels.
+    are read as they lie in the file (``fdsr.datasets.reading``): an EXIF orientation
+    is not applied, for boxes and landmarks are given in the file's own pixels.
 
     The rows are selected in this order: the part (by identity), ``min_box_side``, the
     subset; of those, rows without landmarks and the like are left out and listed in
@@ -321,35 +322,3 @@ class VGGFace2Dataset(FaceDataset):
         shares = [self.padded_share(index) for index in range(0, len(self), step)]
         known = [share for share in shares if share is not None]
         return dict(crops=sum(share > 0 for share in known), of=len(known))
-
-
-def open_picture(path: Path, name: str) -> Image.Image:
-    """Read a picture, whole.
-
-    Args:
-        path: The file.
-        name: The sample's name, for the error.
-
-    Returns:
-        The picture, RGB, decoded.
-
-    Raises:
-        BadSample: There is no such file, it is truncated, or no picture.
-    """
-    # some packages switch this on for the whole process: half a face would then
-    # come back as a whole one with a grey rest
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with Image.open(path) as file:
-            return file.convert('RGB')
-    except FileNotFoundError as error:
-        raise BadSample(name, f'no such picture: {path}') from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise BadSample(name, f'cannot be decoded: {path} ({error})') from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
-
-
-def read_picture(path: Path, name: str) -> np.ndarray:
-    """:func:`open_picture`'s picture as uint8 (H, W, 3), RGB."""
-    return np.asarray(open_picture(path, name))

@@ -113,6 +113,7 @@ def open_index(files: SplitFiles, split: str,
 
     Raises:
         PermissionError: No cache folder can be written.
+        OSError: The disk is full.
         ValueError: A CSV or the list is malformed.
     """
     key = json.dumps([FORMAT, split, files.stamps()])
@@ -289,6 +290,9 @@ def _write(folder: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any],
         if folder.exists():  # broken, or it would have been opened
             shutil.rmtree(folder)
         os.replace(part, folder)
-    except BaseException:
+    except OSError as error:
+        raise OSError(f'The index of the data set cannot be written to {folder} '
+                      f'({error}). Make room there, or give another cache_dir.'
+                      ) from error
+    finally:
         shutil.rmtree(part, ignore_errors=True)
-        raise

@@ -24,7 +24,7 @@ import cv2
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.vggface2 import read_picture
+from fdsr.datasets.reading import read_picture
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.landmarks.base import DEFAULT_DETECTOR, FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.landmark_files import LandmarkFiles, write_whole
@@ -252,9 +252,6 @@ def _unusable(image: Any) -> Optional[Skipped]:
         return Skipped('too small', f'{image.width}x{image.height} pixels')
     if long > LONGEST_STRIP * short:
         return Skipped('shape', f'{image.width}x{image.height} pixels: a strip')
-    if image.mode.startswith('I') or image.mode == 'F':
-        return Skipped('depth', f'more than 8 bits a pixel (PIL\'s {image.mode}): the '
-                       'data set would read it as nearly white, convert it')
     return None
 
 

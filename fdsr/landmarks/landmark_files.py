@@ -78,13 +78,15 @@ class GrowingCsv:
         header = _line(self.columns)
         with open(self.path, 'rb') as file:
             for number, line in enumerate(file, 1):
-                if not line.endswith(b'\n'):
-                    break
-                end += len(line)
-                if number == 1 and line.rstrip(b'\r\n') != header.rstrip():
+                whole = line.endswith(b'\n')
+                if number == 1 and line.rstrip(b'\r\n') != header.rstrip() and (
+                        whole or not header.startswith(line)):
                     raise ValueError(
                         f'{self.path} begins with {line[:80]!r}, expected the columns '
                         f'{",".join(self.columns)}. Name another file.')
+                if not whole:
+                    break
+                end += len(line)
                 if number > 1:
                     self.names.append(self._name(line, number))
                 self._ends.append(end)
@@ -158,12 +160,18 @@ class LandmarkFiles:
             raise ValueError(
                 f'{", ".join(map(str, paths))} have to be three different files.')
         self._open: List[GrowingCsv] = []
+        columns = (('NAME_ID', *LANDMARK_COLUMNS), ('NAME_ID', *BOX_COLUMNS),
+                   SKIPPED_COLUMNS)
+        kept = landmarks.with_suffix('.settings.json')
+        # before anything is opened, which cuts off what is unfinished: files without
+        # settings are somebody else's
+        known = self._check_settings(kept, settings, dict(zip(paths, columns)))
         try:
-            self.landmarks = self._opened(landmarks, ('NAME_ID', *LANDMARK_COLUMNS))
-            self.boxes = self._opened(boxes, ('NAME_ID', *BOX_COLUMNS))
-            self.skipped = self._opened(skipped, SKIPPED_COLUMNS)
+            self.landmarks, self.boxes, self.skipped = (
+                self._opened(*file) for file in zip(paths, columns))
             self._match()
-            self._check_settings(landmarks.with_suffix('.settings.json'), settings)
+            if not known:
+                write_whole(kept, json.dumps(settings, indent=1) + '\n')
         except BaseException:
             self.close()
             raise
@@ -186,7 +194,14 @@ class LandmarkFiles:
         self.landmarks.keep(len(pairs))
         self.boxes.keep(len(pairs))
 
-    def _check_settings(self, path: Path, settings: Dict[str, Any]) -> None:
+    @staticmethod
+    def _check_settings(path: Path, settings: Dict[str, Any],
+                        files: Dict[Path, Sequence[str]]) -> bool:
+        """Whether the settings are kept already, and are the same.
+
+        Raises:
+            ValueError: they are others, or there are none although a file has rows.
+        """
         settings = json.loads(json.dumps(settings))
         found = None
         try:
@@ -195,17 +210,19 @@ class LandmarkFiles:
         except ValueError as error:
             raise ValueError(f'{path} is no JSON ({error}). Move it and the CSVs away '
                              'to start anew.') from error
-        if found is None and (self.landmarks.names or self.skipped.names):
-            raise ValueError(
-                f'{self.landmarks.path} has rows, but {path.name}, which would tell '
-                'how they were made, is not there. Name another file.')
+        for file, columns in files.items():
+            # a run that was cut off at its very beginning leaves a first line at most
+            if found is None and file.is_file() and (
+                    file.stat().st_size > len(_line(columns))):
+                raise ValueError(
+                    f'{file} has rows, but {path.name}, which would tell how they were '
+                    'made, is not there. Name another file.')
         if found is not None and found != settings:
             raise ValueError(
-                f'{self.landmarks.path} was begun with {json.dumps(found)}, now it is '
+                f'{next(iter(files))} was begun with {json.dumps(found)}, now it is '
                 f'{json.dumps(settings)}. Take the same, or move the CSVs and '
                 f'{path.name} away to start anew.')
-        if found is None:
-            write_whole(path, json.dumps(settings, indent=1) + '\n')
+        return found is not None
 
     def add(self, name: str, points: np.ndarray, box: Sequence[float]) -> None:
         """Adds a face.

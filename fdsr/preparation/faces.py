@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageFile
 
-from fdsr.apis.pictures import from_pil
 from fdsr.datasets import alignment
+from fdsr.datasets.base import BadSample
+from fdsr.datasets.reading import read_picture
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex
 from fdsr.preparation.measures import dhash, sharpness, thumbnail
 from fdsr.preparation.settings import Settings
@@ -16,7 +16,6 @@ from fdsr.preparation.settings import Settings
 #: Why a picture is left out, as reports count it.
 KINDS = ('not listed well', 'unreadable', 'no cut', 'small', 'blurred', 'duplicate')
 LISTED, UNREADABLE, NO_CUT, SMALL, BLURRED, DUPLICATE = KINDS
-_ORIENTATION = 0x0112
 
 
 class Skipped(Exception):
@@ -39,38 +38,6 @@ class Face(NamedTuple):
     values: dict[str, Any]
 
 
-def read_source(path: Path, exif: bool) -> np.ndarray:
-    """Read a picture as its landmarks see it.
-
-    Args:
-        path: The file.
-        exif: Turn it by its EXIF orientation; otherwise it stays as it lies in the
-            file, as :class:`VGGFace2Dataset` reads it.
-
-    Returns:
-        uint8 (H, W, 3), RGB; of several pictures in a file, the first. 16 bits become
-        8, transparency is put on white.
-
-    Raises:
-        Skipped: There is no such file, it is truncated, too large, or no picture.
-    """
-    # see fdsr.datasets.vggface2.read_picture: half a face is not a face
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        with Image.open(path) as file:
-            file.load()
-            if not exif:
-                file.getexif().pop(_ORIENTATION, None)
-            return from_pil(file)
-    except FileNotFoundError as error:
-        raise Skipped(UNREADABLE, 'no such picture') from error
-    except (OSError, SyntaxError, ValueError, EOFError,
-            Image.DecompressionBombError) as error:
-        raise Skipped(UNREADABLE, f'cannot be decoded ({error})') from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
-
-
 class FaceCutter:
     """Makes faces of the rows of an index.
 
@@ -91,7 +58,7 @@ class FaceCutter:
         """
         settings = self.settings
         self._check_row(row)
-        picture = read_source(self.pictures / self.index.path(row), settings.exif)
+        picture = self._read(row)
         size = picture.shape[1], picture.shape[0]
         try:
             crop = self._crop(row, size)
@@ -109,6 +76,15 @@ class FaceCutter:
         return Face(img, dict(
             landmarks=points, side=crop.side, sharpness=sharp, hash=dhash(img),
             thumbnail=thumbnail(img), padded=alignment.padded_share(crop, size)))
+
+    def _read(self, row: int) -> np.ndarray:
+        """The picture as its landmarks see it: turned by EXIF or not."""
+        path = self.pictures / self.index.path(row)
+        try:
+            return read_picture(path, self.index.name(row), self.settings.exif)
+        except BadSample as error:
+            reason = error.reason.replace(f'{self.pictures}/', '')
+            raise Skipped(UNREADABLE, reason) from error
 
     def _check_row(self, row: int) -> None:
         """Raise Skipped for what the list alone tells."""

@@ -149,6 +149,44 @@ def test_a_broken_cache_is_built_anew(toy_root, tmp_path):
     assert not list(folder.parent.glob('*.part'))
 
 
+@pytest.mark.parametrize('error, expected, words', [
+    (OSError('512 requested and 0 written'), OSError, 'Make room there, or'),
+    (KeyboardInterrupt('now'), KeyboardInterrupt, 'now')])
+def test_a_cache_that_could_not_be_finished_leaves_nothing(
+        toy_root, tmp_path, monkeypatch, error, expected, words):
+    toy, left = toy_root(), [2]
+    save = np.save
+
+    def failing(*args):
+        left[0] -= 1
+        if not left[0]:
+            raise error
+        save(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(vggface2_index.np, 'save', failing)
+        with pytest.raises(expected, match=words):
+            opened(toy, cache_dir=tmp_path / 'cache')
+    assert [path.suffix for path in (tmp_path / 'cache').iterdir()] == ['.lock']
+    assert len(opened(toy, cache_dir=tmp_path / 'cache')) == 20
+
+
+@pytest.mark.parametrize('spell', [
+    lambda text: '\ufeff' + text, lambda text: text.replace('"', ''),
+    lambda text: text.replace(',', ', '), lambda text: text.replace('\n', '\r\n'),
+    lambda text: text + '\n\n'])
+@pytest.mark.parametrize('which', ['boxes', 'landmarks'])
+def test_spellings_of_a_csv(toy_root, which, spell):
+    toy = toy_root()
+    expected = opened(toy)
+    path = getattr(toy, which)
+    path.write_bytes(spell(path.read_text()).encode())
+    index = opened(toy)
+    assert index.folder != expected.folder and not reasons(index)
+    assert np.array_equal(index.boxes, expected.boxes)
+    assert np.array_equal(index.landmarks, expected.landmarks)
+
+
 def test_where_the_root_cannot_be_written_the_home_is_taken(toy_root, tmp_path,
                                                             monkeypatch):
     toy = toy_root()

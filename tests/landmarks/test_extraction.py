@@ -1,6 +1,7 @@
 """From a folder of pictures to VGGFace2's CSVs: which rows, and what is skipped."""
 
 import csv
+import io
 import os
 from contextlib import contextmanager
 
@@ -21,6 +22,7 @@ from fdsr.landmarks.extraction import (
 )
 from fdsr.landmarks.landmark_files import LandmarkFiles
 from fdsr.registry import LANDMARKS
+from tests.hostile import BROKEN
 
 FIVE = np.array([[40, 50], [80, 50], [60, 72], [45, 95], [75, 95]], np.float32)
 
@@ -254,6 +256,8 @@ def test_pictures_of_other_kinds_have_the_same_points(look, woman):
     others = [
         look(picture.convert('CMYK'), 'cmyk.jpg', quality=95),
         look(picture.convert('L'), 'grey.png'),
+        look(Image.fromarray(np.asarray(picture.convert('L')).astype(np.uint16) * 257),
+             '16 bits.png'),
         look(picture.convert('RGBA'), 'alpha.png'),
         look(picture.quantize(256), 'palette.png'),
         look(picture, 'turned.jpg', quality=95, exif=exif),
@@ -280,8 +284,9 @@ def test_pictures_that_show_no_face(look, woman):
     assert reason_of(look(Image.new('RGB', (1, 1)), '1x1.png')) == 'too small'
     assert reason_of(look(Image.new('RGB', (20_000, 300)), 'wide.png')) == 'shape'
     assert reason_of(look(Image.new('RGB', (20_000, 1500)), 'large.png')) == 'no face'
-    grey = Image.fromarray(woman[..., 0].astype(np.uint16) * 257)
-    assert reason_of(look(grey, '16 bits.png')) == 'depth'
+    floats = io.BytesIO()
+    picture.convert('F').save(floats, 'TIFF')
+    assert reason_of(look(floats.getvalue(), 'floats.png')) == 'unreadable'
 
 
 def test_a_large_picture_has_points_in_its_own_pixels(look, woman):
@@ -302,6 +307,8 @@ def test_pictures_that_cannot_be_read(look, woman):
         assert reason_of(outcome) == 'unreadable' and outcome.detail
         assert str(look.folder) not in outcome.detail
     assert reason_of(look(bomb(), 'bomb.png')) == 'unreadable'
+    for name, (broken, _) in BROKEN.items():
+        assert reason_of(look(broken, name)) == 'unreadable', name
 
 
 def bomb() -> bytes:

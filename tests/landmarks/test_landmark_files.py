@@ -111,6 +111,37 @@ def test_files_that_do_not_belong_together(tmp_path):
     assert boxes.read_text() == whole
 
 
+@pytest.mark.parametrize('name', ['points.csv', 'boxes.csv', 'skipped.csv'])
+def test_tables_that_somebody_else_made_are_left_as_they_are(tmp_path, name):
+    """VGGFace2's own CSVs begin as ours do; they must not lose a row."""
+    whole = filled(tmp_path)[name][:-1]  # and an end that is not a line's
+    for path in tmp_path.iterdir():
+        path.unlink()
+    (tmp_path / name).write_bytes(whole)
+    with pytest.raises(ValueError, match=f'{name} has rows, but points.settings.json'):
+        opened(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    assert (tmp_path / name).read_bytes() == whole
+
+
+@pytest.mark.parametrize('content', [
+    b'a letter without an end', b'\xef\xbb\xbfNAME_ID,X,Y,W,H\n', b'NAME_ID,X,W,Y,H\n',
+    b'"NAME_ID","X","Y","W","H"\n', b'\n', b'\x89PNG\r\n'])
+def test_files_with_other_columns_are_left_as_they_are(tmp_path, content):
+    path = tmp_path / 'boxes.csv'
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match='expected the columns NAME_ID,X,Y,W,H'):
+        GrowingCsv(path, ('NAME_ID', 'X', 'Y', 'W', 'H'))
+    assert path.read_bytes() == content
+
+
+def test_a_run_cut_off_before_it_kept_its_settings_begins(tmp_path):
+    filled(tmp_path, names=())
+    (tmp_path / 'points.settings.json').unlink()
+    (tmp_path / 'boxes.csv').write_text('NAME_ID,X')
+    assert filled(tmp_path) == filled(tmp_path / 'new')
+
+
 def test_other_settings_are_refused(tmp_path):
     with opened(tmp_path, largest=False) as files:
         files.add('a', POINTS, (0, 0, 1, 1))

@@ -1,36 +1,18 @@
 """Bad pictures and bad CSVs: skipped with a reason, or refused with a remedy."""
-import io
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.datasets import FaceManifestDataset
+from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
 from tests.datasets.conftest import FACE, POINTS
+from tests.hostile import BROKEN, DOT, GOOD, encoded, noise
 from tests.preparation.test_prepare import skipped_of
 
-
-def encoded(image, kind, **options):
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
-
-
-def noise(mode='RGB', size=(160, 200)):
-    draws = np.random.RandomState(0)
-    image = Image.fromarray(draws.randint(0, 256, (20, 16, 3)).astype(np.uint8))
-    return image.resize(size, Image.BICUBIC).convert(mode)
-
-
-BAD = {
-    'empty.jpg': (b'', 'unreadable', 'cannot be decoded'),
-    'text.jpg': (b'no picture', 'unreadable', 'cannot be decoded'),
-    'cut.jpg': (encoded(noise(), 'JPEG')[:2000], 'unreadable', 'truncated'),
-    'cut.png': (encoded(noise(), 'PNG')[:9000], 'unreadable', 'cannot be decoded'),
-    'dot.png': (encoded(noise(size=(1, 1)), 'PNG'), 'no cut', 'picture of 1x1'),
-    'huge.png': (encoded(Image.new('1', (20000, 20000)), 'PNG'), 'unreadable',
-                 'exceeds limit'),
-}
+BAD = {**{file: (data, 'unreadable', reason)
+          for file, (data, reason) in BROKEN.items()},
+       'dot.png': (DOT, 'no cut', 'picture of 1x1')}
 
 
 @pytest.mark.parametrize('file', BAD)
@@ -39,23 +21,8 @@ def test_it_is_skipped_with_its_reason(people, prepared, tmp_path, file):
     people.add(f'x/{file}', data)
     summary = prepared(people.settings())
     assert summary['splits']['train']['kept'] == 12
-    row = skipped_of(tmp_path / 'out')[f'x/{file[:-4]}']
+    row = skipped_of(tmp_path / 'out')[f'x/{Path(file).stem}']
     assert row['kind'] == kind and reason in row['reason']
-
-
-GOOD = {
-    'cmyk.jpg': encoded(noise('CMYK'), 'JPEG', quality=95),
-    'grey.png': encoded(noise('L'), 'PNG'),
-    'palette.png': encoded(noise('P'), 'PNG'),
-    'alpha.png': encoded(noise('RGBA'), 'PNG'),
-    'moving.webp': encoded(noise(), 'WEBP', save_all=True, lossless=True,
-                           append_images=[Image.new('RGB', (160, 200), 'red')]),
-    'moving.png': encoded(noise(), 'PNG', save_all=True,
-                          append_images=[Image.new('RGB', (160, 200), 'red')]),
-    'deep.png': encoded(Image.fromarray(
-        np.asarray(noise('L')).astype(np.uint16) * 257), 'PNG'),
-    'UPPER.JPG': encoded(noise(), 'JPEG', quality=95),
-}
 
 
 @pytest.mark.parametrize('file', GOOD)
@@ -67,6 +34,18 @@ def test_it_becomes_the_face_that_it_shows(tree, prepared, tmp_path, file):
     odd, plain = (faces[index]['img'].astype(int) for index in (0, 1))
     plain = plain @ (.299, .587, .114)
     assert np.abs(odd @ (.299, .587, .114) - plain).mean() < 6
+
+
+def test_odd_pictures_are_those_of_the_data_set(toy_root, prepared,  # noqa: F811
+                                                 tmp_path):
+    from fdsr.preparation.settings import Settings
+    toy = toy_root()
+    for name, data in zip(toy.names, GOOD.values()):
+        toy.picture(name).write_bytes(data)
+    prepared(Settings(str(toy.root), size=32, encoding='png'))
+    expected = VGGFace2Dataset(toy.root, size=32, align='five_point')
+    for one, other in zip(FaceManifestDataset(tmp_path / 'out'), expected):
+        assert np.array_equal(one['img'], other['img']), one['name']
 
 
 def test_a_long_picture_is_read(tree, prepared, tmp_path):

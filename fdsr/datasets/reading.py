@@ -1,0 +1,66 @@
+"""Pictures out of files, as every tool that prepares or reads data sees them."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageFile, ImageOps
+
+from fdsr.datasets.base import BadSample
+
+
+def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
+    """Read a picture, whole; see :func:`as_rgb`.
+
+    Args:
+        path: The file; of several pictures in it, the first is taken.
+        name: The sample's name, for the error.
+        exif: Turn it by its EXIF orientation; otherwise it stays as it lies in the
+            file.
+
+    Returns:
+        The picture, RGB, decoded.
+
+    Raises:
+        BadSample: There is no such file, it is truncated, too large, or no picture.
+    """
+    # some packages switch this on for the whole process: half a face would then
+    # come back as a whole one with a grey rest
+    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        with Image.open(path) as file:
+            file.load()
+            return as_rgb(ImageOps.exif_transpose(file) if exif else file)
+    except FileNotFoundError as error:
+        raise BadSample(name, f'no such picture: {path}') from error
+    except Exception as error:  # decoders raise nearly anything on broken files
+        said = str(error) or type(error).__name__
+        raise BadSample(name, f'cannot be decoded: {path} ({said})') from error
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+
+
+def read_picture(path: Path, name: str, exif: bool = False) -> np.ndarray:
+    """:func:`open_picture`'s picture as uint8 (H, W, 3), RGB."""
+    return np.asarray(open_picture(path, name, exif))
+
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """A decoded picture as RGB: 16 bits become 8, transparency is put on white.
+
+    An RGB picture is returned as it is, without a copy.
+
+    Raises:
+        ValueError: Its pixels are floats, whose white is not known.
+    """
+    if image.mode == 'F':
+        raise ValueError('its pixels are floats, and what is white is not known: '
+                         'convert it to 8 bits')
+    if image.mode.startswith('I'):  # PIL itself would cut off above 255: nearly white
+        deep = np.asarray(image, np.float64) * (255 / 65535)
+        return Image.fromarray(deep.round().clip(0, 255).astype(np.uint8)).convert(
+            'RGB')
+    if 'A' in image.getbands() or 'transparency' in image.info:
+        white = Image.new('RGBA', image.size, (255, 255, 255, 255))
+        return Image.alpha_composite(white, image.convert('RGBA')).convert('RGB')
+    return image if image.mode == 'RGB' else image.convert('RGB')

@@ -1,0 +1,77 @@
+"""Files of every odd and broken kind, as the data set of photographs reads them."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdsr.apis.pictures import from_pil
+from fdsr.datasets import VGGFace2Dataset
+from fdsr.datasets.base import BadSample
+from fdsr.datasets.reading import as_rgb, open_picture, read_picture
+from tests.hostile import BROKEN, DOT, GOOD, encoded, noise
+
+
+@pytest.fixture
+def first_is(toy_root, tmp_path):
+    """The toy set with another first picture."""
+    def build(data, **kwargs):
+        toy = toy_root()
+        toy.picture(toy.names[0]).write_bytes(data)
+        return VGGFace2Dataset(toy.root, size=64, report_dir=tmp_path, **kwargs)
+    return build
+
+
+@pytest.mark.parametrize('align', [None, 'five_point'])
+@pytest.mark.parametrize('file', [*BROKEN, 'dot.png'])
+def test_what_cannot_be_used_is_a_row_of_the_report(first_is, file, align):
+    data, reason = dict(BROKEN, **{'dot.png': (DOT, '1x1')})[file]
+    faces = first_is(data, align=align)
+    assert faces[0] is None and faces[1] is not None
+    row, = faces.report.rows()
+    assert row['name'] == faces.sample_name(0) and reason in row['reason']
+    assert faces.num_skipped == 1
+
+
+@pytest.mark.parametrize('file', GOOD)
+def test_what_can_be_read_is_what_it_shows(first_is, file):
+    odd = first_is(GOOD[file])[0]['img'] @ (.299, .587, .114)
+    plain = first_is(encoded(noise(), 'PNG'))[0]['img'] @ (.299, .587, .114)
+    assert np.abs(odd - plain).mean() < 6
+
+
+def test_pixels_count_as_they_lie_in_the_file(first_is):
+    """Boxes and landmarks are given in the file's pixels: EXIF does not turn them."""
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = first_is(encoded(noise(), 'PNG', exif=exif))[0]
+    plain = first_is(encoded(noise(), 'PNG'))[0]
+    assert np.array_equal(turned['img'], plain['img'])
+
+
+def test_a_long_strip(first_is):
+    image = Image.new('RGB', (20000, 200))
+    image.paste(noise(), (0, 0))
+    strip, plain = (first_is(encoded(one, 'PNG'))[0]['img'] for one in (image, noise()))
+    # the cut reaches over what was pasted
+    assert np.array_equal(strip[:, :48], plain[:, :48])
+
+
+@pytest.mark.parametrize('kind', ['folder', 'link'])
+def test_what_is_no_file(tmp_path, kind):
+    path = tmp_path / 'face.jpg'
+    path.mkdir() if kind == 'folder' else path.symlink_to(tmp_path / 'gone.jpg')
+    with pytest.raises(BadSample, match='no such picture|cannot be decoded'):
+        open_picture(path, 'face')
+
+
+@pytest.mark.parametrize('exif', [False, True])
+@pytest.mark.parametrize('file', GOOD)
+def test_the_api_sees_the_same(tmp_path, file, exif):
+    path = tmp_path / file
+    path.write_bytes(GOOD[file])
+    with Image.open(path) as image:
+        assert np.array_equal(read_picture(path, file, exif), from_pil(image))
+
+
+def test_rgb_is_not_copied():
+    image = noise()
+    assert as_rgb(image) is image
