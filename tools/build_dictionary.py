@@ -114,7 +114,13 @@ def describe(args: argparse.Namespace, written: Any) -> None:
 @report_errors
 def main() -> None:
     """Runs the tool."""
-    build(parse_args())
+    args = parse_args()
+    try:
+        build(args)
+    except KeyboardInterrupt:
+        print(f'Stopped. {args.out}.partial holds what is finished; the same command '
+              'goes on.', file=sys.stderr)
+        sys.exit(130)
 
 
 if __name__ == '__main__':

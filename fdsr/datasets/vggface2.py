@@ -232,7 +232,7 @@ class VGGFace2Dataset(FaceDataset):
         try:
             with Image.open(self.pictures / self.index.path(row)) as file:
                 return alignment.padded_share(self._crop(row, file.size), file.size)
-        except (OSError, ValueError):
+        except Exception:  # of whatever kind: it is told where the picture is loaded
             return None
 
     # Facts

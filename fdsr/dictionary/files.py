@@ -64,6 +64,9 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
 
     Returns:
         The file's SHA-256.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +88,15 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
         },
     }
     unfinished = path.with_name(path.name + '.part')
-    torch.save(content, unfinished)
-    os.replace(unfinished, path)
+    try:
+        torch.save(content, unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
+        unfinished.unlink(missing_ok=True)
+        raise OSError(
+            f'The dictionary cannot be written to {path} '
+            f'({" ".join(str(error).split())}). Make room there and run the same '
+            'command again: what was finished is kept.') from error
     return sha256_of(path)
 
 

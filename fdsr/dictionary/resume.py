@@ -32,6 +32,7 @@ class BuildState:
 
     Raises:
         ValueError: the folder holds what was made with other settings.
+        OSError: it cannot be written; so with all that is to be kept.
     """
 
     def __init__(self, folder: Union[str, Path], settings: Dict[str, Any],
@@ -42,7 +43,8 @@ class BuildState:
         if path.is_file():
             self._check(settings, path)
         else:
-            if self.folder.is_dir() and any(self.folder.iterdir()):
+            if self.folder.is_dir() and any(  # but what a first write left of itself
+                    file.name != f'{SETTINGS}.part' for file in self.folder.iterdir()):
                 raise ValueError(
                     f'{self.folder} holds something else than an unfinished '
                     f'dictionary: expected {SETTINGS} in it. Give another --out.')
@@ -100,7 +102,13 @@ class BuildState:
         _write(self.folder / _AVERAGES, lambda part: torch.save(content, part))
 
     def remove(self) -> None:
-        """Takes the folder away, when the dictionary is written."""
+        """Takes the folder away, when the dictionary is written.
+
+        The settings go last: what is left when this is cut off is still known.
+        """
+        for file in self.folder.iterdir():
+            if file.name != SETTINGS:
+                file.unlink()
         shutil.rmtree(self.folder)
 
     def _keep(self, name: str, values: np.ndarray) -> None:
@@ -113,5 +121,12 @@ class BuildState:
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
     """Writes a file beside itself and renames it."""
     part = path.with_name(path.name + '.part')
-    write(part)
-    os.replace(part, path)
+    try:
+        write(part)
+        os.replace(part, path)
+    except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
+        part.unlink(missing_ok=True)
+        raise OSError(
+            f'{path} cannot be written ({" ".join(str(error).split())}). Make room '
+            'there and run the same command again: it goes on where it stopped.'
+        ) from error

@@ -123,6 +123,19 @@ def test_faces_that_changed_since_are_refused(faces, tmp_path):
         builder_of(tmp_path / 'p').build([(images[:2], boxes[:2]), *faces[1:]])
 
 
+def test_what_a_first_or_a_last_moment_leaves_is_known(faces, tmp_path, monkeypatch):
+    """Cut off before the settings are whole, and while all of it is taken away."""
+    (tmp_path / 'p').mkdir()
+    (tmp_path / 'p' / 'settings.json.part').write_text('{')
+    builder = builder_of(tmp_path / 'p')
+    built = builder.build(faces)
+    with monkeypatch.context() as patch:
+        patch.setattr('fdsr.dictionary.resume.shutil.rmtree', None)
+        with pytest.raises(TypeError):
+            builder.state.remove()
+    assert same(builder_of(tmp_path / 'p').build(faces), built)
+
+
 def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
     state = BuildState(tmp_path / 'p', {})
 
@@ -131,8 +144,8 @@ def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
         raise OSError('disk full')
 
     monkeypatch.setattr(np, 'save', broken)
-    with pytest.raises(OSError, match='disk full'):
+    with pytest.raises(OSError, match='points_000000.npy .*disk full.*Make room'):
         state.keep_points(0, np.zeros((1, 1, 1)))
-    assert state.points(0) is None
+    assert state.points(0) is None and not list(tmp_path.rglob('*.part'))
     state.remove()
     assert not (tmp_path / 'p').exists()

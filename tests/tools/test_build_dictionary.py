@@ -14,6 +14,8 @@ from fdsr.dictionary.files import load_dictionary
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder
 from fdsr.weights import sha256_of
+from tests.datasets.conftest import toy_root  # noqa: F401  a fixture
+from tests.hostile import BROKEN, DOT, GOOD
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'build_dictionary.py'
 CONFIG = """
@@ -88,13 +90,16 @@ def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
     assert sha256_of(again) == sha256_of(out), 'the seed does not fix the result'
 
 
-def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch):
+def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch, capsys):
     out, whole = tmp_path / 'cut' / 'faces.pth', tmp_path / 'whole' / 'faces.pth'
     options = ('--num-atoms', 5, '--batch-size', 4)
     with monkeypatch.context() as patch:
         patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit) as stop:
             call(config, '--out', out, *options)
+    said = capsys.readouterr().err
+    assert stop.value.code == 130 and 'Traceback' not in said
+    assert f'{out}.partial holds what is finished; the same command goes on' in said
     partial = tmp_path / 'cut' / 'faces.pth.partial'
     assert partial.is_dir() and not out.exists()
     with pytest.raises(SystemExit, match='batch_size: expected 3, found 4'):
@@ -108,7 +113,7 @@ def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch):
 def test_what_is_unfinished_can_be_thrown_away(config, call, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(SystemExit, match='130'):
             call(config, '--out', 'd.pth', '--num-atoms', 5)
     call(config, '--out', 'd.pth', '--num-atoms', 4, '--no-resume')
     assert read(tmp_path / 'd.pth').metadata['num_atoms'] == 4
@@ -117,6 +122,80 @@ def test_what_is_unfinished_can_be_thrown_away(config, call, tmp_path, monkeypat
 
 def interrupt(*_):
     raise KeyboardInterrupt
+
+
+# Runs the tool where no file can grow beyond so many bytes.
+LIMITED = """
+import resource, runpy, sys
+from fdsr.registry import register_all
+register_all()
+import fdsr.dictionary.from_config
+limit = int(sys.argv[1])
+resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+sys.argv = sys.argv[2:]
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('limit, file', [
+    (10_000, 'd.pth.partial/points_000000.npy'), (30_000, 'd.pth')])
+def test_a_full_disk_stops_with_a_message(config, call, tmp_path, limit, file):
+    options = [str(config), '--num-atoms', '5', '--batch-size', '1', '--out']
+    done = subprocess.run(
+        [sys.executable, '-c', LIMITED, str(limit), str(TOOL), *options, 'd.pth'],
+        cwd=tmp_path, text=True, capture_output=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
+    assert f'{file} ' in done.stderr and 'Make room there and run' in done.stderr
+    assert not (tmp_path / 'd.pth').exists() and not list(tmp_path.rglob('*.part'))
+    call(*options, 'd.pth')
+    call(*options, 'whole/d.pth')
+    assert sha256_of(tmp_path / 'd.pth') == sha256_of(tmp_path / 'whole' / 'd.pth')
+
+
+def photographs(config, toy, **dataset):
+    """Lets a config train on photographs."""
+    settings = dict(type='fdsr.VGGFace2Dataset', data_root=str(toy.root), size=32,
+                    align='five_point', eye_share=0.3125, **dataset)
+    config.write_text(CONFIG.partition('train_dataloader')[0]
+                      + f'train_dataloader = dict(batch_size=4, dataset={settings})\n')
+
+
+def test_bad_pictures_are_left_out_and_odd_ones_are_not(config, call, tmp_path,
+                                                        toy_root):  # noqa: F811
+    toy = toy_root(identities=7)
+    for name, data in zip(toy.names, [*GOOD.values(), DOT, *dict(BROKEN.values())]):
+        toy.picture(name).write_bytes(data)
+    toy.change(toy.landmarks, toy.names[-1], None)
+    photographs(config, toy, max_bad_share=1)
+    call(config, '--out', 'd.pth', '--num-atoms', 3)
+    meta = read(tmp_path / 'd.pth').metadata
+    bad = 1 + len(BROKEN)
+    # the row without landmarks was no face to begin with
+    assert (meta['skipped'], meta['num_faces']) == (bad, 28 - bad - 1)
+
+
+def test_too_many_bad_pictures_stop_with_the_list(config, call, tmp_path,
+                                                  toy_root):  # noqa: F811
+    toy = toy_root()
+    for name in toy.names[:3]:
+        toy.picture(name).write_bytes(b'')
+    photographs(config, toy)
+    with pytest.raises(SystemExit, match='max_bad_share.*skipped_vggface2_train.csv'):
+        call(config, '--out', 'd.pth', '--num-atoms', 3)
+
+
+@pytest.mark.parametrize('spoil, message', [
+    (lambda text: text.replace('P3X', 'NOSE'), 'lacks the column.*P3X'),
+    (lambda text: '', 'loose_landmark_train.csv is no good CSV')])
+def test_bad_tables_are_named(config, call, toy_root, spoil, message):  # noqa: F811
+    toy = toy_root()
+    toy.landmarks.write_text(spoil(toy.landmarks.read_text()))
+    photographs(config, toy)
+    with pytest.raises(SystemExit, match=message):
+        call(config, '--out', 'd.pth', '--num-atoms', 3)
 
 
 def test_faces_can_be_balanced_by_pose(config, call, tmp_path, capsys):
