@@ -27,6 +27,14 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
 
 
 _seeds = [0, 1, 2]
+_tap = taps[0]
+
+
+def _feature_loss(weight, **loss):
+    loss.update(teacher=_tap, student=_tap, loss_weight=[(0, weight), (2000, 0.0)])
+    return {'model.feature_losses': [loss]}
+
+
 arms = [
     dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
          seeds=_seeds),
@@ -53,6 +61,12 @@ arms = [
         'model.feature_losses.0.update_below': 0.8}),
     _distilled('spectral', 'D with spectral norm, two layers', options={
         'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
+    # losses that need no common basis, one seed each
+    _distilled('affinity', 'S + affinity of features', config='feature_l1.py',
+               options=_feature_loss(10.0, type='fdsr.FeatureAffinityLoss')),
+    _distilled('contrastive', 'S + contrastive features behind a learned 1×1',
+               config='feature_l1.py', options=_feature_loss(
+                   0.5, type='fdsr.ContrastiveLoss', connector=True)),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),

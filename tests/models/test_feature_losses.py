@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from fdsr.models.losses import (
     AdversarialFeatureLoss,
+    ContrastiveLoss,
     FeatureAffinityLoss,
     FeatureL1Loss,
     SlicedWassersteinLoss,
@@ -83,6 +84,53 @@ def test_affinity_meets_other_channels_without_a_connector(teacher):
         teacher='decoder.stages.0.conv:output')])
     assert len(model.connectors) == 0
     assert model.train().train_step(batch(), optimisers(model))['loss_affinity'] > 0
+
+
+# Contrastive
+
+@pytest.mark.parametrize('across_faces', [True, False])
+def test_contrastive_is_the_cross_entropy_of_the_cosines(across_faces):
+    ours, theirs = random(2, 3, 2, 2), random(2, 3, 2, 2, seed=1)
+    total = 0.0
+    for face in range(2):
+        for place in range(4):
+            here = ours[face].flatten(1)[:, place]
+            cosines = {(other_face, other): F.cosine_similarity(
+                here, theirs[other_face].flatten(1)[:, other], dim=0)
+                for other_face in range(2) for other in range(4)
+                if across_faces or other_face == face}
+            own = (cosines[face, place] / 0.5).exp()
+            total -= (own / sum(
+                (value / 0.5).exp() for value in cosines.values())).log()
+    loss = ContrastiveLoss(temperature=0.5, across_faces=across_faces)
+    torch.testing.assert_close(loss(ours, theirs), total / 8)
+
+
+def test_contrastive_is_least_where_each_place_finds_its_own():
+    feature, loss = random(2, 16, 8, 8), ContrastiveLoss()
+    at_home, shifted = loss(feature, feature), loss(feature.roll(1, 3), feature)
+    swapped = loss(feature.flip(0), feature)
+    assert float(at_home) < 0.1 < 3 < min(float(shifted), float(swapped))
+    torch.testing.assert_close(loss(3 * feature, feature), at_home)
+    # all alike: no place can be told from the 127 others
+    same = torch.ones(2, 16, 8, 8)
+    torch.testing.assert_close(loss(same, same), torch.tensor(128.0).log())
+
+
+def test_contrastive_draws_to_the_own_and_away_from_the_others():
+    ours, theirs = random(2, 8, 4, 4).requires_grad_(), random(2, 8, 4, 4, seed=1)
+    ContrastiveLoss().forward(ours, theirs).backward()
+
+    def cosines(feature):
+        pixels, others = (F.normalize(f.flatten(2), dim=1).transpose(1, 2).flatten(0, 1)
+                          for f in (feature, theirs))
+        every = pixels @ others.T
+        return every.diagonal().mean(), every.max(1).values.mean()
+    (own, nearest), (own_later, nearest_later) = (
+        cosines(ours), cosines(ours - 0.5 * ours.grad))
+    assert own_later > own + 0.001 and nearest_later < nearest
+    with pytest.raises(ValueError, match='temperature'):
+        ContrastiveLoss(temperature=0)
 
 
 # Sliced Wasserstein
@@ -213,6 +261,7 @@ def test_every_option_goes_with_connector_and_shallow_d(teacher, norm):
             dict(type='fdsr.AdversarialImageLoss', **EVERYTHING),
             dict(type='fdsr.SlicedWassersteinLoss', max_pixels=100),
             dict(type='fdsr.FeatureAffinityLoss', max_side=8),
+            dict(type='fdsr.ContrastiveLoss', num_pixels=20),
             dict(type='fdsr.OutputLoss', loss_weight=0.1)]).train()
     before = {name: value.clone() for name, value in model.named_parameters()}
     log = model.train_step(batch(), optimisers(model))

@@ -2,6 +2,7 @@
 
 from fdsr.models.losses.adversarial import AdversarialFeatureLoss, AdversarialImageLoss
 from fdsr.models.losses.affinity import FeatureAffinityLoss
+from fdsr.models.losses.contrastive import ContrastiveLoss
 from fdsr.models.losses.feature import FeatureL1Loss, OutputLoss
 from fdsr.models.losses.perceptual import PerceptualLoss
 from fdsr.models.losses.pixel import PixelLoss
@@ -10,6 +11,6 @@ from fdsr.models.losses.sliced_wasserstein import SlicedWassersteinLoss
 
 __all__ = [
     'LOSS_PRESETS', 'AdversarialFeatureLoss', 'AdversarialImageLoss',
-    'FeatureAffinityLoss', 'FeatureL1Loss', 'OutputLoss', 'PerceptualLoss',
-    'PixelLoss', 'SlicedWassersteinLoss', 'loss_weights'
+    'ContrastiveLoss', 'FeatureAffinityLoss', 'FeatureL1Loss', 'OutputLoss',
+    'PerceptualLoss', 'PixelLoss', 'SlicedWassersteinLoss', 'loss_weights'
 ]
