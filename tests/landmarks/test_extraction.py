@@ -296,6 +296,29 @@ def test_a_large_picture_has_points_in_its_own_pixels(look, woman):
     assert np.abs((large + 0.5) / 30 - 0.5 - points).max() < 1.5
 
 
+@pytest.mark.parametrize('others, largest', [(0, False), (1, False), (1, True)])
+def test_small_faces_in_large_photographs(tmp_path, woman, others, largest):
+    """The detector for photographs finds what fills a fiftieth of the longer side."""
+    pytest.importorskip('mediapipe', reason='needs fdsr[landmarks]')
+    woman = Image.fromarray(woman)
+    photo = Image.new('RGB', (5000, 3000), (120, 130, 120))
+    photo.paste(woman, (3500, 1800))
+    if others:
+        photo.paste(woman.resize((100, 90), Image.BICUBIC), (600, 700))
+    photo.save(tmp_path / 'photo.jpg', quality=95)
+    assert reason_of(Examiner(tmp_path, ExtractionSettings())('photo.jpg')) == 'no face'
+    settings = ExtractionSettings(
+        dict(type='fdsr.MediaPipePhotoLandmarks', halvings=3), largest)
+    outcome = Examiner(tmp_path, settings)('photo.jpg')
+    if others and not largest:
+        assert outcome == Skipped('several faces', '2')
+        return
+    woman.save(tmp_path / 'plain.png')
+    alone = Examiner(tmp_path, ExtractionSettings())('plain.png')
+    # the photograph is shrunk to 4096 px before it is looked at
+    assert np.abs(outcome.points - (3500, 1800) - alone.points).max() < 3
+
+
 def test_pictures_that_cannot_be_read(look, woman):
     Image.fromarray(woman).save(look.folder / 'whole.jpg')
     Image.fromarray(woman).save(look.folder / 'whole.png')

@@ -138,6 +138,25 @@ def test_a_full_disk_stops_with_a_message(source, whole, tmp_path):
     assert contents(tmp_path) == contents(whole[0])
 
 
+@pytest.mark.slow
+def test_a_detector_for_photographs(source, tmp_path):
+    """A face a tenth as wide as the photograph, by another detector with options."""
+    photo = Image.new('RGB', (2000, 1500), (120, 130, 120))
+    photo.paste(Image.open(source / 'n0' / '00.png'), (1400, 900))
+    (tmp_path / 'photos').mkdir()
+    photo.save(tmp_path / 'photos' / 'one.png')
+    done = run(tmp_path / 'photos', tmp_path, '--detector',
+               'fdsr.MediaPipePhotoLandmarks', '--detector-options', 'halvings=2')
+    assert done.returncode == 0 and '1 faces of 1 pictures' in done.stdout, done.stderr
+    name, *points = (tmp_path / 'points.csv').read_text().splitlines()[1].split(',')
+    points = np.array(points, float).reshape(5, 2)
+    assert name == '"one"'
+    assert ((1400, 900) < points).all() and (points < (1600, 1080)).all()
+    # another detector may not go on with these files
+    again = run(tmp_path / 'photos', tmp_path)
+    assert again.returncode == 1 and 'MediaPipePhotoLandmarks' in again.stderr
+
+
 def test_errors_are_messages(tmp_path):
     done = run(tmp_path / 'nowhere', tmp_path)
     assert done.returncode == 1 and 'nowhere is not a folder' in done.stderr
