@@ -64,20 +64,20 @@ class FaceIndex:
         self.folder = Path(folder)
         self.facts: dict[str, Any] = json.loads(
             (self.folder / 'facts.json').read_text(encoding='utf-8'))
-        self._arrays: dict[str, np.ndarray] = {}
 
     def __len__(self) -> int:
         return self.facts['listed']
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, '_arrays': {}}
+        return {name: value for name, value in self.__dict__.items()
+                if name not in ARRAYS}
 
     def __getattr__(self, name: str) -> np.ndarray:
+        """Map an array when it is first asked for; it is found without this then."""
         if name not in ARRAYS:
             raise AttributeError(name)
-        if name not in self._arrays:
-            self._arrays[name] = np.load(self.folder / f'{name}.npy', mmap_mode='r')
-        return self._arrays[name]
+        self.__dict__[name] = np.load(self.folder / f'{name}.npy', mmap_mode='r')
+        return self.__dict__[name]
 
     def path(self, row: int) -> str:
         """Path of a picture relative to the split's folder, with its suffix."""

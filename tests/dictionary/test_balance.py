@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.drawn_faces import DrawnFacesDataset
 from fdsr.dictionary.balance import (
     POSE_EDGES,
@@ -67,6 +68,25 @@ def test_bins_give_the_same_number_and_the_seed_decides_which():
     assert np.array_equal(draw.indices, draw_by_pose(points, 40, seed=3).indices)
     assert not np.array_equal(draw.indices, draw_by_pose(points, 40, seed=4).indices)
     assert draw_by_pose(points, 1000, seed=0).drawn == draw.available
+
+
+@pytest.mark.parametrize('root, turned_share', [
+    ('faces', 0.05), ('faces_public', 0.3)])
+def test_real_faces_fill_the_bins(shared_faces, tmp_path, root, turned_share):
+    root = shared_faces.parent / root
+    if not root.is_dir():
+        pytest.skip(f'{root} is not on this machine')
+    points = landmarks_of(VGGFace2Dataset(root, cache_dir=tmp_path,
+                                          report_dir=tmp_path))
+    draw = draw_by_pose(points, 100, seed=0)
+    available, drawn = np.array(draw.available), np.array(draw.drawn)
+    assert available.sum() == len(points) and drawn.sum() == 100
+    assert 1 - available[2] / len(points) == pytest.approx(turned_share, abs=0.03)
+    full = drawn < available  # who has more gives as many as the others
+    assert np.ptp(drawn[full]) <= 1 and (drawn[~full] <= drawn[full].min()).all()
+    assert drawn[2] < 35 < 100 * available[2] / len(points)
+    mirrored = (points * (-1, 1))[:, [1, 0, 2, 4, 3]]
+    assert draw_by_pose(mirrored, 100, seed=0).available == draw.available[::-1]
 
 
 def test_a_set_without_a_list_of_landmarks_is_loaded_once():
