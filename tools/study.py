@@ -5,7 +5,8 @@ r"""Runs a study: whatever of its arms is not finished, one after the other.
 
 An arm whose results are kept is finished. An arm that was cut off goes on where it was.
 Several processes may run at once, on one machine or on several that share STATE: each
-takes what no other works on. --report writes tables and plots of what is finished.
+takes what no other works on. --report writes tables and plots of what is finished,
+--figure draws what the finished arms make of some faces.
 """
 
 import argparse
@@ -39,6 +40,15 @@ def parse_arguments() -> argparse.Namespace:
         '--report', nargs='*', choices=['val', 'test'], metavar='LIST',
         help='write tables and plots instead of running: of val alone, or as named; '
         'test is for the end')
+    parser.add_argument(
+        '--figure', metavar='FILE',
+        help='draw LR, the finished arms and HR of some faces instead of running: '
+        'FILE.png and FILE.pdf')
+    parser.add_argument('--faces', nargs='+', metavar='NAME',
+                        help='of the figure; default: those on which the first arm '
+                        'that learns from a teacher does best, worst and in between')
+    parser.add_argument('--of', choices=['val', 'test'], default='val',
+                        help="list of the figure's faces (val)")
     parser.add_argument('--job', help=argparse.SUPPRESS)  # one, in a process of its own
     arguments = parser.parse_args()
     if arguments.report is None and not arguments.state:
@@ -62,7 +72,14 @@ def main() -> None:
         return
     from fdsr.study.jobs import Study
     study = Study(plan, Path(arguments.state))
-    if arguments.list:
+    if arguments.figure:
+        from fdsr.registry import register_all
+        from fdsr.study.figure import draw_arms
+        register_all()
+        names, files = draw_arms(study, Path(arguments.figure), _common(arguments),
+                                 arguments.of, arguments.faces)
+        print('faces: ' + ', '.join(names), *files, sep='\n')
+    elif arguments.list:
         print('\n'.join(study.pending()) or 'everything is finished')
     elif arguments.job:
         do(study, arguments)
@@ -77,9 +94,13 @@ def do(study: Any, arguments: argparse.Namespace) -> None:
     from fdsr.registry import register_all
     torch.set_num_threads(arguments.threads)
     register_all()
-    study.do(arguments.job, dict(
-        data_root=arguments.data_root,
-        cfg_options=parse_options(arguments.cfg_options)), say)
+    study.do(arguments.job, _common(arguments), say)
+
+
+def _common(arguments: argparse.Namespace) -> dict:
+    """What every config takes from the command line."""
+    return dict(data_root=arguments.data_root,
+                cfg_options=parse_options(arguments.cfg_options))
 
 
 def work(study: Any, arguments: argparse.Namespace) -> None:

@@ -1,6 +1,7 @@
 """The qualitative figure: faces below each other, methods beside each other."""
 
 import os
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple, Union
@@ -10,6 +11,7 @@ import numpy as np
 _DPI = 200
 _GAP, _HEADER, _CAPTION = 6, 34, 30  # pixels
 _LETTERS = 8  # points
+_LETTER, _LINE = 13, 25  # pixels that a letter and a line of a label take
 Box = Tuple[int, int, int, int]
 
 
@@ -35,7 +37,7 @@ def draw_figure(faces: Sequence[FigureFace], labels: Sequence[str]) -> Any:
 
     Args:
         faces: in rows.
-        labels: in columns.
+        labels: in columns; one that is longer than a picture is wide is wrapped.
 
     Returns:
         A matplotlib figure, for ``save_figure``.
@@ -49,13 +51,15 @@ def draw_figure(faces: Sequence[FigureFace], labels: Sequence[str]) -> Any:
     cell = side * max(1, round(256 / side))
     heights = [_height(face, cell, side) for face in faces]
     width = len(labels) * (cell + _GAP) - _GAP
-    total = _HEADER + sum(heights) + _GAP * (len(faces) - 1)
+    titles = [textwrap.fill(label, cell // _LETTER) for label in labels]
+    header = _HEADER + _LINE * max(title.count('\n') for title in titles)
+    total = header + sum(heights) + _GAP * (len(faces) - 1)
     figure = Figure(figsize=(width / _DPI, total / _DPI), dpi=_DPI)
     canvas = _Canvas(figure, width, total)
-    for column, label in enumerate(labels):
+    for column, (label, title) in enumerate(zip(labels, titles)):
         left = column * (cell + _GAP)
-        canvas.write(label, left + cell / 2, _HEADER / 2)
-        top = _HEADER
+        canvas.write(title, left + cell / 2, header / 2)
+        top = header
         for face, height in zip(faces, heights):
             _draw_cell(canvas, face, label, left, top, cell, side)
             top += height + _GAP

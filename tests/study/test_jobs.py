@@ -129,7 +129,7 @@ def test_an_arm_that_was_cut_off_goes_on(plan_path, tmp_path):
     other = Study(plan, tmp_path / 'other')
     other.do('features', {}, lambda message: None)
     config = other.config_of(plan.arms[0], 0, {})
-    config.train_cfg.max_iters = 1  # the session ended here
+    config.train_cfg.max_iters = 1  # it was cut off here
     toy.train(config)
     told = []
     other.do('train:alone:0', {}, told.append)
