@@ -1,5 +1,7 @@
 """The builder: features, groups, atoms."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -52,6 +54,42 @@ def naive_features(items, component, level, side):
             feature[:, :, y1:y2, x1:x2], (side, side), mode='bilinear',
             align_corners=False)[0])
     return torch.stack(features)
+
+
+def test_no_more_than_a_batch_is_ever_in_memory(monkeypatch):
+    """Pictures and full features: what is kept of a face does not depend on its size.
+    """
+    pictures, features = [], []
+
+    def alive(kept):
+        return sum(reference() is not None for reference in kept)
+
+    class Noise:
+        def __iter__(self):
+            generator = torch.Generator().manual_seed(0)
+            boxes = torch.tensor([[8., 12, 28, 32], [36, 12, 56, 32], [22, 26, 42, 46],
+                                  [16, 36, 48, 64]]).repeat(2, 1, 1)
+            for _ in range(12):
+                assert alive(pictures) <= 1  # the last batch, which the loop still has
+                images = torch.rand(2, 3, SIZE, SIZE, generator=generator)
+                pictures.append(weakref.ref(images))
+                yield images, boxes
+                del images
+
+    cut_out = DictionaryBuilder.features
+
+    def watched(self, images, boxes):
+        for slot, vectors in cut_out(self, images, boxes):
+            assert alive(features) <= 2  # the last slot's, here and in the loop
+            features.append(weakref.ref(vectors))
+            yield slot, vectors
+
+    monkeypatch.setattr(DictionaryBuilder, 'features', watched)
+    builder = make_builder()
+    points = builder.project(Noise())
+    builder.average(Noise(), builder.group(points))
+    assert len(pictures) == 24 and len(features) == 24 * 16
+    assert sum(values.nbytes for values in points.values()) == 24 * 16 * 256 * 4
 
 
 @pytest.mark.parametrize('component, level', [

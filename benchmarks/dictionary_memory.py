@@ -1,0 +1,84 @@
+"""How the memory of building a dictionary grows with the number of faces.
+
+    python benchmarks/dictionary_memory.py [--faces 1000 2000 4000] [--quick]
+
+Builds dictionaries of noise with the `tiny` encoder at 32 px and K = 8, where what does
+not grow with the faces is small, each in a process of its own, and takes the peak of
+its resident set. The line through them is what a face takes: 16 x 256 numbers in fp32
+are 16 KiB, whatever the size of the faces and K. The ratio at the end is the measured
+slope to those 16 KiB.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from typing import Any, Iterator, Tuple
+
+_SIZE, _ATOMS, _BATCH = 32, 8, 4
+_KEPT = 16 * 256 * 4  # bytes of a face: components x levels, numbers, fp32
+_QUICK = (200, 2000)
+
+
+class Noise:
+    """As many faces as asked for, none of them kept, the same each time.
+
+    Args:
+        count: of faces; a multiple of the batch's.
+    """
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __iter__(self) -> Iterator[Tuple[Any, Any]]:
+        """Yields (4, 3, 32, 32) RGB and (4, 4, 4) boxes."""
+        import torch
+        generator = torch.Generator().manual_seed(0)
+        boxes = torch.tensor([[4., 6, 14, 16], [18, 6, 28, 16], [11, 13, 21, 23],
+                              [8, 18, 24, 32]]).repeat(_BATCH, 1, 1)
+        for _ in range(self.count // _BATCH):
+            yield torch.rand(_BATCH, 3, _SIZE, _SIZE, generator=generator), boxes
+
+
+def build(count: int) -> int:
+    """Builds a dictionary of ``count`` faces; returns the process's peak in bytes."""
+    import resource
+
+    import torch
+
+    from fdsr.dictionary.building import DictionaryBuilder
+    from fdsr.models.backbones.encoder import FeatureEncoder
+    torch.set_num_threads(1)
+    DictionaryBuilder(FeatureEncoder('tiny'), _SIZE, 0.3125, _ATOMS).build(Noise(count))
+    unit = 1 if sys.platform == 'darwin' else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def main() -> None:
+    """Measures each number of faces, and prints the slope."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--faces', type=int, nargs='+', default=[1000, 2000, 4000],
+                        metavar='N', help='(default: 1000 2000 4000)')
+    parser.add_argument('--quick', action='store_true', help='does it still run?')
+    parser.add_argument('--build', type=int, help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.build:
+        print(json.dumps(build(args.build)))
+        return
+    import numpy as np
+    counts = _QUICK if args.quick else args.faces
+    peaks = []
+    for count in counts:
+        done = subprocess.run([sys.executable, __file__, '--build', str(count)],
+                              stdout=subprocess.PIPE, text=True, check=True)
+        peaks.append(json.loads(done.stdout.splitlines()[-1]))
+        print(f'{count:7} faces: peak {peaks[-1] / 1e6:7.0f} MB')
+    slope = np.polyfit(counts, peaks, 1)[0]
+    print(f'{slope / 1e3:.1f} kB a face; 10,000 faces: {slope * 1e4 / 1e6:.0f} MB '
+          'beside atoms and encoder')
+    print(f'dictionary_memory: ratio {max(slope, 1) / _KEPT:.2f}')
+
+
+if __name__ == '__main__':
+    main()
