@@ -143,11 +143,13 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
         has none), (N,) bytes.
 
     Raises:
-        ValueError: The file holds no line.
+        ValueError: The file holds no line, or one that is no UTF-8.
     """
-    names, paths = [], []
+    names, paths, before = [], [], 0
     with path.open('rb') as file:
         while chunk := list(itertools.islice(file, CHUNK)):
+            _check_text(path, chunk, before)
+            before += len(chunk)
             lines = [line for line in map(bytes.strip, chunk) if line]
             stems = [_without_suffix(line) for line in lines]
             names.append(np.array(stems, 'S'))
@@ -158,6 +160,16 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
                          'n000002/0001_01.jpg; without the file the CSV\'s order is '
                          'taken.')
     return np.concatenate(names), np.concatenate(paths)
+
+
+def _check_text(path: Path, lines: list[bytes], before: int) -> None:
+    try:
+        b''.join(lines).decode()
+    except UnicodeDecodeError as error:
+        number = before + 1 + error.object[:error.start].count(b'\n')
+        raise ValueError(
+            f'{path}, line {number}: {lines[number - before - 1]!r} is no UTF-8. Write '
+            'the list in UTF-8, or rename the picture.') from error
 
 
 def _without_suffix(line: bytes) -> bytes:

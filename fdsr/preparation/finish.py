@@ -30,7 +30,7 @@ from fdsr.preparation.faces import DUPLICATE
 from fdsr.preparation.plan import Plan, Unit
 from fdsr.preparation.settings import SPLITS
 from fdsr.preparation.statistics import SplitStatistics
-from fdsr.preparation.units import Job, as_csv, as_npy
+from fdsr.preparation.units import UNLISTED, Job, as_csv, as_npy
 
 #: Mean difference of two thumbnails up to which faces are the same, in grey levels.
 #: Copies at half the size and JPEG quality 40 differ by 2 at most, different people's
@@ -73,6 +73,7 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
                 shutil.rmtree(job.shard(unit), ignore_errors=True)
         writer.writerows(('', name, 'note', note)
                          for name, note in FaceIndex(job.index).notes())
+        writer.writerows(('', *row) for row in _unlisted(job))
     os.replace(part, job.out / SKIPPED)
     if not any(shards.values()):
         raise ValueError(f'No face is left of {plan.units[-1].last} pictures; '
@@ -189,6 +190,15 @@ def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
     if not shape[0]:
         return np.empty(shape, kind)
     return np.lib.format.open_memmap(path, 'w+', kind, shape)
+
+
+def _unlisted(job: Job) -> list[list[str]]:
+    """Pictures of a folder whose names cannot be listed; VGGFace2 has its own list."""
+    path = job.work / UNLISTED
+    if not path.exists():
+        return []
+    with path.open(encoding='utf-8', newline='') as file:
+        return list(csv.reader(file))
 
 
 def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike

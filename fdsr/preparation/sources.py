@@ -7,6 +7,7 @@ from typing import Iterator
 
 import numpy as np
 
+from fdsr.datasets.manifest import write_whole
 from fdsr.datasets.vggface2_files import (
     LANDMARK_COLUMNS,
     SUFFIXES,
@@ -16,6 +17,7 @@ from fdsr.datasets.vggface2_files import (
 )
 from fdsr.datasets.vggface2_index import FaceIndex, open_index
 from fdsr.preparation.settings import Settings
+from fdsr.preparation.units import UNLISTED, as_csv
 
 
 def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
@@ -61,16 +63,31 @@ def walk(root: Path) -> Iterator[str]:
 
 
 def _write_list(root: Path, listing: Path) -> None:
-    part, found = listing.with_suffix('.part'), 0
-    with part.open('w', encoding='utf-8', errors='surrogateescape') as file:
+    part, found, unlisted = listing.with_suffix('.part'), 0, []
+    with part.open('w', encoding='utf-8') as file:
         for path in walk(root):
-            file.write(f'{path}\n')
             found += 1
-    if not found:
+            if is_listable(path):
+                file.write(f'{path}\n')
+            else:
+                unlisted.append((repr(path)[1:-1], 'name', (
+                    'its name has a line break, begins with a space or is no UTF-8: '
+                    'rename it')))
+    if found == len(unlisted):
         suffixes = ', '.join(suffix.decode() for suffix in SUFFIXES)
         raise FileNotFoundError(f'There is no picture below {root}: expected files '
                                 f'ending in {suffixes}.')
+    write_whole(listing.with_name(UNLISTED), as_csv(unlisted))
     os.replace(part, listing)
+
+
+def is_listable(path: str) -> bool:
+    """Whether a path can be a line of a list."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:  # bytes that are no UTF-8, as os.walk hands them on
+        return False
+    return path.strip() == path and '\n' not in path and '\r' not in path
 
 
 def _write_boxes(landmarks: Path, boxes: Path) -> None:

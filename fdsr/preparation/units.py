@@ -22,6 +22,8 @@ from fdsr.preparation.plan import Plan, Unit
 from fdsr.preparation.settings import Settings
 
 WORK = '.work'
+#: In it, (name, kind, reason) of the pictures whose names cannot be listed.
+UNLISTED = 'unlisted.csv'
 
 
 def measured_type(longest_name: int) -> np.dtype:
@@ -129,7 +131,9 @@ def _writer(settings: Settings, folder: Path, faces: int
 def as_csv(rows: list[tuple[str, ...]]) -> bytes:
     """Rows as a CSV file's bytes."""
     text = io.StringIO(newline='')
-    csv.writer(text, lineterminator='\n').writerows(rows)
+    csv.writer(text, lineterminator='\n').writerows(  # which leaves \r out of quotes
+        [cell.replace('\r', '\\r') if isinstance(cell, str) else cell for cell in row]
+        for row in rows)
     return text.getvalue().encode('utf-8', 'surrogateescape')
 
 

@@ -117,6 +117,15 @@ def test_suffixes_and_letters_of_the_list(toy_root):
     assert index.identities.tolist() == [0, 0, 1]
 
 
+def test_a_list_that_is_no_utf_8_names_the_line(toy_root):
+    toy = toy_root()
+    lines = toy.listing.read_bytes().splitlines(keepends=True)
+    lines[6] = 'Zoë/1.jpg\n'.encode('latin-1')
+    toy.listing.write_bytes(b''.join(lines))
+    with pytest.raises(ValueError, match=r"train_list.txt, line 7: b'Zo\\xeb/1"):
+        opened(toy)
+
+
 def test_columns_may_come_in_another_order(toy_root):
     toy = toy_root(identities=1, each=1)
     toy.boxes.write_text(f'W,H,more,Y,X,NAME_ID\n3,4,x,2,1,"{toy.names[0]}"\n')

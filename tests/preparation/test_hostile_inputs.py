@@ -1,4 +1,5 @@
 """Bad pictures and bad CSVs: skipped with a reason, or refused with a remedy."""
+import os
 from pathlib import Path
 
 import numpy as np
@@ -131,6 +132,20 @@ def test_names_that_lead_out_of_the_folder(toy_root, prepared, tmp_path):  # noq
     assert summary['splits']['train']['kept'] == 20
     assert 'leads out' in skipped_of(tmp_path / 'out')[
         '../train/n000002/0001_01']['reason']
+
+
+def test_strange_names(people, prepared, tmp_path):
+    picture = (people.root / 'a' / '0.jpg').read_bytes()
+    for name in ('x/a ""q"", b', 'x/ü', 'x/ space', 'x/\u2028'):
+        people.add(f'{name.replace(chr(34) * 2, chr(34))}.jpg', picture)
+        people.points[name] = people.points.pop(next(reversed(people.points)))
+    people.write()
+    for name in (b'two\nlines.jpg', b'\xff.jpg', b' before.jpg', b'end\r.jpg'):
+        (people.root / os.fsdecode(name)).write_bytes(picture)
+    assert prepared(people.settings())['splits']['train']['kept'] == 16
+    found = {name: row['kind'] for name, row in skipped_of(tmp_path / 'out').items()}
+    assert found == dict.fromkeys(
+        ['two\\nlines.jpg', '\\udcff.jpg', ' before.jpg', 'end\\r.jpg'], 'name')
 
 
 def test_nothing_left_names_the_list(tree, prepared):
