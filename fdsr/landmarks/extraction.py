@@ -122,9 +122,10 @@ def find_pictures(source: Path) -> List[Picture]:
         if suffix.lower() not in known:
             found.append(Picture(path, '', 'format', (
                 f'{suffix.lower()} is not read by the data set: convert it to .png')))
-        elif printable != path:
+        elif printable != path or path.strip() != path:
             found.append(Picture(path, '', 'name', (
-                'a NAME_ID of UTF-8 letters and without line breaks is needed')))
+                'a NAME_ID of UTF-8 letters is needed, without line breaks and spaces '
+                'at its beginning')))
         elif stem in owners:
             found.append(Picture(path, '', 'same name', (
                 f'{owners[stem]} has the NAME_ID {stem} already')))

@@ -188,7 +188,8 @@ def test_pictures_that_came_later_stand_behind(tmp_path, settings):
 
 def test_strange_names(tmp_path, settings):
     source = tmp_path / 'faces'
-    for name in ('a "quoted", one.png', 'two\nlines.png', 'müller/ü.png', '.x.png'):
+    for name in ('a "quoted", one.png', 'two\nlines.png', 'müller/ü.png', '.x.png',
+                 ' a.png'):
         save(source / name)
     os.rename(source / 'a "quoted", one.png', source / 'a "quoted", one.PNG')
     with open(os.fsencode(source) + b'/\xff.png', 'wb') as file:
@@ -201,7 +202,7 @@ def test_strange_names(tmp_path, settings):
     names = [row[0] for row in csv.reader((tmp_path / 'out/points.csv').open())]
     assert names == ['NAME_ID', 'a "quoted", one', 'müller/ü']
     assert [row[:2] for row in skipped_in(tmp_path / 'out')] == [
-        ['link.png', 'unreadable'], ['pipe.png', 'unreadable'],
+        [' a.png', 'name'], ['link.png', 'unreadable'], ['pipe.png', 'unreadable'],
         ['two\\nlines.png', 'name'], ['\\udcff.png', 'name']]
     assert run(source, tmp_path / 'out', settings).done_now == 0
 

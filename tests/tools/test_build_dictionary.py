@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import time
@@ -150,6 +151,30 @@ def test_a_full_disk_stops_with_a_message(config, call, tmp_path, limit, file):
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert f'{file} ' in done.stderr and 'Make room there and run' in done.stderr
     assert not (tmp_path / 'd.pth').exists() and not list(tmp_path.rglob('*.part'))
+    call(*options, 'd.pth')
+    call(*options, 'whole/d.pth')
+    assert sha256_of(tmp_path / 'd.pth') == sha256_of(tmp_path / 'whole' / 'd.pth')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('workers', ['0', '1'])
+def test_ctrl_c_tells_how_to_go_on(config, call, tmp_path, workers):
+    options = [str(config), '--num-atoms', '5', '--batch-size', '1', '--num-workers',
+               workers, '--cfg-options', 'train_dataloader.dataset.length=200', '--out']
+    # in the background a process may begin with Ctrl-C ignored, and its children too
+    running = subprocess.Popen(
+        [sys.executable, str(TOOL), *options, 'd.pth'], cwd=tmp_path, text=True,
+        stderr=subprocess.PIPE, start_new_session=True, preexec_fn=lambda:
+        signal.signal(signal.SIGINT, signal.default_int_handler),
+        env={**os.environ, 'OMP_NUM_THREADS': '1'})
+    partial = tmp_path / 'd.pth.partial'
+    while running.poll() is None and len(list(partial.glob('points_*.npy'))) < 3:
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)
+    said = running.communicate(timeout=60)[1]
+    assert running.returncode == 130, said
+    assert 'd.pth.partial holds what is finished' in said and 'Traceback' not in said
+    assert 3 <= len(list(partial.glob('points_*.npy'))) < 200
     call(*options, 'd.pth')
     call(*options, 'whole/d.pth')
     assert sha256_of(tmp_path / 'd.pth') == sha256_of(tmp_path / 'whole' / 'd.pth')
