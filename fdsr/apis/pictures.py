@@ -5,6 +5,8 @@ from typing import Any, Iterator, List, Sequence, Union
 
 import numpy as np
 
+from fdsr.datasets.reading import as_rgb
+
 #: What a folder is searched for.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
 #: More pixels than this are refused: a picture of that size is no photograph.
@@ -52,19 +54,16 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
 
 
 def from_pil(image: Any) -> np.ndarray:
-    """A PIL image as uint8 (H, W, 3) RGB, turned by its EXIF orientation."""
+    """A PIL image as uint8 (H, W, 3) RGB, turned by its EXIF orientation.
+
+    Floats are taken to be in [0, 255].
+    """
     from PIL import Image, ImageOps
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith('I') or image.mode == 'F':
-        values = np.asarray(image, dtype=np.float64)
-        top = 65535 if image.mode.startswith('I') else 255
-        grey = np.clip(np.rint(values * (255 / top)), 0, 255).astype(np.uint8)
-        return np.repeat(grey[..., None], 3, axis=-1)
-    if 'A' in image.getbands() or 'transparency' in image.info:
-        image = image.convert('RGBA')
-        white = Image.new('RGBA', image.size, (255, 255, 255, 255))
-        image = Image.alpha_composite(white, image)
-    return np.array(image.convert('RGB'))
+    if image.mode == 'F':
+        values = np.rint(np.asarray(image)).clip(0, 255)
+        image = Image.fromarray(values.astype(np.uint8))
+    return np.array(as_rgb(image))
 
 
 def from_array(image: np.ndarray, channel_order: str = 'rgb') -> np.ndarray:

@@ -168,3 +168,26 @@ def test_the_scripts_train_and_test(tmp_path):
     config.work_dir = str(tmp_path / 'alone')
     run_test(Config(config.to_dict()), str(checkpoint))
     assert_same_metrics(tmp_path / 'tested', tmp_path / 'alone')
+
+
+def test_two_machines_train_as_two_processes_of_one(tmp_path):
+    """Two launchers with a process each, which know each other by address alone."""
+    def script(folder):
+        config = toy.restorer_config(folder, **distributed_runs.TWO_STEPS)
+        config.pop('experiment_name')
+        config.dump(tmp_path / f'{folder.name}.py')
+        return [str(ROOT / 'tools' / 'dist_train.sh'), f'{folder.name}.py']
+
+    call(*script(tmp_path / 'one'), 2, cwd=tmp_path)
+    nodes = {**environment(), 'NNODES': '2', 'MASTER_ADDR': '127.0.0.1'}
+    command = [*script(tmp_path / 'apart'), '1']
+    machines = [subprocess.Popen(
+        command, cwd=tmp_path, env={**nodes, 'NODE_RANK': str(rank)}, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for rank in range(2)]
+    for machine in machines:
+        said = machine.communicate(timeout=300)[1]
+        assert machine.returncode == 0, said[-5000:]
+    one, apart = (torch.load(tmp_path / name / 'iter_2.pth', weights_only=True)
+                  for name in ('one', 'apart'))
+    assert apart['fdsr_resume']['consumed'] == one['fdsr_resume']['consumed'] == 8
+    assert distance(one['state_dict'], apart['state_dict']) < 5e-5
