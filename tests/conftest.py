@@ -21,9 +21,19 @@ SHARED = REPOSITORY.parent / 'shared'
 @pytest.fixture(scope='session')
 def shared_faces() -> Path:
     """Real photographs in VGGFace2's layout; only where development keeps them."""
-    root = SHARED / 'faces'
+    return _shared('faces')
+
+
+@pytest.fixture(scope='session')
+def shared_faces_public() -> Path:
+    """Those in the public domain, likewise."""
+    return _shared('faces_public')
+
+
+def _shared(name: str) -> Path:
+    root = SHARED / name
     if not root.is_dir():
-        pytest.skip('the real photographs of shared/faces are not on this machine')
+        pytest.skip(f'the real photographs of shared/{name} are not on this machine')
     return root
 
 

@@ -25,7 +25,11 @@ class ShippedWeights:
 
 
 #: By the name that ``FaceSuperResolver`` and the command line take.
-SHIPPED: Dict[str, ShippedWeights] = {}
+SHIPPED: Dict[str, ShippedWeights] = {
+    'compact': ShippedWeights(
+        'compact-d1065523.pth',
+        'd1065523f7199cba88d72fbca057555023eccafdcc908c206b40ac5fdbc6fea3', 'CC0-1.0'),
+}
 #: Taken where no weights are named.
 DEFAULT = 'compact'
 

@@ -1,0 +1,82 @@
+"""The weights that come along: whole, small, with a card that is theirs, and of use."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.checkpoints import read_checkpoint
+from fdsr.registry import METRICS
+from fdsr.weights import sha256_of
+from fdsr.weights.shipped import DEFAULT, SHIPPED, shipped_weights
+
+
+def psnr(image, reference):
+    error = np.asarray(image, float) - np.asarray(reference, float)
+    return 10 * np.log10(255 ** 2 / (error ** 2).mean())
+
+
+def enlarged(image, side):
+    return np.asarray(Image.fromarray(image).resize((side, side), Image.BICUBIC))
+
+
+@pytest.mark.parametrize('name', SHIPPED)
+def test_the_file_is_what_its_card_says(name):
+    path, card = shipped_weights(name), shipped_weights(name).with_suffix('.md')
+    text = card.read_text(encoding='utf-8')
+    assert sha256_of(path) in text and path.name in text
+    assert read_checkpoint(path)[0]['licence'] == SHIPPED[name].licence
+    assert f'| licence | {SHIPPED[name].licence} |' in text
+    parameters = sum(value.numel() for value in load_backbone(path).parameters())
+    assert f'{parameters / 1e6:.2f} M parameters' in text
+    assert parameters <= 1.5e6 and path.stat().st_size <= 3e6
+
+
+def test_nothing_lies_there_unused():
+    folder = shipped_weights(DEFAULT).parent
+    known = {SHIPPED[name].file for name in SHIPPED}
+    assert {path.name for path in folder.glob('*.pth')} == known
+    assert {path.stem for path in folder.glob('*.md')} == {
+        Path(file).stem for file in known}
+
+
+def test_a_portrait_that_it_has_never_seen():
+    """Restored without any option; far nearer than bicubic to LPIPS, and to PSNR."""
+    pytest.importorskip('mediapipe')
+    portrait = pytest.importorskip('skimage.data').astronaut()
+    small = np.asarray(Image.fromarray(portrait).resize((96, 96), Image.BICUBIC))
+    result = FaceSuperResolver(device='cpu').restore_photo(small, scale=8)
+    [face] = result.faces
+    assert face.status.value == 'restored', face.message
+    left, top, right, bottom = (8 * np.asarray(face.box)).astype(int)
+    inside = np.s_[top:bottom, left:right]
+    original, ours, plain = (picture[inside] for picture in (
+        enlarged(portrait, 768), result.image, enlarged(small, 768)))
+    assert psnr(ours, original) > psnr(plain, original)
+    lpips = METRICS.build(dict(type='fdsr.LPIPS'))
+    distance, bicubic = (float(lpips.process_image(*(
+        picture.transpose(2, 0, 1) for picture in (original, other)), None))
+        for other in (ours, plain))
+    assert distance < 0.6 * bicubic
+
+
+@pytest.mark.slow
+def test_the_results_on_the_card(shared_faces_public):
+    """PSNR on every tenth face of the test list, near the whole list's on the card."""
+    from fdsr.datasets import VGGFace2Dataset
+    faces = VGGFace2Dataset(
+        shared_faces_public, split='test', size=256, align='five_point',
+        eye_share=0.243, min_box_side=90, test_mode=True)
+    hr = [faces[index]['img'] for index in range(0, len(faces), 10)]
+    lr = [np.asarray(Image.fromarray(face).resize((32, 32), Image.BICUBIC))
+          for face in hr]
+    sr = FaceSuperResolver(device='cpu')(lr)
+    found = np.mean([psnr(*pair) for pair in zip(sr, hr)])
+    plain = np.mean([psnr(enlarged(small, 256), face) for small, face in zip(lr, hr)])
+    text = shipped_weights(DEFAULT).with_suffix('.md').read_text(encoding='utf-8')
+    bicubic, student = (float(re.search(rf'\| {name} \| ([\d.]+)', text)[1])
+                        for name in ('bicubic', 'student'))
+    assert abs(found - plain - (student - bicubic)) < 0.3
