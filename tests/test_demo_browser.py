@@ -32,11 +32,12 @@ def student(tmp_path_factory):
 
 @contextlib.contextmanager
 def running(student, temporary):
-    """A server of the page, and its address."""
+    """A server of the page, and its address; None serves what comes along."""
+    weights = [] if student is None else ['--weights', student]
     pytest.importorskip('gradio')
     with open(temporary.with_suffix('.log'), 'w+') as log, subprocess.Popen(
-            [sys.executable, SCRIPT, '--weights', student, '--port', '0', '--device',
-             'cpu'], text=True, stdout=subprocess.PIPE, stderr=log,
+            [sys.executable, SCRIPT, *weights, '--port', '0', '--device', 'cpu'],
+            text=True, stdout=subprocess.PIPE, stderr=log,
             env={**os.environ, 'TMPDIR': str(temporary)}) as process:
         try:
             line = process.stdout.readline()
@@ -268,3 +269,19 @@ def test_two_visitors_at_once_get_their_own(visit, student, tmp_path):
     sr = FaceSuperResolver(student, 'cpu')
     for seed, page in enumerate(pages):
         assert np.array_equal(result(page, tmp_path / str(seed)), sr(faces[seed]))
+
+
+@pytest.mark.slow
+def test_the_weights_that_come_along_restore_a_face(browser, tmp_path):
+    (tmp_path / 'tmp').mkdir()
+    with running(None, tmp_path / 'tmp') as (_, address):
+        page = browser.new_page()
+        page.set_default_timeout(60_000)
+        page.goto(address)
+        page.wait_for_selector('#picture input[type=file]', state='attached')
+        face = write(tmp_path / 'face.png', noise(32, 32))
+        chosen(page, face)
+        press(page)
+        assert np.array_equal(result(page, tmp_path), FaceSuperResolver(device='cpu')(
+            face))
+        page.close()
