@@ -1,9 +1,11 @@
 """What every test may use."""
 
 import os
+import random
 import signal
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # One thread a process: the tests are small, and several may run side by side.
@@ -42,3 +44,12 @@ def registered() -> None:
     """Every test sees the registries as a tool does."""
     from fdsr.registry import register_all
     register_all()
+
+
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    """Every test draws the same numbers each time, whatever ran before it."""
+    import torch
+    random.seed(0)
+    np.random.seed(0)
+    torch.manual_seed(0)

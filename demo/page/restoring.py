@@ -166,7 +166,7 @@ def check_picture(path: Path) -> None:
     except Image.DecompressionBombError:
         raise Refused(f'{path.name} has far more than {MOST_PIXELS / 1e6:.0f} million '
                       'pixels. Make it smaller.') from None
-    except (OSError, SyntaxError, ValueError):
+    except Exception:  # decoders raise nearly anything on broken files
         raise Refused(f'{path.name} {_guess(path)}. Expected a picture: '
                       f'{KINDS}.') from None
     if width * height > MOST_PIXELS:

@@ -64,15 +64,17 @@ def open_network(weights: Union[str, Path], name: Optional[str] = None
             ``load_backbone``.
         ValueError: a config that has no weights.
     """
-    from fdsr.weights.shipped import DEFAULT, SHIPPED, shipped_weights
+    from fdsr.weights.shipped import SHIPPED, shipped_weights
     if str(weights) in SHIPPED:
         weights = shipped_weights(str(weights))
-    elif str(weights) == DEFAULT and not Path(weights).exists():
-        raise FileNotFoundError(
-            'No weights come along with this version of fdsr yet: name a file of '
-            'tools/train.py, tools/publish_model.py or tools/convert_checkpoint.py.')
     if Path(weights).suffix == '.py':
         return _from_config(Path(weights), name)
+    if not Path(weights).expanduser().exists():
+        raise FileNotFoundError(
+            f'There is no file {weights}, nor do weights of that name come along: '
+            f'those that do are {", ".join(SHIPPED) or "none"}. Correct the path, or '
+            'make a file by tools/train.py, tools/publish_model.py or '
+            'tools/convert_checkpoint.py.')
     network = load_backbone(weights, name)
     facts = read_checkpoint(weights)[0].get('faces') or {}
     return network, FaceSetting.of(network, facts)

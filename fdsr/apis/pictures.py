@@ -5,7 +5,7 @@ from typing import Any, Iterator, List, Sequence, Union
 
 import numpy as np
 
-from fdsr.datasets.reading import as_rgb
+from fdsr.datasets.reading import as_rgb, said_by, whole_pictures
 
 #: What a folder is searched for.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -31,13 +31,12 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
         FileNotFoundError: there is no such file.
         BadPicture: it is no picture, is truncated, or larger than ``MOST_PIXELS``.
     """
-    from PIL import Image, ImageFile
+    from PIL import Image
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'There is no picture at {path}.')
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with Image.open(path) as image:
+        with whole_pictures(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadPicture(
                     f'{path} has {image.width}x{image.height} pixels; at most '
@@ -45,12 +44,10 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
             return from_pil(image)
     except BadPicture:
         raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except Exception as error:  # decoders raise nearly anything on broken files
         raise BadPicture(
-            f'{path} cannot be read as a picture ({error}). It may be truncated, or '
-            'not what its name says.') from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+            f'{path} cannot be read as a picture ({said_by(error)}). It may be '
+            'truncated, or not what its name says.') from error
 
 
 def from_pil(image: Any) -> np.ndarray:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image
+
+from fdsr.datasets.reading import said_by, whole_pictures
 
 #: Encodings and the suffixes of their files; ``raw`` is for LMDB alone.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
@@ -50,16 +52,11 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
             raise ValueError(f'{len(data)} bytes, expected {size * size * 3} for '
                              f'{size}x{size} px')
         return np.frombuffer(bytearray(data), np.uint8).reshape(size, size, 3)
-    # see fdsr.datasets.reading: half a face is not a face
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with Image.open(io.BytesIO(data)) as file:
+        with whole_pictures(), Image.open(io.BytesIO(data)) as file:
             img = np.array(file if file.mode == 'RGB' else file.convert('RGB'))
     except Exception as error:  # decoders raise nearly anything on broken files
-        said = str(error) or type(error).__name__
-        raise ValueError(f'cannot be decoded ({said})') from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+        raise ValueError(f'cannot be decoded ({said_by(error)})') from error
     if img.shape != (size, size, 3):
         raise ValueError(f'has {img.shape[1]}x{img.shape[0]} px, expected {size}x'
                          f'{size}')

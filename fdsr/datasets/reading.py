@@ -1,12 +1,33 @@
 """Pictures out of files, as every tool that prepares or reads data sees them."""
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Iterator
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps
 
 from fdsr.datasets.base import BadSample
+
+
+@contextlib.contextmanager
+def whole_pictures() -> Iterator[None]:
+    """Have PIL refuse truncated pictures, whatever else this process wants of it.
+
+    Some packages switch the opposite on for the whole process: half a face would then
+    come back as a whole one with a grey rest.
+    """
+    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+
+
+def said_by(error: Exception) -> str:
+    """What a decoder's error says, its kind if it says nothing."""
+    return str(error) or type(error).__name__
 
 
 def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
@@ -24,20 +45,15 @@ def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
     Raises:
         BadSample: There is no such file, it is truncated, too large, or no picture.
     """
-    # some packages switch this on for the whole process: half a face would then
-    # come back as a whole one with a grey rest
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
-        with Image.open(path) as file:
+        with whole_pictures(), Image.open(path) as file:
             file.load()
             return as_rgb(ImageOps.exif_transpose(file) if exif else file)
     except FileNotFoundError as error:
         raise BadSample(name, f'no such picture: {path}') from error
     except Exception as error:  # decoders raise nearly anything on broken files
-        said = str(error) or type(error).__name__
-        raise BadSample(name, f'cannot be decoded: {path} ({said})') from error
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+        raise BadSample(
+            name, f'cannot be decoded: {path} ({said_by(error)})') from error
 
 
 def read_picture(path: Path, name: str, exif: bool = False) -> np.ndarray:

@@ -14,11 +14,12 @@ from fdsr.study.results import LISTS, METRICS, is_finished, result_path
 from fdsr.visualization.figure import draw_figure, save_figure
 
 
+_SEED = 0  # every arm has it
+
+
 def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val',
-              names: Optional[Sequence[str]] = None,
-              pair: Optional[Tuple[str, str]] = None, count: int = 3,
-              seed: int = 0) -> Tuple[List[str], List[Path]]:
-    """Draws LR, every finished arm, the teacher and HR of some faces.
+              names: Optional[Sequence[str]] = None) -> Tuple[List[str], List[Path]]:
+    """Draws LR, every finished arm's first seed, the teacher and HR of some faces.
 
     Photographs of people end up in it: keep it out of a repository.
 
@@ -27,40 +28,39 @@ def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val
         out: of the pictures, without suffix.
         common: ``data_root`` and ``cfg_options`` for the data set's config.
         which: list of the faces, ``val`` or ``test``.
-        names: of the faces; default: the best, the median and the worst of ``pair`` by
-            LPIPS.
-        pair: names of an arm and of what it is compared with; default: the first arm
-            that learns from a teacher, and its control.
-        count: faces to choose.
-        seed: of the runs that are shown.
+        names: of the faces; default: those on which the first arm that learns from a
+            teacher is best, in between and worst beside its control, by LPIPS.
 
     Returns:
         The names of the faces, and the files.
 
     Raises:
-        ValueError: an unknown list, arm or face; or nothing to choose faces by.
+        ValueError: an unknown list or face, nothing to choose faces by, or no finished
+            arm.
     """
     if which not in LISTS:
         raise ValueError(f'The lists are {", ".join(LISTS)}; found {which!r}.')
     arms = [arm for arm in study.plan.arms + study.plan.teachers
-            if seed in arm.seeds and is_finished(study.plan.results, arm.name, seed)]
+            if is_finished(study.plan.results, arm.name, _SEED)]
+    if not arms:
+        raise ValueError(f'No arm is finished in {study.plan.results}: run the study '
+                         'first.')
     if not names:
-        names = choose_faces(_values(study, arms, which, seed),
-                             pair or _first_pair(arms), count=count)
+        names = choose_faces(_values(study, arms, which), _first_pair(arms))
     config = load_config(study.plan.folder / arms[0].config,
                          work_dir=str(study.state / 'figure'), **common)
     config.test_dataloader = config[f'{which}_dataloader']
-    config.rows = [_row(study, arm, seed) for arm in arms]
+    config.rows = [_row(study, arm) for arm in arms]
     gallery = Gallery(config)
     figure = draw_figure(gallery.faces(names), gallery.labels)
     return list(names), save_figure(figure, out)
 
 
-def _row(study: Study, arm: Arm, seed: int) -> Dict[str, Any]:
-    name, config = arm.label or arm.name, study.plan.folder / arm.config
+def _row(study: Study, arm: Arm) -> Dict[str, Any]:
+    name, config = arm.described()['label'], study.plan.folder / arm.config
     if 'optim_wrapper' not in Config.fromfile(config):  # bicubic has no weights
         return dict(name=name, config=str(config))
-    return dict(name=name, checkpoint=str(study.network(arm, seed)))
+    return dict(name=name, checkpoint=str(study.network(arm, _SEED)))
 
 
 def _first_pair(arms: Sequence[Arm]) -> Tuple[str, str]:
@@ -71,12 +71,12 @@ def _first_pair(arms: Sequence[Arm]) -> Tuple[str, str]:
                      'control: name the faces with --faces.')
 
 
-def _values(study: Study, arms: Sequence[Arm], which: str, seed: int) -> Values:
+def _values(study: Study, arms: Sequence[Arm], which: str) -> Values:
     """{arm: {metric: {face: value}}}."""
     values: Values = {}
     for arm in arms:
         rows = [row for row in read_rows(
-            result_path(study.plan.results, arm.name, seed)) if row['list'] == which]
+            result_path(study.plan.results, arm.name, _SEED)) if row['list'] == which]
         values[arm.name] = {metric: {row['name']: float(row[metric]) for row in rows}
                             for metric in METRICS}
     return values

@@ -12,7 +12,9 @@ from fdsr.apis.pictures import (
     is_single,
     read_picture,
 )
+from tests.hostile import BROKEN
 
+BROKEN_HERE = sorted(BROKEN.keys() - {'floats.png'})  # these are taken for 0 to 255
 RED = np.array([200, 30, 10], np.uint8)
 
 
@@ -46,6 +48,13 @@ def test_pictures_are_turned_as_they_are_meant(red, tmp_path):
     exif[274] = 6  # the camera was held upright
     image.save(tmp_path / 'turned.png', exif=exif)
     assert np.array_equal(read_picture(tmp_path / 'turned.png'), np.rot90(red, -1))
+
+
+@pytest.mark.parametrize('file', BROKEN_HERE)
+def test_what_cannot_be_read_is_named(file, tmp_path):
+    (tmp_path / file).write_bytes(BROKEN[file][0])
+    with pytest.raises(BadPicture, match=f'{file} cannot be read as a picture'):
+        read_picture(tmp_path / file)
 
 
 def test_arrays_say_their_order(red):

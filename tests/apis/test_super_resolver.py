@@ -137,8 +137,10 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
     from fdsr.weights import sha256_of, shipped
     monkeypatch.setattr(shipped, '_FOLDER', tmp_path)
     monkeypatch.setattr(shipped, 'SHIPPED', {})
-    with pytest.raises(FileNotFoundError, match='No weights come along'):
+    with pytest.raises(FileNotFoundError, match='those that do are none'):
         FaceSuperResolver()
+    with pytest.raises(FileNotFoundError, match='no file nowhere.pth'):
+        FaceSuperResolver('nowhere.pth')
     shipped.SHIPPED['compact'] = shipped.ShippedWeights(
         'small.pth', sha256_of(student), 'CC0-1.0')
     with pytest.raises(FileNotFoundError, match='Install fdsr again'):

@@ -295,6 +295,15 @@ def test_configs_are_checked(config_path, tmp_path):
         set_checkpoints(config, ['Nobody=a.pth'])
 
 
+def test_the_small_students_table(tmp_path):
+    config = load_config(ROOT / 'configs/benchmark/compact.py', work_dir=str(tmp_path))
+    assert [method.name for method in methods_of(config)] == config.figure_methods
+    made = load_config(ROOT / 'configs/compact/distill.py', work_dir=str(tmp_path))
+    dataset = dict(config.test_dataloader.dataset)
+    assert dataset.pop('subset') is None  # the whole list
+    assert dataset == made.test_dataloader.dataset
+
+
 @pytest.mark.parametrize('name', ['table1', 'table1_reduced'])
 def test_the_projects_own_tables(name, tmp_path):
     config = load_config(ROOT / f'configs/benchmark/{name}.py', work_dir=str(tmp_path))

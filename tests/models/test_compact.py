@@ -47,7 +47,8 @@ def test_autocast_keeps_the_bicubic_picture_exact():
 
 
 def test_every_parameter_learns():
-    network = small()
+    # with one or two units inside an attention, all may be off to begin with
+    network = small(channels=16, stage_channels=(16, 16, 16), reduction=1)
     network(torch.rand(2, 3, 6, 6)).square().sum().backward()
     assert all(value.grad is not None and value.grad.abs().sum() > 0
                for value in network.parameters())

@@ -59,3 +59,7 @@ def test_what_cannot_be_drawn_is_said(study, tmp_path):
     result_path(study.plan.results, 'alone', 0).unlink()
     with pytest.raises(ValueError, match='name the faces with --faces'):
         draw_arms(study, tmp_path / 'figure', {})
+    for arm in ('teacher', 'distilled', 'bicubic'):
+        result_path(study.plan.results, arm, 0).unlink()
+    with pytest.raises(ValueError, match='No arm is finished'):
+        draw_arms(study, tmp_path / 'figure', {}, names=['a'])

@@ -6,7 +6,7 @@ from typing import Dict
 
 from fdsr.weights.files import sha256_of
 
-_FOLDER = Path(__file__).parent / 'shipped'
+_FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
