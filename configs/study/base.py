@@ -1,6 +1,6 @@
 """What every run of the study shares: docs/study.md tells why.
 
-Aligned faces, 128 px from 16; 2,000 iterations of batch 8, bf16; validation faces are
+Aligned faces, 128 px from 16; 2,000 iterations of batch 4, bf16; validation faces are
 of other people than those trained on.
 """
 _base_ = ['../_base_/datasets/vggface2_128_aligned.py', '../_base_/runtime.py']
@@ -11,7 +11,7 @@ pipeline = [
     dict(type='fdsr.DownsampleToLR', scale=8),
     dict(type='mmagic.PackInputs', meta_keys=['name', 'mirrored'], data_keys=['boxes'])
 ]
-train_dataloader = dict(dataset=dict(pipeline=pipeline))
+train_dataloader = dict(batch_size=4, dataset=dict(pipeline=pipeline))
 
 iterations = 2000
 train_cfg = dict(
@@ -23,6 +23,7 @@ param_scheduler = dict(
 default_hooks = dict(
     checkpoint=dict(interval=100, max_keep_ckpts=2),
     logger=dict(interval=25))
+custom_hooks = [dict(type='fdsr.ChannelsLastHook')]
 
 # what the statistics are made of
 test_evaluator = dict(metrics=[

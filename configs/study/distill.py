@@ -14,9 +14,10 @@ model = dict(
             student='decoder.to_rgb:input',
             loss_weight=[(0, 0.0), (200, 1.0)])
     ],
-    discriminator=dict(type='fdsr.FeatureDiscriminator', depth=4, norm='batch'),
+    discriminator=dict(
+        type='fdsr.FeatureDiscriminator', base_channels=32, depth=4, norm='batch'),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='mse'),
-    perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16'),
+    perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16', faces=2),
     loss_weights=dict(pixel=100.0, perceptual=0.1, adversarial=0.1),
     test_cfg=dict(report=['student']))
 optim_wrapper = dict(

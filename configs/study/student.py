@@ -7,7 +7,7 @@ model = dict(
         type='fdsr.DistilledStudent', scale=8, layout='B', width=0.25,
         encoder=dict(arch='vgg16', pretrained='imagenet')),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='mse'),
-    perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16'),
+    perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16', faces=2),
     loss_weights=dict(pixel=100.0, perceptual=0.1),
     test_cfg=dict(name='student'))
 optim_wrapper = dict(

@@ -39,6 +39,7 @@ class FrozenFeatures:
         wanted = dict(encoder=lambda: encoder_facts(backbone),
                       perceptual=lambda: perceptual_facts(perceptual_loss),
                       teacher=lambda: teacher)
+        self._compared = getattr(perceptual_loss, 'faces', None)
         self.taps: List[str] = []
         self.stores = [FeatureStore(folder) for folder in folders]
         for store in self.stores:
@@ -61,8 +62,11 @@ class FrozenFeatures:
         return [maps[str(level)] for level in range(len(maps))] if maps else None
 
     def perceptual(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
-        """The GT's perceptual features by layer, or None."""
-        return self._of(samples, PERCEPTUAL) or None
+        """The GT's perceptual features by layer, of the faces that the loss compares.
+
+        None if there are none.
+        """
+        return self._of(samples, PERCEPTUAL, faces=self._compared) or None
 
     def teacher(self, samples: DataSample, lr: Tensor) -> Optional[Dict[str, Tensor]]:
         """The teacher's features of (B, 3, h, w) by tap, or None.
@@ -74,25 +78,26 @@ class FrozenFeatures:
         return {tap: found[str(number)] for number, tap in enumerate(self.taps)
                 } if found else None
 
-    def _of(self, samples: DataSample, kind: str,
-            lr: Optional[Tensor] = None) -> Dict[str, Tensor]:
+    def _of(self, samples: DataSample, kind: str, lr: Optional[Tensor] = None,
+            faces: Optional[int] = None) -> Dict[str, Tensor]:
         missing = {'name', 'mirrored'} - set(samples.metainfo)
         if missing:
             raise ValueError(
                 f'Frozen features need {missing.pop()!r} of each sample: put '
                 "meta_keys=['name', 'mirrored'] into mmagic.PackInputs of the training "
                 "pipeline, behind fdsr.FlipFace.")
-        names, mirrored = samples.metainfo['name'], samples.metainfo['mirrored']
+        names, mirrored, hr = (values[:faces] for values in (
+            samples.metainfo['name'], samples.metainfo['mirrored'], samples.gt_img))
         found: Dict[str, Tensor] = {}
         for store in self.stores:
             keys = [key for key in store.shapes if key.startswith(kind)]
             if keys:
-                store.check(names, mirrored, samples.gt_img)
+                store.check(names, mirrored, hr)
             if keys and lr is not None:
-                store.check_lr(names, mirrored, lr, samples.gt_img)
+                store.check_lr(names, mirrored, lr, hr)
             for key in keys:
                 feature = store.read(key, names, mirrored)
-                found[key[len(kind):]] = feature.to(samples.gt_img.device)
+                found[key[len(kind):]] = feature.to(hr.device)
         if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
             return found
         return {key: feature.float() for key, feature in found.items()}

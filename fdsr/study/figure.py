@@ -13,7 +13,6 @@ from fdsr.study.plan import Arm
 from fdsr.study.results import LISTS, METRICS, is_finished, result_path
 from fdsr.visualization.figure import draw_figure, save_figure
 
-
 _SEED = 0  # every arm has it
 
 

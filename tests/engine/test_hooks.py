@@ -231,3 +231,28 @@ def test_a_run_that_diverges_ends_before_it_saves(at, last, tmp_path):
 def test_a_healthy_run_is_left_alone(tmp_path):
     hooks = [dict(type='fdsr.StopOnNonFiniteHook')]
     assert toy.train(toy.restorer_config(tmp_path, custom_hooks=hooks)).iter == 2
+
+
+# The memory format
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_channels_last_computes_the_same(kind, tmp_path, teacher):
+    runs = [toy.train(config_of(kind, tmp_path / str(number), teacher,
+                                custom_hooks=hooks, train_cfg__max_iters=3))
+            for number, hooks in enumerate(([], [dict(type='fdsr.ChannelsLastHook')]))]
+    first, last = (getattr(run.model, KINDS[kind]) for run in runs)
+    weights = [value for value in last.parameters()
+               if value.ndim == 4 and value.shape[1] > 1 and value.shape[2] > 1]
+    assert weights and all(
+        value.is_contiguous(memory_format=torch.channels_last) for value in weights)
+    for value, wanted in zip(last.parameters(), first.parameters()):
+        torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-4)
+
+
+def test_channels_last_goes_on_with_a_run_that_began_without(tmp_path):
+    toy.train(toy.restorer_config(tmp_path, train_cfg__max_iters=3))
+    runner = toy.train(toy.restorer_config(
+        tmp_path, train_cfg__max_iters=4, resume=True,
+        custom_hooks=[dict(type='fdsr.ChannelsLastHook')]))
+    assert runner.iter == 4
+    load_backbone(tmp_path / 'iter_3.pth')

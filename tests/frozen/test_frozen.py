@@ -101,6 +101,22 @@ def test_training_is_the_same_and_computes_nothing_frozen(tmp_path, monkeypatch)
         assert (value - theirs[name]).abs().max() < 0.02, name
 
 
+def test_only_the_faces_that_the_loss_compares_are_read(tmp_path):
+    config = student_config(tmp_path / 'run')
+    freeze_student_features(config, tmp_path / 'store')
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[index] for index in (3, 5)]))
+    student = MODELS.build(toy.STUDENT)
+    found = {}
+    for faces in (None, 1):
+        loss = MODELS.build(dict(config.model.perceptual_loss, faces=faces))
+        frozen = FrozenFeatures([tmp_path / 'store'], student, loss)
+        found[faces] = frozen.perceptual(batch['data_samples'])
+        assert len(frozen.encoded(batch['data_samples'], batch['inputs'])[0]) == 2
+    for layer, features in found[None].items():
+        assert len(features) == 2 and torch.equal(found[1][layer], features[:1])
+
+
 def _once(model, build):
     """Builds the parts of a finished model instead of new ones."""
     def found(config):

@@ -1,6 +1,7 @@
 """Hooks: exact resume, self-describing checkpoints, moving average, saved images,
-progress, and an end to runs that diverge."""
+progress, memory format, and an end to runs that diverge."""
 
+from fdsr.engine.hooks.channels_last import ChannelsLastHook
 from fdsr.engine.hooks.ema import TrainedEMAHook
 from fdsr.engine.hooks.exact_resume import ExactResumeHook
 from fdsr.engine.hooks.progress import ProgressHook
@@ -9,6 +10,6 @@ from fdsr.engine.hooks.self_describing import SelfDescribingHook
 from fdsr.engine.hooks.stop_on_non_finite import StopOnNonFiniteHook
 
 __all__ = [
-    'ExactResumeHook', 'ProgressHook', 'SaveImagesHook', 'SelfDescribingHook',
-    'StopOnNonFiniteHook', 'TrainedEMAHook'
+    'ChannelsLastHook', 'ExactResumeHook', 'ProgressHook', 'SaveImagesHook',
+    'SelfDescribingHook', 'StopOnNonFiniteHook', 'TrainedEMAHook'
 ]

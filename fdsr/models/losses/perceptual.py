@@ -33,12 +33,16 @@ class PerceptualLoss(nn.Module):
         window: compare one random window of that side in each batch, the same of SR
             and of GT, while in training mode; default: the whole picture. A quarter
             of the area costs a quarter.
+        faces: compare the first so many pictures of each batch, while in training
+            mode; default: all. A quarter of the pictures costs a quarter, and each
+            is seen whole.
 
     Attributes:
         external_weights: the file that the trunk's values come from, None when random.
 
     Raises:
-        ValueError: another `criterion`, a window under 16, or what `FrozenVGG` raises.
+        ValueError: another `criterion`, a window under 16, no faces, or what
+            `FrozenVGG` raises.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class PerceptualLoss(nn.Module):
         pretrained: Optional[Union[str, Path]] = 'imagenet',
         sha256: Optional[str] = None,
         window: Optional[int] = None,
+        faces: Optional[int] = None,
     ) -> None:
         super().__init__()
         if criterion not in _CRITERIA:
@@ -59,7 +64,10 @@ class PerceptualLoss(nn.Module):
         if window is not None and window < 16:
             raise ValueError(
                 f'PerceptualLoss: window={window}, expected at least 16 pixels.')
-        self.window = window
+        if faces is not None and faces < 1:
+            raise ValueError(
+                f'PerceptualLoss: faces={faces}, expected at least 1 of a batch.')
+        self.window, self.faces = window, faces
         self.layers = dict(DEFAULT_LAYERS if layers is None else layers)
         self.criterion = criterion
         self.loss_weight = loss_weight
@@ -74,7 +82,8 @@ class PerceptualLoss(nn.Module):
         Args:
             sr: (B, 3, H, W) RGB in [0, 1], not clamped.
             gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
-            wanted: GT's features by layer, if they are at hand: of the whole picture.
+            wanted: GT's features by layer, if they are at hand: of whole pictures, and
+                of no more of them than are compared.
 
         Returns:
             A scalar in fp32.
@@ -82,6 +91,8 @@ class PerceptualLoss(nn.Module):
         Raises:
             ValueError: ``wanted`` beside a window.
         """
+        if self.faces is not None and self.training:
+            sr, gt = sr[:self.faces], gt[:self.faces]
         if self.window is not None and self.training:
             if wanted is not None:
                 raise ValueError(

@@ -176,3 +176,17 @@ def test_a_window_does_not_take_features_of_the_whole_picture():
         loss(sr, gt, loss.trunk(gt))
     with pytest.raises(ValueError, match='at least 16'):
         PerceptualLoss('vgg16', pretrained=None, window=8)
+
+
+def test_some_faces_are_the_loss_of_the_first_of_them():
+    sr, gt = images()
+    whole = PerceptualLoss('vgg16', pretrained=None)
+    part = PerceptualLoss('vgg16', pretrained=None, faces=1).train()
+    part.trunk.load_state_dict(whole.trunk.state_dict())
+    wanted = whole(sr[:1], gt[:1])
+    assert not torch.allclose(wanted, whole(sr, gt))
+    assert torch.allclose(part(sr, gt), wanted)
+    assert torch.allclose(part(sr, gt, part.trunk(gt[:1])), wanted)
+    assert torch.allclose(part.eval()(sr, gt), whole(sr, gt))
+    with pytest.raises(ValueError, match='at least 1 of a batch'):
+        PerceptualLoss('vgg16', pretrained=None, faces=0)
