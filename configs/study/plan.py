@@ -6,8 +6,8 @@
 results = 'docs/study'
 document = 'docs/study.md'
 dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
-# of the teachers' features, those that arms learn from
-taps = ['decoder.to_rgb:input']
+# of the teachers' features, those that arms learn from: the last ones, and SR
+taps = ['decoder.to_rgb:input', ':output']
 
 _from_file = {'model.generator.dictionary.file': '{dictionary}'}
 teachers = [
@@ -27,11 +27,11 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
 
 
 _seeds = [0, 1, 2]
-_tap = taps[0]
+_last = dict(teacher=taps[0], student=taps[0])
 
 
 def _feature_loss(weight, **loss):
-    loss.update(teacher=_tap, student=_tap, loss_weight=[(0, weight), (2000, 0.0)])
+    loss.update(loss_weight=[(0, weight), (2000, 0.0)])
     return {'model.feature_losses': [loss]}
 
 
@@ -61,12 +61,17 @@ arms = [
         'model.feature_losses.0.update_below': 0.8}),
     _distilled('spectral', 'D with spectral norm, two layers', options={
         'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
-    # losses that need no common basis, one seed each
+    # the same basis from the start, and what no basis is needed for, one seed each
+    _distilled('warm_feature_l1', "S + feature L1, from the teacher's decoder",
+               control='warm_without_kd', config='feature_l1.py',
+               options={'model.init_from': 'teacher'}),
+    _distilled('output', "S + the teacher's picture", config='feature_l1.py',
+               options=_feature_loss(10.0, type='fdsr.OutputDistillLoss')),
     _distilled('affinity', 'S + affinity of features', config='feature_l1.py',
-               options=_feature_loss(10.0, type='fdsr.FeatureAffinityLoss')),
+               options=_feature_loss(10.0, type='fdsr.FeatureAffinityLoss', **_last)),
     _distilled('contrastive', 'S + contrastive features behind a learned 1×1',
                config='feature_l1.py', options=_feature_loss(
-                   0.5, type='fdsr.ContrastiveLoss', connector=True)),
+                   0.5, type='fdsr.ContrastiveLoss', connector=True, **_last)),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),

@@ -183,7 +183,7 @@ def test_a_descent_brings_the_distributions_together():
 # Outputs and pictures
 
 def test_output_distillation_is_between_the_pictures(teacher):
-    model = distiller(teacher, feature_losses=[dict(type='fdsr.OutputLoss')]).eval()
+    model = distiller(teacher, feature_losses=[dict(type='fdsr.OutputDistillLoss')]).eval()
     lr, samples = prepared(model)
     losses, _ = losses_of(model, lr, samples)
     with torch.no_grad():
@@ -262,7 +262,7 @@ def test_every_option_goes_with_connector_and_shallow_d(teacher, norm):
             dict(type='fdsr.SlicedWassersteinLoss', max_pixels=100),
             dict(type='fdsr.FeatureAffinityLoss', max_side=8),
             dict(type='fdsr.ContrastiveLoss', num_pixels=20),
-            dict(type='fdsr.OutputLoss', loss_weight=0.1)]).train()
+            dict(type='fdsr.OutputDistillLoss', loss_weight=0.1)]).train()
     before = {name: value.clone() for name, value in model.named_parameters()}
     log = model.train_step(batch(), optimisers(model))
     assert all(torch.isfinite(torch.as_tensor(value)).all() for value in log.values())

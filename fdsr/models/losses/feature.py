@@ -76,7 +76,7 @@ class FeatureL1Loss(FeatureLoss):
 
 
 @MODELS.register_module()
-class OutputLoss(FeatureL1Loss):
+class OutputDistillLoss(FeatureL1Loss):
     """Mean absolute difference of the student's SR and the teacher's, in [0, 1].
 
     Output distillation, as KDFSRNet has it (with a weight of 0.1).
