@@ -68,8 +68,8 @@ def listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host, port)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
-        sys.exit(f'Cannot listen on {host}, port {port}: {error}. Choose another with '
-                 '--host and --port.')
+        sys.exit(f'Cannot listen on {host}, port {port}: {str(error).rstrip(".")}. '
+                 'Choose another with --host and --port.')
 
 
 def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> None:

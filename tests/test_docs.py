@@ -38,10 +38,14 @@ RUN = {
     'python tools/profile_model.py configs/teacher_vggface2.py --data-root '
     'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0',
     'python tools/study.py configs/study/plan.py --report': '',
+    'python tools/export_onnx.py compact compact.onnx': '',
+    'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
 }
 # Run by other tests.
 RUN_ELSEWHERE = {
     'make demo': 'tests/test_demo.py::test_a_quick_run_ends_with_table_and_grid',
+    'python demo/app.py': 'tests/test_demo_browser.py::'
+                          'test_the_weights_that_come_along_restore_a_face',
     'make test': 'tests/test_setup.py::test_make_sets_up_first',
     'pip install --no-build-isolation --no-deps -e fdsr-shuffle':
         'tests/test_plugins.py::place',

@@ -11,7 +11,6 @@ tools/test.py open without anything else, and a model card OUT/NAME-HASH.md.
 """
 
 import argparse
-from pathlib import Path
 
 from _arguments import report_errors
 
@@ -39,8 +38,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Publishes and tells what was written."""
     options = parse_arguments()
-    from fdsr.publishing import publish
-    about = '' if options.about is None else Path(options.about).read_text('utf-8')
+    from fdsr.publishing import publish, read_about
+    about = '' if options.about is None else read_about(options.about)
     published = publish(
         options.checkpoint, options.out, options.name, options.backbone,
         not options.fp32, options.licence, about, options.metrics)

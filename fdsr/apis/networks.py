@@ -71,13 +71,32 @@ def open_network(weights: Union[str, Path], name: Optional[str] = None
         return _from_config(Path(weights), name)
     if not Path(weights).expanduser().exists():
         raise FileNotFoundError(
-            f'There is no file {weights}, nor do weights of that name come along: '
-            f'those that do are {", ".join(SHIPPED) or "none"}. Correct the path, or '
-            'make a file by tools/train.py, tools/publish_model.py or '
+            f'There is no checkpoint at {weights}, nor do weights of that name come '
+            f'along: those that do are {", ".join(SHIPPED) or "none"}. Correct the '
+            'path, or make a file by tools/train.py, tools/publish_model.py or '
             'tools/convert_checkpoint.py.')
     network = load_backbone(weights, name)
     facts = read_checkpoint(weights)[0].get('faces') or {}
     return network, FaceSetting.of(network, facts)
+
+
+def open_device(name: str) -> torch.device:
+    """A device, after a look whether it is there.
+
+    Args:
+        name: ``auto`` for a GPU if there is one, else as torch names it.
+
+    Raises:
+        ValueError: torch knows no such device, or cannot use it here.
+    """
+    if name == 'auto':
+        name = 'cuda' if torch.cuda.is_available() else 'cpu'
+    try:
+        return torch.empty(0, device=name).device
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise ValueError(
+            f'The device {name!r} cannot be used here ({str(error).splitlines()[0]}). '
+            "Take 'cpu', or 'auto' for a GPU if there is one.") from error
 
 
 def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSetting]:

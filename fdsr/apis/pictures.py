@@ -1,5 +1,7 @@
 """What people hand in as pictures, as arrays."""
 
+import contextlib
+import warnings
 from pathlib import Path
 from typing import Any, Iterator, List, Sequence, Union
 
@@ -36,7 +38,7 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'There is no picture at {path}.')
     try:
-        with whole_pictures(), Image.open(path) as image:
+        with _without_pils_warning(), whole_pictures(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadPicture(
                     f'{path} has {image.width}x{image.height} pixels; at most '
@@ -44,10 +46,23 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
             return from_pil(image)
     except BadPicture:
         raise
+    except Image.DecompressionBombError as error:  # PIL's own limit, on opening
+        raise BadPicture(
+            f'{path} cannot be read as a picture: it has too many pixels ({error}) '
+            'Make it smaller.') from error
     except Exception as error:  # decoders raise nearly anything on broken files
         raise BadPicture(
             f'{path} cannot be read as a picture ({said_by(error)}). It may be '
             'truncated, or not what its name says.') from error
+
+
+@contextlib.contextmanager
+def _without_pils_warning() -> Iterator[None]:
+    """Has PIL say nothing of an attack where it reads a large photograph."""
+    from PIL import Image
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+        yield
 
 
 def from_pil(image: Any) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.apis.networks import open_network
+from fdsr.apis.networks import open_device, open_network
 from fdsr.apis.photo import (
     LARGEST_FACE,
     RestoredPhoto,
@@ -73,7 +73,8 @@ class FaceSuperResolver:
     Raises:
         FileNotFoundError, CheckpointMismatch, RefusedCheckpointError: see
             ``load_backbone``.
-        ValueError: a batch size below 1, or a config without weights.
+        ValueError: a batch size below 1, a device that cannot be used, or a config
+            without weights.
     """
 
     def __init__(self, weights: Union[str, Path] = DEFAULT, device: str = 'auto',
@@ -81,9 +82,7 @@ class FaceSuperResolver:
                  photo_landmarks: Optional[dict] = None, batch_size: int = 8) -> None:
         if batch_size < 1:
             raise ValueError(f'batch_size has to be at least 1, found {batch_size}.')
-        if device == 'auto':
-            device = 'cuda' if torch.cuda.is_available() else 'cpu'
-        self.device, self.batch_size = torch.device(device), batch_size
+        self.device, self.batch_size = open_device(device), batch_size
         network, self.setting = open_network(weights, name)
         if getattr(network, 'uses_boxes', False):
             network = DetectedBoxes(network, landmarks or DEFAULT_DETECTOR)
@@ -127,9 +126,11 @@ class FaceSuperResolver:
                 dictionary; default: it finds them itself.
 
         Raises:
-            BadPicture: a face is no square.
+            BadPicture: a face is no square; tells which.
         """
-        small = [self._to_lr(face) for face in faces]
+        small = [self._to_lr(face, f'Face {number} of {len(faces)}: '
+                             if len(faces) > 1 else '')
+                 for number, face in enumerate(faces, 1)]
         results: List[SuperResolvedFace] = []
         for start in range(0, len(small), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -198,18 +199,18 @@ class FaceSuperResolver:
             face.sr = _in_order(face.sr, channel_order)
         return RestoredPhoto(image, faces)
 
-    def check_face(self, face: np.ndarray) -> None:
+    def check_face(self, face: np.ndarray, which: str = '') -> None:
         """Raises ``BadPicture`` for what cannot be a cut-out face: it is no square."""
         if face.shape[0] != face.shape[1]:
             raise BadPicture(
-                f'A cut-out face is a square, found {face.shape[1]}x{face.shape[0]} '
-                'pixels. Cut the face out, with the eyes '
-                f'{self.setting.eye_share:.3f} of the side apart, or have the whole '
-                'photograph restored (restore_photo, --whole-photo).')
+                f'{which}A cut-out face is a square, found '
+                f'{face.shape[1]}x{face.shape[0]} pixels. Cut the face out, with the '
+                f'eyes {self.setting.eye_share:.3f} of the side apart, or have the '
+                'whole photograph restored (restore_photo, --whole-photo).')
 
-    def _to_lr(self, face: np.ndarray) -> np.ndarray:
+    def _to_lr(self, face: np.ndarray, which: str) -> np.ndarray:
         from PIL import Image
-        self.check_face(face)
+        self.check_face(face, which)
         size = (self.setting.lr_size, self.setting.lr_size)
         if face.shape[1::-1] == size:
             return face

@@ -45,7 +45,10 @@ def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace
                         help='cpu, cuda, … (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, default=8, metavar='B',
                         help='faces in one forward (default: 8)')
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.batch_size < 1:
+        parser.error(f'--batch-size has to be at least 1, found {options.batch_size}')
+    return options
 
 
 @report_errors
@@ -57,11 +60,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     from fdsr.cli.inputs import find_jobs
     from fdsr.cli.outputs import ResultsFile
     jobs = find_jobs(options.inputs, Path(options.out).expanduser())
-    results = ResultsFile(Path(options.out).expanduser())
     from fdsr.apis import FaceSuperResolver
     from fdsr.cli.restoring import Restorer
     resolver = FaceSuperResolver(options.weights, options.device, options.name,
                                  batch_size=options.batch_size)
+    # not before: a mistyped --weights leaves the results of an earlier run alone
+    results = ResultsFile(Path(options.out).expanduser())
     restorer = Restorer(resolver, options.whole_photo, options.scale,
                         options.large_faces, options.compare, _show_frames)
     failed = _run(restorer, jobs, results)
@@ -80,7 +84,8 @@ def _run(restorer, jobs, results) -> int:
             results.add(result)
             if result.failed:
                 failed += 1
-                progress.write(f'{result.status}: {result.message}', file=sys.stderr)
+                progress.write(f'{result.input}: {result.status}: {result.message}',
+                               file=sys.stderr)
             progress.update()
     return failed
 

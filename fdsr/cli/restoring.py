@@ -1,12 +1,13 @@
 """Pictures in, pictures out: what ``fdsr`` does with each file."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fdsr.apis.photo import RestoredPhoto
+from fdsr.apis.photo import FaceStatus, RestoredPhoto
 from fdsr.apis.pictures import BadPicture, read_picture
 from fdsr.apis.super_resolver import FaceSuperResolver
 from fdsr.cli.inputs import Job
@@ -37,6 +38,7 @@ class Restorer:
         self.resolver, self.whole_photo = resolver, whole_photo
         self.scale, self.large_faces, self.compare = scale, large_faces, compare
         self.watch = watch
+        self._guessed = 0
 
     def restore(self, jobs: Sequence[Job]) -> Iterator[Result]:
         """Does every job; a bad input is a result that says so, not an error.
@@ -63,7 +65,7 @@ class Restorer:
             result = restore(job)
         except BAD_INPUT as error:
             result = Result(str(job.source), status='failed', message=str(error))
-        return _with_seconds(result, time.perf_counter() - started)
+        return replace(result, seconds=time.perf_counter() - started)
 
     def _photo(self, job: Job) -> Result:
         picture = read_picture(job.source)
@@ -97,11 +99,16 @@ class Restorer:
             picture = read_picture(job.source)
             self.resolver.check_face(picture)
         except BAD_INPUT as error:
-            return None, f'{job.source}: {error}'
+            return None, str(error)
         return picture, ''
 
     def _video(self, job: Job) -> Result:
-        return restore_video(job.source, job.target, self._frame, self.watch)
+        self._guessed = 0
+        result = restore_video(job.source, job.target, self._frame, self.watch)
+        if self._guessed:
+            note = f'In {self._guessed} of them: {_NOT_FOUND}'
+            result = replace(result, message=f'{result.message} {note}')
+        return result
 
     def _frame(self, frame: np.ndarray) -> Tuple[np.ndarray, int, int]:
         """A frame's result, and how many faces were found and restored."""
@@ -109,8 +116,9 @@ class Restorer:
             photo = self.resolver.restore_photo(frame, self.scale, self.large_faces)
             result, found, restored = photo.image, len(photo.faces), photo.num_restored
         else:
-            result, found, restored = (
-                self.resolver.super_resolve([frame])[0].image, 1, 1)
+            [face] = self.resolver.super_resolve([frame])
+            self._guessed += face.landmarks_found is False
+            result, found, restored = face.image, 1, 1
         return side_by_side(frame, result) if self.compare else result, found, restored
 
     def _write(self, target: Path, before: np.ndarray, after: np.ndarray) -> None:
@@ -124,10 +132,7 @@ def _nothing_restored(source: Path, photo: RestoredPhoto) -> Result:
         first = photo.faces[0]
         message = (f'{photo.summary()} Nothing was written. The largest, at '
                    f'({first.box[0]:.0f}, {first.box[1]:.0f}): {first.message}')
+        if first.status is FaceStatus.LARGE_ENOUGH:
+            message += ' --large-faces restores it even so.'
     return Result(str(source), status='no face', faces=len(photo.faces),
                   message=message)
-
-
-def _with_seconds(result: Result, seconds: float) -> Result:
-    from dataclasses import replace
-    return replace(result, seconds=seconds)

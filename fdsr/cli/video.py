@@ -16,6 +16,8 @@ FrameRestorer = Callable[[np.ndarray], Tuple[np.ndarray, int, int]]
 #: Frames and their number to the same frames, as they are counted on the way.
 Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
 _USUAL_RATE = 25.0
+#: MPEG-4's limits, in pixels a side and in frames a second.
+_LONGEST_SIDE, _HIGHEST_RATE = 8191, 65535
 
 
 def unwatched(frames: Iterable[np.ndarray], total: int) -> Iterable[np.ndarray]:
@@ -37,8 +39,9 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
 
     Raises:
         FileNotFoundError: there is no such file.
-        BadPicture: it cannot be read as a video, or a frame cannot be restored.
-        CannotWrite: the result cannot be written.
+        BadPicture: it cannot be read as a video, a frame cannot be restored, or
+            the result would be too large for a video.
+        CannotWrite: the result cannot be written, or not whole.
     """
     unfinished = part_of(target)
     writer: Optional[cv2.VideoWriter] = None
@@ -54,7 +57,10 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
                 with_face += done > 0
             if writer is None:
                 raise BadPicture(f'{source} has no frame that can be read.')
-            _finish(writer, unfinished, target, restored)
+            writer.release()
+            if restored:
+                _check_whole(unfinished, target, frames)
+                os.replace(unfinished, target)
         finally:
             if writer is not None:
                 writer.release()
@@ -79,7 +85,7 @@ def _opened(source: Path) -> Iterator[Tuple[Any, float, int]]:
         if not video.isOpened():
             raise BadPicture(f'{source} cannot be read as a video.')
         rate = video.get(cv2.CAP_PROP_FPS)
-        yield (video, rate if rate > 0 else _USUAL_RATE,
+        yield (video, rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE,
                max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0))
     finally:
         video.release()
@@ -94,20 +100,26 @@ def _frames(video: Any) -> Iterator[np.ndarray]:
 
 
 def _writer(path: Path, shape: Tuple[int, ...], rate: float) -> cv2.VideoWriter:
+    if max(shape[:2]) > _LONGEST_SIDE:
+        raise BadPicture(
+            f'A video of {shape[1]}x{shape[0]} pixels cannot be written: MPEG-4 ends '
+            f'at {_LONGEST_SIDE} a side. Take a smaller --scale, or leave out '
+            '--compare.')
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate,
                              (shape[1], shape[0]))
     if not writer.isOpened():
         raise CannotWrite(
             f'{path} cannot be written as a video of {shape[1]}x{shape[0]} pixels. '
-            'Name another folder with --out, or take a smaller --scale.')
+            'Name another folder with --out.')
     return writer
 
 
-def _finish(writer: cv2.VideoWriter, unfinished: Path, target: Path,
-            restored: int) -> None:
-    """Puts the file in its place, if there is a restored face in it."""
-    writer.release()
-    if not unfinished.is_file() or not unfinished.stat().st_size:
-        raise CannotWrite(f'{target} could not be written: the disk may be full.')
-    if restored:
-        os.replace(unfinished, target)
+def _check_whole(path: Path, target: Path, frames: int) -> None:
+    """Counts the frames that arrived: OpenCV says nothing when the disk is full."""
+    video = cv2.VideoCapture(str(path))
+    written = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
+    video.release()
+    if written != frames:
+        raise CannotWrite(
+            f'{target} cannot be written: {written} of {frames} frames arrived, so the '
+            'disk may be full. Make room there, or name another folder with --out.')

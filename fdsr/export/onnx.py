@@ -1,12 +1,14 @@
 """From a checkpoint to an ONNX file."""
 
 import copy
+import errno
 import os
 import tempfile
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +26,10 @@ OPSET = 17
 #: Protocol buffers end at 2 GiB; beyond this the values stand in a file beside.
 MOST_INLINE_BYTES = 1_500_000_000
 _REFUSED_LAYOUT = 'dfdnet512'
+
+
+class CannotExport(PermissionError):
+    """The file cannot be written."""
 
 
 @dataclass(frozen=True)
@@ -59,7 +65,7 @@ def export_onnx(weights: Union[str, Path], out: Union[str, Path],
         ImportError: the packages of ``fdsr[onnx]`` are absent.
         ValueError: a network that cannot be exported or quantised; tells why.
         ExportMismatch: the exported network computes something else.
-        PermissionError: ``out`` cannot be written.
+        CannotExport: ``out`` cannot be written, or not whole.
     """
     need_packages()
     import onnx
@@ -68,7 +74,7 @@ def export_onnx(weights: Union[str, Path], out: Union[str, Path],
     network, setting = open_network(weights, name)
     _refuse(network, int8)
     network = without_parametrisations(network)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as folder:
+    with _draft_of(out) as folder:
         draft = Path(folder) / out.name
         _trace(network, example_faces(network, setting), draft)
         model = onnx.load(draft)
@@ -84,16 +90,37 @@ def export_onnx(weights: Union[str, Path], out: Union[str, Path],
     return Exported(out, report)
 
 
+@contextmanager
+def _draft_of(out: Path) -> Iterator[str]:
+    """A folder beside a file, there as long as that is made.
+
+    Raises:
+        CannotExport: the disk is full.
+    """
+    try:
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as folder:
+            yield folder
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise _cannot_export(out, error) from error
+
+
 def _check_out(out: Path) -> None:
     try:
         if out.is_dir():
-            raise PermissionError('it is a folder')
+            raise CannotExport('it is a folder')
         out.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out.parent):
             pass
     except OSError as error:
-        raise PermissionError(f'{out} cannot be written ({error.strerror or error}). '
-                              'Name another file as OUT.') from error
+        raise _cannot_export(out, error) from error
+
+
+def _cannot_export(out: Path, error: OSError) -> CannotExport:
+    remedy = 'Make room there, or name' if error.errno == errno.ENOSPC else 'Name'
+    return CannotExport(f'{out} cannot be written ({error.strerror or error}). '
+                        f'{remedy} another file as OUT.')
 
 
 def _refuse(network: nn.Module, int8: bool) -> None:

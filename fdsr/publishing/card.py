@@ -64,21 +64,17 @@ class Facts:
 
 
 def write_card(path: Path, facts: Facts, about: str = '',
-               metrics: Sequence[Union[str, Path]] = ()) -> Path:
+               results: Sequence[str] = ()) -> Path:
     """Writes a model card in Markdown.
 
     Args:
         path: of the card.
         facts: of the file.
         about: Markdown: data, training, limits.
-        metrics: ``metrics.json`` files of ``tools/test.py``.
-
-    Raises:
-        FileNotFoundError: there is no such metrics file.
-        ValueError: it is none.
+        results: what ``results_of`` made of metrics.
     """
     parts = [f'# {facts.name}', about.strip() or _NOTHING_SAID, _table_of(facts),
-             _usage(facts), *(_results(Path(file)) for file in metrics)]
+             _usage(facts), *results]
     unfinished = path.with_name(path.name + '.part')
     unfinished.write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
     os.replace(unfinished, path)
@@ -115,7 +111,35 @@ photo = sr.restore_photo('photo.jpg')  # photo.image, photo.faces
 ```'''
 
 
-def _results(path: Path) -> str:
+def read_about(path: Union[str, Path]) -> str:
+    """What somebody has written of a network, for its card.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is no text.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no text at {path}: --about takes a Markdown file on data, '
+            'training and limits.')
+    try:
+        return path.read_text(encoding='utf-8')
+    except UnicodeDecodeError as error:
+        raise ValueError(f'{path} is no text in UTF-8 ({error}).') from error
+
+
+def results_of(path: Union[str, Path]) -> str:
+    """The results of a test run as a section of a card.
+
+    Args:
+        path: a ``metrics.json`` of ``tools/test.py``.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: it is none of these.
+    """
+    path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(
             f'There are no metrics at {path}. tools/test.py --out writes them.')

@@ -1,10 +1,11 @@
 """From a checkpoint of a training run to one file with one network in it."""
 
 import copy
-import os
+import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, Optional, Sequence, Tuple, Union
 
 import torch
 from torch import nn
@@ -17,11 +18,15 @@ from fdsr.checkpoints import (
     open_backbone,
     save_backbone,
 )
-from fdsr.publishing.card import Facts, write_card
+from fdsr.publishing.card import Facts, results_of, write_card
 from fdsr.registry import MODELS
 from fdsr.weights import sha256_of, weights_follow
 
 _HASH_DIGITS = 8
+
+
+class CannotPublish(OSError):
+    """The folder takes no file."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +67,14 @@ def publish(source: Union[str, Path], folder: Union[str, Path], name: str,
     Raises:
         FileNotFoundError, CheckpointMismatch: see ``load_backbone``; also a network
             with a part whose values cannot be put in.
-        ValueError: there is no licence, or a value does not fit into fp16.
+        ValueError: there is no licence, a name that is no file's, metrics that are
+            none, or a value that does not fit into fp16.
+        CannotPublish: the folder takes no file. Nothing is left in it then.
     """
+    if not name or name != Path(name).name:
+        raise ValueError(f'A model is named as its file is, so not {name!r}: '
+                         'take letters, digits and hyphens.')
+    results = [results_of(file) for file in metrics]
     path, member, facts, _ = open_backbone(source, backbone)
     licence = licence or facts.get('licence')
     if not licence:
@@ -75,18 +86,39 @@ def publish(source: Union[str, Path], folder: Union[str, Path], name: str,
     if half:
         _check_half(whole)
         whole = whole.half()
-    folder = Path(folder)
-    unfinished = folder / f'{name}.unfinished.pth'
-    save_backbone(whole, config, unfinished, faces=facts.get('faces'), licence=licence,
-                  published=dict(name=name, source_sha256=sha256_of(path)))
-    digest = sha256_of(unfinished)
-    target = folder / f'{name}-{digest[:_HASH_DIGITS]}.pth'
-    os.replace(unfinished, target)
-    seen = Facts.of(name, target, digest, config, licence, half,
-                    FaceSetting.of(network, facts.get('faces') or {}),
-                    load_backbone(target), network)
-    card = write_card(target.with_suffix('.md'), seen, about, metrics)
-    return Published(target, card, seen)
+    folder = Path(folder).expanduser()
+    with _draft(folder) as draft:
+        unnamed = draft / 'network.pth'
+        save_backbone(whole, config, unnamed, faces=facts.get('faces'), licence=licence,
+                      published=dict(name=name, source_sha256=sha256_of(path)))
+        digest = sha256_of(unnamed)
+        file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
+        seen = Facts.of(name, file, digest, config, licence, half,
+                        FaceSetting.of(network, facts.get('faces') or {}),
+                        load_backbone(file), network)
+        card = write_card(file.with_suffix('.md'), seen, about, results)
+        kept = [made.rename(folder / made.name) for made in (file, card)]
+    return Published(*kept, seen)
+
+
+@contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    """A folder within another, there as long as file and card are made.
+
+    Raises:
+        CannotPublish: it cannot be made, or something cannot be written into it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder, prefix='.publish-') as draft:
+            yield Path(draft)
+    except (OSError, RuntimeError) as error:
+        # what torch raises on a full disk is a RuntimeError of its file format's
+        if isinstance(error, RuntimeError) and 'inline_container' not in str(error):
+            raise
+        raise CannotPublish(
+            f'Nothing can be written to {folder} ({error}). Make room there, or name '
+            'another folder (--out).') from error
 
 
 def _self_contained(config: Dict[str, Any], network: nn.Module

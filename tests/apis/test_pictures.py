@@ -90,6 +90,16 @@ def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, monkeypatch)
         read_picture(tmp_path / 'large.png')
 
 
+def test_the_limits_of_pil_are_no_broken_picture(tmp_path, monkeypatch, recwarn):
+    Image.new('1', (300, 200)).save(tmp_path / 'large.png')
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 50_000)
+    assert read_picture(tmp_path / 'large.png').shape == (200, 300, 3)
+    assert not recwarn.list
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 20_000)
+    with pytest.raises(BadPicture, match='large.png .* has too many pixels.*smaller'):
+        read_picture(tmp_path / 'large.png')
+
+
 def test_anything_is_a_sequence_of_pictures(red, tmp_path):
     for name in ('b.png', 'a.PNG'):
         Image.fromarray(red).save(tmp_path / name)

@@ -75,6 +75,8 @@ def test_larger_faces_are_brought_to_lr(student):
     assert np.array_equal(sr(face), sr(np.asarray(small)))
     with pytest.raises(BadPicture, match='square, found 60x50'):
         sr(noise(50, 60, 3))
+    with pytest.raises(BadPicture, match='^Face 2 of 2: .*square, found 60x50'):
+        sr([face, noise(50, 60, 3)])
 
 
 def test_the_setting_comes_with_the_file(student, teacher, tmp_path):
@@ -120,6 +122,12 @@ def test_weights_that_cannot_be_used(tmp_path, student):
         FaceSuperResolver(student, batch_size=0)
 
 
+def test_devices_that_cannot_be_used(student):
+    for device in ('banana', 'cuda:99'):
+        with pytest.raises(ValueError, match=f"'{device}' cannot be used here.*'auto'"):
+            FaceSuperResolver(student, device)
+
+
 def test_nothing_heavy_is_imported(student):
     code = (
         'import sys; from fdsr.apis import FaceSuperResolver;'
@@ -139,7 +147,7 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
     monkeypatch.setattr(shipped, 'SHIPPED', {})
     with pytest.raises(FileNotFoundError, match='those that do are none'):
         FaceSuperResolver()
-    with pytest.raises(FileNotFoundError, match='no file nowhere.pth'):
+    with pytest.raises(FileNotFoundError, match='no checkpoint at nowhere.pth'):
         FaceSuperResolver('nowhere.pth')
     shipped.SHIPPED['compact'] = shipped.ShippedWeights(
         'small.pth', sha256_of(student), 'CC0-1.0')

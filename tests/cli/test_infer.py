@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -15,9 +16,10 @@ from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
 from fdsr.checkpoints import read_checkpoint
-from fdsr.cli import outputs
+from fdsr.cli import outputs, video
 from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
+from fdsr.cli.restoring import Restorer
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
 from fdsr.registry import LANDMARKS
 from tests import toy
@@ -109,6 +111,7 @@ def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, c
     shown = capsys.readouterr()
     assert '2 of 6 restored' in shown.out
     assert 'b.jpg' in shown.err and '--whole-photo' in shown.err
+    assert f'{bad / "d.png"}: failed: ' in shown.err  # the text itself names no file
 
 
 def test_photographs(student, placed, tmp_path):
@@ -131,7 +134,6 @@ def test_photographs(student, placed, tmp_path):
 
 
 def write_video(path, frames, size):
-    import cv2
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12, size)
     for number in range(frames):
         frame = np.full((size[1], size[0], 3), 40 + 10 * number, np.uint8)
@@ -140,11 +142,10 @@ def write_video(path, frames, size):
 
 
 def read_video(path):
-    import cv2
-    video, frames = cv2.VideoCapture(str(path)), []
-    while (read := video.read())[0]:
+    reader, frames = cv2.VideoCapture(str(path)), []
+    while (read := reader.read())[0]:
         frames.append(read[1])
-    return video.get(cv2.CAP_PROP_FPS), frames
+    return reader.get(cv2.CAP_PROP_FPS), frames
 
 
 def test_videos_keep_their_frames_and_rate(student, placed, tmp_path):
@@ -155,8 +156,8 @@ def test_videos_keep_their_frames_and_rate(student, placed, tmp_path):
     assert result[0] == source[0] == 12
     assert len(result[1]) == 7 and result[1][0].shape == (96, 128, 3)
     # each frame in its turn; two lossy codings move a level by a few
-    levels = [[float(frame[:5].mean()) for frame in video[1]]
-              for video in (source, result)]
+    levels = [[float(frame[:5].mean()) for frame in clip[1]]
+              for clip in (source, result)]
     assert np.allclose(*levels, atol=4) and (np.diff(levels[1]) > 7).all()
     row, = rows(out)
     assert (row['faces'], row['restored']) == ('7', '7')
@@ -173,6 +174,71 @@ def test_videos_that_are_none(student, placed, tmp_path):
     assert run(student, out, tmp_path / 'wide.mp4') == 1  # no square frames
     assert 'square' in rows(out)[0]['message']
     assert [path.name for path in out.iterdir()] == ['results.csv']
+
+
+def test_a_video_that_the_disk_takes_only_half(student, placed, tmp_path, monkeypatch):
+    """OpenCV says nothing of it: only the file itself does."""
+    write_video(tmp_path / 'clip.mp4', 5, (64, 48))
+
+    out = tmp_path / 'out'
+    real = video._check_whole
+
+    def cut_short(path, *arguments):
+        path.write_bytes(path.read_bytes()[:100])
+        real(path, *arguments)
+    monkeypatch.setattr(video, '_check_whole', cut_short)
+    with pytest.raises(SystemExit, match='0 of 5 frames.*disk may be full'):
+        run(student, out, tmp_path / 'clip.mp4', '--whole-photo')
+    assert [path.name for path in out.iterdir()] == ['results.csv']
+
+
+def test_a_video_too_large_for_its_format_does_not_stop_the_others(
+        student, placed, tmp_path):
+    write_video(tmp_path / 'a.mp4', 2, (1040, 16))
+    write_video(tmp_path / 'b.mp4', 2, (64, 48))
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path / 'a.mp4', tmp_path / 'b.mp4', '--whole-photo',
+               '--scale', '8') == 1
+    first, second = rows(out)
+    assert first['status'] == 'failed' and '8320x128' in first['message']
+    assert second['status'] == 'ok'
+
+
+def test_a_teacher_tells_where_it_found_no_landmarks(tmp_path):
+    @LANDMARKS.register_module(force=True)
+    class Blind:
+        def detect(self, images):
+            return [None] * len(images)
+
+    teacher = FaceSuperResolver(toy.trained_teacher(tmp_path / 'teacher'),
+                                landmarks=dict(type='fdsr.Blind'))
+    save(tmp_path / 'in/face.png', noise(LR_SIZE, LR_SIZE, 3))
+    write_video(tmp_path / 'in/clip.mp4', 3, (64, 64))
+    (tmp_path / 'out').mkdir()
+    jobs = find_jobs([str(tmp_path / 'in')], tmp_path / 'out')
+    for result in Restorer(teacher).restore(jobs):
+        assert result.status == 'ok' and 'No landmarks were found' in result.message
+        assert ('In 3 of them' in result.message) == result.input.endswith('clip.mp4')
+
+
+def test_a_large_face_points_to_the_option(student, placed, tmp_path, monkeypatch):
+    photo = save(tmp_path / 'photo.png', noise(60, 80, 3))
+    monkeypatch.setattr('fdsr.apis.super_resolver.LARGEST_FACE', 0.5)
+    assert run(student, tmp_path / 'out', photo, '--whole-photo') == 1
+    assert '--large-faces' in rows(tmp_path / 'out')[0]['message']
+    assert run(student, tmp_path / 'out', photo, '--whole-photo', '--large-faces') == 0
+
+
+def test_a_wrong_command_leaves_earlier_results(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    out = tmp_path / 'out'
+    assert run(student, out, face) == 0
+    with pytest.raises(SystemExit, match='no checkpoint'):
+        run(tmp_path / 'absent.pth', out, face)
+    with pytest.raises(SystemExit) as error:
+        run(student, out, face, '--batch-size', '0')
+    assert error.value.code == 2
+    assert [row['status'] for row in rows(out)] == ['ok']
 
 
 def test_names_that_would_collide(tmp_path):

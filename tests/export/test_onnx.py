@@ -1,5 +1,6 @@
 """Exported networks compute what they were made from, or are not kept."""
 
+import errno
 import re
 
 import numpy as np
@@ -191,6 +192,16 @@ def test_what_is_refused(weights, tmp_path):
                  encoder=dict(arch='tiny'))
     with pytest.raises(ValueError, match='3 GiB'):
         export_onnx(full, tmp_path / 'net.onnx')
+
+
+def test_no_space_left_leaves_nothing(weights, tmp_path, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+    monkeypatch.setattr(exporting.torch.onnx, 'export', full)
+    out = tmp_path / 'out'
+    with pytest.raises(OSError, match='net.onnx cannot be written.*Make room'):
+        export_onnx(weights('compact'), out / 'net.onnx')
+    assert list(out.iterdir()) == []
 
 
 def test_absent_packages_are_named(weights, tmp_path, monkeypatch):

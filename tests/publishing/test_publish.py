@@ -13,7 +13,7 @@ import torch
 from fdsr.apis import FaceSuperResolver, load_backbone
 from fdsr.apis.networks import example_faces
 from fdsr.checkpoints import CheckpointMismatch, read_checkpoint
-from fdsr.publishing import publish
+from fdsr.publishing import CannotPublish, publish
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load
 from tests import toy
@@ -106,6 +106,30 @@ def test_a_part_that_cannot_be_put_in_is_named(student, tmp_path, monkeypatch):
         publish(student, tmp_path, 'toy', licence=LICENCE)
 
 
+def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    (tmp_path / 'none.json').write_text('[]')
+    for name, metrics, message in (
+            ('toy', [tmp_path / 'absent.json'], 'no metrics at .*absent.json'),
+            ('toy', [tmp_path / 'none.json'], 'no metrics.json'),
+            ('a/b', [], "not 'a/b'"), ('', [], "not ''")):
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            publish(student, out, name, licence=LICENCE, metrics=metrics)
+    assert not out.exists()
+    (tmp_path / 'file').touch()
+    with pytest.raises(CannotPublish, match='Nothing can be written to .*file'):
+        publish(student, tmp_path / 'file', 'toy', licence=LICENCE)
+    real = torch.save
+
+    def full(content, path):  # as torch says it, with a part of the file there
+        real(content, path)
+        raise RuntimeError('[enforce fail at inline_container.cc:664] . unexpected pos')
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(CannotPublish, match='Make room'):
+        publish(student, out, 'toy', licence=LICENCE)
+    assert list(out.iterdir()) == []
+
+
 def test_the_tool_and_the_results_on_the_card(student, tmp_path):
     metrics = tmp_path / 'metrics.json'
     metrics.write_text(json.dumps(dict(
@@ -123,3 +147,6 @@ def test_the_tool_and_the_results_on_the_card(student, tmp_path):
     metrics.write_text('[]')
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1 and 'no metrics.json' in done.stderr
+    about.unlink()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and 'There is no text at' in done.stderr

@@ -1,6 +1,10 @@
 """The weights that come along: whole, small, with a card that is theirs, and of use."""
 
 import re
+import shutil
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +16,7 @@ from fdsr.checkpoints import read_checkpoint
 from fdsr.registry import METRICS
 from fdsr.weights import sha256_of
 from fdsr.weights.shipped import DEFAULT, SHIPPED, shipped_weights
+from tests.conftest import REPOSITORY
 
 
 def psnr(image, reference):
@@ -41,6 +46,23 @@ def test_nothing_lies_there_unused():
     assert {path.name for path in folder.glob('*.pth')} == known
     assert {path.stem for path in folder.glob('*.md')} == {
         Path(file).stem for file in known}
+
+
+@pytest.mark.slow
+def test_a_wheel_brings_them(tmp_path):
+    for name in ('fdsr', 'setup.py', 'pyproject.toml', 'MANIFEST.in', 'README.md'):
+        source = REPOSITORY / name
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, tmp_path / name)
+    subprocess.run(
+        [sys.executable, '-m', 'pip', 'wheel', '--no-deps', '--no-build-isolation',
+         '--no-index', '--wheel-dir', str(tmp_path / 'wheels'), str(tmp_path)],
+        check=True, capture_output=True)
+    [wheel] = (tmp_path / 'wheels').glob('*.whl')
+    with zipfile.ZipFile(wheel) as archive:
+        for path in shipped_weights(DEFAULT).parent.iterdir():
+            if path.is_file():
+                name = path.relative_to(REPOSITORY).as_posix()
+                assert archive.read(name) == path.read_bytes()
 
 
 def test_a_portrait_that_it_has_never_seen():
