@@ -109,6 +109,9 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
         faces: how they were cut for training, if it is known.
         **meta: plain values to keep in the file's ``meta``; ``licence`` is the
             file's own.
+
+    Raises:
+        OSError: it cannot be written, or not whole; nothing is left behind then.
     """
     import os
 
@@ -123,8 +126,14 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + '.part')
-    torch.save({'meta': {'fdsr': facts, **meta}, 'state_dict': state}, unfinished)
-    os.replace(unfinished, path)
+    try:
+        torch.save({'meta': {'fdsr': facts, **meta}, 'state_dict': state}, unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # of a full disk torch makes the latter
+        raise OSError(f'{path} cannot be written ({error}). Make room there, or name '
+                      'another place.') from error
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:

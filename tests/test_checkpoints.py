@@ -208,6 +208,20 @@ def test_a_saved_backbone_comes_back(world, tmp_path):
     assert path.stat().st_size < world['teacher'].stat().st_size
 
 
+def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
+    network, path = MODELS.build(toy.STUDENT), tmp_path / 'student.pth'
+    save_backbone(network, toy.STUDENT, path)
+    before = path.read_bytes()
+
+    def full(content, file):  # as torch says it, with a part of the file there
+        Path(file).write_bytes(b'part')
+        raise RuntimeError('[enforce fail at inline_container.cc:664] . unexpected pos')
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(OSError, match='student.pth cannot be written .*Make room'):
+        save_backbone(network, toy.STUDENT, path)
+    assert path.read_bytes() == before and len([*tmp_path.iterdir()]) == 1
+
+
 def test_a_network_starts_from_anothers_trained_weights(world):
     student = {**toy.STUDENT, 'width': 0.1}
     for name, theirs in (('teacher', world['live_teacher']),

@@ -39,7 +39,9 @@ class PairMetric(BaseMetric):
         mask: Any = None,
     ) -> float:
         """Returns the number of one pair of (3, H, W) uint8 RGB images."""
-        gt, pred = torch.as_tensor(gt), torch.as_tensor(pred)
+        gt, pred = (  # arrays are copied: PIL's may not be written to
+            image if isinstance(image, Tensor) else torch.tensor(image)
+            for image in (gt, pred))
         return self.process_batch(gt[None], pred[None])[0]
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:

@@ -112,10 +112,7 @@ def _draft(folder: Path) -> Iterator[Path]:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder, prefix='.publish-') as draft:
             yield Path(draft)
-    except (OSError, RuntimeError) as error:
-        # what torch raises on a full disk is a RuntimeError of its file format's
-        if isinstance(error, RuntimeError) and 'inline_container' not in str(error):
-            raise
+    except OSError as error:
         raise CannotPublish(
             f'Nothing can be written to {folder} ({error}). Make room there, or name '
             'another folder (--out).') from error

@@ -183,7 +183,8 @@ def test_a_descent_brings_the_distributions_together():
 # Outputs and pictures
 
 def test_output_distillation_is_between_the_pictures(teacher):
-    model = distiller(teacher, feature_losses=[dict(type='fdsr.OutputDistillLoss')]).eval()
+    model = distiller(
+        teacher, feature_losses=[dict(type='fdsr.OutputDistillLoss')]).eval()
     lr, samples = prepared(model)
     losses, _ = losses_of(model, lr, samples)
     with torch.no_grad():
