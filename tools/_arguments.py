@@ -2,13 +2,13 @@
 
 import argparse
 import ast
-from typing import Any, Dict, List
+from typing import Any, Callable, Dict, List
 
 from fdsr.cli.errors import report_errors
 
 __all__ = [
     'add_common_arguments', 'add_config_arguments', 'common_options', 'parse_options',
-    'report_errors'
+    'report_errors', 'whole_number'
 ]
 
 
@@ -45,8 +45,12 @@ def common_options(arguments: argparse.Namespace) -> Dict[str, Any]:
         cfg_options=parse_options(arguments.cfg_options))
 
 
-def parse_options(options: List[str]) -> Dict[str, Any]:
+def parse_options(options: List[str], name: str = '--cfg-options') -> Dict[str, Any]:
     """Turns KEY=VALUE into a dict; a value that is no literal is a string.
+
+    Args:
+        options: as they were given.
+        name: of the argument that takes them.
 
     Raises:
         SystemExit: an option has no ``=``.
@@ -55,9 +59,19 @@ def parse_options(options: List[str]) -> Dict[str, Any]:
     for option in options:
         key, equals, value = option.partition('=')
         if not equals:
-            raise SystemExit(f'--cfg-options takes KEY=VALUE, found {option!r}.')
+            raise SystemExit(f'{name} takes KEY=VALUE, found {option!r}.')
         try:
             parsed[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             parsed[key] = value
     return parsed
+
+
+def whole_number(least: int) -> Callable[[str], int]:
+    """A type for argparse: whole numbers, of which the least is told."""
+    def whole(text: str) -> int:
+        value = int(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f'{text} is less than {least}')
+        return value
+    return whole

@@ -15,7 +15,12 @@ import argparse
 import sys
 from typing import Any
 
-from _arguments import add_config_arguments, common_options, report_errors
+from _arguments import (
+    add_config_arguments,
+    common_options,
+    report_errors,
+    whole_number,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -27,20 +32,20 @@ def parse_args() -> argparse.Namespace:
                         help='the dictionary to write')
     parser.add_argument('--num-atoms', required=True, type=int, metavar='K',
                         help='atoms of each component and level; DFDNet has 512')
-    parser.add_argument('--max-faces', type=int, metavar='N',
+    parser.add_argument('--max-faces', type=whole_number(1), metavar='N',
                         help='use N faces, drawn by the seed (default: all)')
     parser.add_argument('--balance', choices=('pose',),
                         help='draw the faces evenly over how far heads are turned, '
                         'told by the five landmarks')
-    parser.add_argument('--batch-size', type=int, default=4, metavar='B',
+    parser.add_argument('--batch-size', type=whole_number(1), default=4, metavar='B',
                         help='faces encoded at once (default: 4)')
-    parser.add_argument('--seed', type=int, default=0,
+    parser.add_argument('--seed', type=whole_number(0), default=0,
                         help='of the draw, the projections and K-means (default: 0)')
     parser.add_argument('--dtype', choices=('float16', 'float32'), default='float16',
                         help='of the atoms in the file (default: float16)')
     parser.add_argument('--device', default='cpu',
                         help='that computes the features, e.g. cuda (default: cpu)')
-    parser.add_argument('--num-workers', type=int, default=0, metavar='W',
+    parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='processes that read pictures (default: 0, this one)')
     parser.add_argument('--no-resume', dest='resume', action='store_false',
                         help='throw FILE.partial away and start again')

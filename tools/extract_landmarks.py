@@ -16,7 +16,7 @@ import sys
 from pathlib import Path
 from typing import Any, Callable
 
-from _arguments import parse_options, report_errors
+from _arguments import parse_options, report_errors, whole_number
 
 
 def parse_args() -> argparse.Namespace:
@@ -37,7 +37,7 @@ def parse_args() -> argparse.Namespace:
                         help='of several faces take the largest (default: skip)')
     parser.add_argument('--min-eyes', type=float, default=0, metavar='PX',
                         help='skip faces whose eyes are closer (default: 0)')
-    parser.add_argument('--num-workers', type=int, default=0, metavar='W',
+    parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='processes that look for faces (default: 0, this one)')
     parser.add_argument('--detector', default='fdsr.MediaPipeLandmarks',
                         metavar='TYPE', help='a registered landmark detector (default: '
@@ -45,10 +45,11 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--detector-options', nargs='+', default=[],
                         metavar='KEY=VALUE', help='its arguments')
     args = parser.parse_args()
-    if args.num_workers < 0:
-        parser.error('--num-workers takes 0 or more.')
     args.boxes = args.boxes or args.out.with_name(f'{args.out.stem}_bb.csv')
     args.skipped = args.skipped or args.out.with_name(f'skipped_{args.out.stem}.csv')
+    if args.list and args.list.absolute() in {
+            path.absolute() for path in (args.out, args.boxes, args.skipped)}:
+        parser.error(f'--list would overwrite {args.list}: name another file.')
     return args
 
 
@@ -77,10 +78,12 @@ def run(args: argparse.Namespace) -> None:
     from fdsr.landmarks import extraction
     from fdsr.landmarks.landmark_files import LandmarkFiles
 
+    options = parse_options(args.detector_options, '--detector-options')
     settings = extraction.ExtractionSettings(
-        dict(type=args.detector, **parse_options(args.detector_options)),
-        args.largest, args.min_eyes)
+        dict(type=args.detector, **options), args.largest, args.min_eyes)
     pictures = extraction.find_pictures(args.source)
+    # before a file is begun whose settings would have to stay
+    extraction.ready_detector(settings.detector)
     with LandmarkFiles(args.out, args.boxes, args.skipped,
                        extraction.settings_as_json(settings)) as files:
         found = extraction.extract(args.source, pictures, files, settings, Progress,

@@ -13,7 +13,12 @@ best: they are of the people in the data.
 import argparse
 from typing import Any, Tuple
 
-from _arguments import add_config_arguments, common_options, report_errors
+from _arguments import (
+    add_config_arguments,
+    common_options,
+    report_errors,
+    whole_number,
+)
 
 
 def parse_args() -> argparse.Namespace:
@@ -22,9 +27,9 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('dictionary', help='file that tools/build_dictionary.py wrote')
     parser.add_argument('config', help='config that trains its DictionaryTeacher')
-    parser.add_argument('--max-faces', type=int, default=500, metavar='N',
+    parser.add_argument('--max-faces', type=whole_number(1), default=500, metavar='N',
                         help='match N faces, drawn by the seed (default: 500)')
-    parser.add_argument('--seed', type=int, default=1,
+    parser.add_argument('--seed', type=whole_number(0), default=1,
                         help='of the draw (default: 1; the builder\'s default is 0)')
     parser.add_argument('--histogram', action='store_true',
                         help='print how many atoms were matched how often, too')
@@ -37,13 +42,13 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--atoms', nargs='+', type=atom, metavar='PART:LEVEL:ATOM',
                         help='whose, e.g. mouth:0:17 (default: the most used atom of '
                         'each component on the finest level)')
-    parser.add_argument('--num-crops', type=int, default=6, metavar='N',
+    parser.add_argument('--num-crops', type=whole_number(1), default=6, metavar='N',
                         help='crops of each atom (default: 6)')
-    parser.add_argument('--batch-size', type=int, default=4, metavar='B',
+    parser.add_argument('--batch-size', type=whole_number(1), default=4, metavar='B',
                         help='faces encoded at once (default: 4)')
     parser.add_argument('--device', default='cpu',
                         help='that computes, e.g. cuda (default: cpu)')
-    parser.add_argument('--num-workers', type=int, default=0, metavar='W',
+    parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='processes that read pictures (default: 0, this one)')
     add_config_arguments(parser)
     return parser.parse_args()

@@ -15,7 +15,7 @@ import argparse
 import sys
 from typing import Any, Dict, Optional
 
-from _arguments import report_errors
+from _arguments import report_errors, whole_number
 
 
 def share_or_number(text: str) -> float:
@@ -33,7 +33,7 @@ def parse_args() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='folder to write; new, or begun by the same command')
-    parser.add_argument('--workers', type=int, default=1, metavar='W',
+    parser.add_argument('--workers', type=whole_number(0), default=1, metavar='W',
                         help='processes (default: 1); 0 does all in the first one')
     add_source(parser.add_argument_group('what is read'))
     add_cut(parser.add_argument_group('the cut'))

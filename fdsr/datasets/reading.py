@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Iterator
 
@@ -23,6 +24,29 @@ def whole_pictures() -> Iterator[None]:
         yield
     finally:
         ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+
+
+def files_below(folder: Path) -> Iterator[str]:
+    """Paths of all files in a folder and the folders in it, in a fixed order.
+
+    Hidden files and folders are passed over. Links are followed, but each folder is
+    looked into once, so that those that lead back do no harm.
+
+    Yields:
+        Paths relative to the folder, with slashes.
+    """
+    seen: set[tuple[int, int]] = set()
+    for inside, folders, files in os.walk(folder, followlinks=True):
+        status = os.stat(inside)
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        prefix = Path(os.path.relpath(inside, folder)).as_posix()
+        for name in sorted(files):
+            if not name.startswith('.'):
+                yield name if prefix == '.' else f'{prefix}/{name}'
 
 
 def said_by(error: Exception) -> str:

@@ -37,7 +37,9 @@ class SkipReport:
             unique = f'fdsr_skipped_{os.getpid()}_{uuid.uuid4().hex[:8]}'
             report_dir = Path(tempfile.gettempdir()) / unique
         self.path = Path(report_dir) / f'skipped_{name}.csv'
+        # names of the rows of the stage `load` up to a place in a file (its inode)
         self._seen: set[str] = set()
+        self._read = 0, 0
 
     def start(self, rows: Iterable[tuple[str, str, str]] = ()) -> None:
         """Begin a new list: rows of an earlier run would count against this one.
@@ -46,7 +48,7 @@ class SkipReport:
             rows: (name, reason, stage) of what is known from the start.
         """
         rows = list(rows)
-        self._seen.clear()
+        self._forget()
         with self._explained():
             if not rows:
                 if self.path.exists():
@@ -70,20 +72,30 @@ class SkipReport:
             processes that share this file.
         """
         with self._explained(), self._locked() as file:
-            file.seek(0)
-            known = {row['name'] for row in csv.DictReader(file)
-                     if row['stage'] == 'load'}
-            if name not in known:
+            self._catch_up(file)
+            if name not in self._seen:
                 writer = csv.writer(file)
                 if file.tell() == 0:
                     writer.writerow(HEADER)
                 writer.writerow((name, ' '.join(reason.split()), 'load'))
-                known.add(name)
-        self._seen.add(name)
-        return len(known)
+                self._seen.add(name)
+            return len(self._seen)
+
+    def _catch_up(self, file: TextIO) -> None:
+        """Read the rows that came since the last time, in whatever process."""
+        status = os.fstat(file.fileno())
+        if self._read[0] != status.st_ino or self._read[1] > status.st_size:
+            self._forget()  # another run has begun a new list
+        file.seek(self._read[1])
+        self._seen.update(row[0] for row in csv.reader(file) if row[2:] == ['load'])
+        self._read = status.st_ino, file.tell()
+
+    def _forget(self) -> None:
+        self._seen.clear()
+        self._read = 0, 0
 
     def has(self, name: str) -> bool:
-        """Whether this process has written (or found) ``name``'s row already."""
+        """Whether this process knows of ``name``'s row already."""
         return name in self._seen
 
     def rows(self, stage: str | None = None) -> list[dict[str, str]]:

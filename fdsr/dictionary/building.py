@@ -79,8 +79,7 @@ class DictionaryBuilder:
                  device: str = 'cpu',
                  report: Callable[[str, int], None] = lambda step, faces: None,
                  state: Optional[BuildState] = None) -> None:
-        if num_atoms < 1:
-            raise ValueError(f'num_atoms has to be at least 1, found {num_atoms}.')
+        check_num_atoms(num_atoms)
         self.encoder = encoder.eval().to(device)
         self.spec = DictionarySpec.uniform(
             num_atoms=num_atoms, **dictionary_shape(encoder, size, eye_share))
@@ -227,6 +226,16 @@ class DictionaryBuilder:
             # One at a time: index_add_ on a GPU sums in an order of its own.
             for label, vector in zip(labels[slot], vectors):
                 sums[slot][label] += vector
+
+
+def check_num_atoms(num_atoms: int) -> None:
+    """Refuses to make no atom at all.
+
+    Raises:
+        ValueError: so it is.
+    """
+    if num_atoms < 1:
+        raise ValueError(f'num_atoms has to be at least 1, found {num_atoms}.')
 
 
 def check_enough_faces(num_atoms: int, num_faces: int) -> None:

@@ -13,6 +13,7 @@ from fdsr.dictionary.building import (
     BuiltDictionary,
     DictionaryBuilder,
     check_enough_faces,
+    check_num_atoms,
 )
 from fdsr.dictionary.faces import (
     FaceBatches,
@@ -76,9 +77,11 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
     """
     settings = teacher_settings(config)
     shape = dict(size=settings['size'], eye_share=settings['eye_share'])
-    dataset, encoder = training_faces(config), encoder_of(settings)
+    # to the device now: one that is not there is told before a state is begun with it
+    dataset, encoder = training_faces(config), encoder_of(settings).to(device)
     faces = FaceBatches(
         dataset, shape['size'], batch_size, max_faces, seed, num_workers, balance)
+    check_num_atoms(num_atoms)
     check_enough_faces(num_atoms, len(faces))
     check_writable(out)
     protocol = _protocol(dataset)

@@ -15,7 +15,6 @@ from typing import (
     List,
     NamedTuple,
     Optional,
-    Set,
     Tuple,
     Union,
 )
@@ -24,11 +23,11 @@ import cv2
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import read_picture
+from fdsr.datasets.reading import files_below, read_picture
 from fdsr.datasets.vggface2_files import SUFFIXES
+from fdsr.datasets.workers import in_processes
 from fdsr.landmarks.base import DEFAULT_DETECTOR, FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.landmark_files import LandmarkFiles, write_whole
-from fdsr.landmarks.workers import in_processes
 
 #: Files that are pictures, but none that ``VGGFace2Dataset`` looks for.
 OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
@@ -114,7 +113,7 @@ def find_pictures(source: Path) -> List[Picture]:
                                 'the pictures.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
     found, owners = [], {}
-    for path in sorted(_files(source), key=os.fsencode):
+    for path in sorted(files_below(source), key=os.fsencode):
         stem, suffix = os.path.splitext(path)
         if suffix.lower() not in known + OTHER_SUFFIXES:
             continue
@@ -136,22 +135,6 @@ def find_pictures(source: Path) -> List[Picture]:
         raise FileNotFoundError(f'There is no picture in {source}: expected files '
                                 f'ending in {", ".join(known)}.')
     return found
-
-
-def _files(source: Path) -> Iterator[str]:
-    """Paths in a folder, with slashes; links are followed, but not in circles."""
-    seen: Set[Tuple[int, int]] = set()
-    for folder, folders, files in os.walk(source, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        inside = Path(os.path.relpath(folder, source)).as_posix()
-        for name in files:
-            if not name.startswith('.'):
-                yield name if inside == '.' else f'{inside}/{name}'
 
 
 def _printable(path: str) -> str:
@@ -188,7 +171,7 @@ class Examiner:
             ImportError, FileNotFoundError, ValueError: the detector cannot be made.
         """
         if self._detector is None:
-            self._detector = _ready_detector(self.settings.detector)
+            self._detector = ready_detector(self.settings.detector)
         read = self._read(path)
         if isinstance(read, Skipped):
             return read
@@ -256,11 +239,19 @@ def _unusable(image: Any) -> Optional[Skipped]:
     return None
 
 
-def _ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
-    """A detector that has looked at a picture, so that what it lacks shows now."""
+def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
+    """A detector that has looked at a picture, so that what it lacks shows now.
+
+    Raises:
+        FileNotFoundError, ImportError, KeyError, ValueError: it cannot be made.
+    """
     from fdsr.registry import LANDMARKS, register_all
     register_all()
-    detector = LANDMARKS.build(dict(config))
+    try:
+        detector = LANDMARKS.build(dict(config))
+    except TypeError as error:
+        raise ValueError(f'{config["type"]} cannot be made of its options ({error}). '
+                         'Give them as --detector-options KEY=VALUE.') from error
     detector.detect_faces(np.zeros((64, 64, 3), np.uint8))
     return detector
 

@@ -1,5 +1,6 @@
 """Tables that only ever grow, and that a run cut off at any moment can go on with."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -265,15 +266,19 @@ class LandmarkFiles:
 def write_whole(path: Path, text: str) -> None:
     """Writes a text beside its place and puts it there when it is whole.
 
+    Its folder is made.
+
     Raises:
         CannotWriteLandmarks: the disk is full, or the folder cannot be written.
     """
     unfinished = path.with_name(path.name + '.part')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_text(text, encoding='utf-8')
         os.replace(unfinished, path)
     except OSError as error:
-        unfinished.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its folder may be none
+            unfinished.unlink()
         raise cannot_write(path, error) from error
 
 

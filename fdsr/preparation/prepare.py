@@ -2,19 +2,16 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
+import functools
 import json
 import shutil
-import signal
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from fdsr.datasets.manifest import write_whole
+from fdsr.datasets.workers import in_processes
 from fdsr.preparation.finish import DONE, finish
-from fdsr.preparation.plan import Plan, Unit, make_plan
+from fdsr.preparation.plan import Plan, make_plan
 from fdsr.preparation.settings import Settings
 from fdsr.preparation.sources import open_source
 from fdsr.preparation.units import WORK, Job, write_unit
@@ -52,7 +49,8 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
         FileNotFoundError: Something that is to be read is missing.
         ValueError: A CSV or an argument is impossible, no face is left, or the folder
             holds something else.
-        Stopped: The disk is full, a process was killed, or another run is at it.
+        Stopped: The disk is full, or another run is at it.
+        RuntimeError: A process was killed.
     """
     out = Path(out)
     request = settings.request()
@@ -88,6 +86,8 @@ def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
             shutil.rmtree(out / WORK, ignore_errors=True)
             return found
         return None
+    if out.exists() and not out.is_dir():
+        raise ValueError(f'{out} is a file: give a folder.')
     if out.exists() and any(path.name != WORK for path in out.iterdir()):
         raise ValueError(f'{out} is not empty, and no preparation was begun there: '
                          'give a new folder.')
@@ -143,38 +143,11 @@ def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None
     total = plan.units[-1].last
     done = total - sum(unit.last - unit.first for unit in missing)
     progress(done, total)
-    units = _in_processes(job, missing, workers) if workers else (
-        write_unit(job, unit) or unit for unit in missing)
-    with contextlib.closing(units):
-        for unit in units:
+    write = functools.partial(write_unit, job)
+    written = in_processes(write, missing, workers) if workers else (
+        write(unit) for unit in missing)
+    # what is being written is left; the folder of a unit only appears when whole
+    with contextlib.closing(written):
+        for unit, _ in zip(missing, written):
             done += unit.last - unit.first
             progress(done, total)
-
-
-def _in_processes(job: Job, units: list[Unit], workers: int) -> Iterator[Unit]:
-    """Units as they are done; only a few are waiting at any time."""
-    waiting, rest = {}, iter(units)
-    # spawn, not fork: this process may have threads
-    pool = ProcessPoolExecutor(workers, get_context('spawn'), _leave_interrupts)
-    try:
-        while True:
-            for unit in itertools.islice(rest, 2 * workers - len(waiting)):
-                waiting[pool.submit(write_unit, job, unit)] = unit
-            if not waiting:
-                break
-            for future in wait(waiting, return_when=FIRST_COMPLETED).done:
-                future.result()
-                yield waiting.pop(future)
-    except BrokenProcessPool as error:
-        raise Stopped('A process was killed, most likely because memory ran out: give '
-                      f'fewer workers. {_AGAIN}') from error
-    finally:
-        # what is being written is left; the folder of a unit only appears when whole
-        for process in list((pool._processes or {}).values()):
-            process.terminate()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _leave_interrupts() -> None:
-    """Ctrl-C reaches all processes; the first one stops the others."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)

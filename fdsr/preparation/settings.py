@@ -89,6 +89,10 @@ class Settings:
         if self.encoding == 'raw' and self.storage != 'lmdb':
             raise ValueError('Raw pixels are only written to LMDB: add storage=lmdb, '
                              'or take PNG.')
+        if self.listing == 'test' and not self.landmarks and (
+                self.val_identities or self.test_identities):
+            raise ValueError('VGGFace2\'s test list is not split, all of it is test: '
+                             'leave val_identities and test_identities out.')
         if self.boxes and not self.landmarks:
             raise ValueError('boxes needs landmarks beside it: a folder in VGGFace2\'s '
                              'layout has both.')

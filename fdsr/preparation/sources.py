@@ -8,6 +8,7 @@ from typing import Iterator
 import numpy as np
 
 from fdsr.datasets.manifest import write_whole
+from fdsr.datasets.reading import files_below
 from fdsr.datasets.vggface2_files import (
     LANDMARK_COLUMNS,
     SUFFIXES,
@@ -49,23 +50,16 @@ def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
     return open_index(files, 'tree', work / 'index'), root
 
 
-def walk(root: Path) -> Iterator[str]:
-    """Paths of all pictures below a folder, relative to it, in a fixed order.
-
-    Folders whose names begin with a dot are passed over.
-    """
-    for folder, folders, files in os.walk(root, followlinks=True):
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        inside = os.path.relpath(folder, root).replace(os.sep, '/')
-        for name in sorted(files):
-            if os.path.splitext(name)[1].lower().encode() in SUFFIXES:
-                yield name if inside == '.' else f'{inside}/{name}'
+def pictures_below(root: Path) -> Iterator[str]:
+    """Paths of all pictures below a folder, relative to it, in a fixed order."""
+    return (path for path in files_below(root)
+            if os.path.splitext(path)[1].lower().encode() in SUFFIXES)
 
 
 def _write_list(root: Path, listing: Path) -> None:
     part, found, unlisted = listing.with_suffix('.part'), 0, []
     with part.open('w', encoding='utf-8') as file:
-        for path in walk(root):
+        for path in pictures_below(root):
             found += 1
             if is_listable(path):
                 file.write(f'{path}\n')

@@ -155,6 +155,20 @@ def test_processes_share_the_list(tmp_path):
     assert sorted(names) == sorted(f'name {number}' for number in range(80))
 
 
+def test_a_report_reads_only_what_came_since(tmp_path):
+    one, other = SkipReport(tmp_path, 'shared'), SkipReport(tmp_path, 'shared')
+    one.start([('listed', 'no row', 'index')])
+    assert [one.add('a', 'broken'), other.add('ü', 'too'), one.add('c', 'too')] == [
+        1, 2, 3]
+    text = one.path.read_bytes()
+    # a list of the same length, but for what was read of it already
+    one.path.write_bytes(text.replace(b'a,broken', b'b,broken'))
+    assert one.add('b', 'broken') == other.add('c', 'too') == 4
+    assert one.has('a') and other.has('c') and len(one.rows('load')) == 4
+    one.start()
+    assert other.add('d', 'in another run') == 1 and not other.has('c')
+
+
 def test_workers_skip_count_and_stop(tmp_path):
     faces = Numbers(bad=[0, 1, 2, 3], max_bad_share=0.2, report_dir=tmp_path)
     batches = list(DataLoader(faces, 4, num_workers=2, collate_fn=collate_samples))

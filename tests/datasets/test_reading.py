@@ -6,7 +6,7 @@ from PIL import Image
 from fdsr.apis.pictures import from_pil
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import as_rgb, open_picture, read_picture
+from fdsr.datasets.reading import as_rgb, files_below, open_picture, read_picture
 from tests.hostile import BROKEN, DOT, GOOD, encoded, noise
 
 
@@ -76,3 +76,13 @@ def test_the_api_sees_the_same(tmp_path, file, exif):
 def test_rgb_is_not_copied():
     image = noise()
     assert as_rgb(image) is image
+
+
+def test_files_are_found_once_and_in_order(tmp_path):
+    for name in ('b/2.png', 'b/10.png', 'a/c/1.png', 'top.txt', '.git/x', 'a/.x'):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / 'b' / 'around').symlink_to('..')
+    (tmp_path / 'z').symlink_to('a')  # seen already
+    assert list(files_below(tmp_path)) == [
+        'top.txt', 'a/c/1.png', 'b/10.png', 'b/2.png']

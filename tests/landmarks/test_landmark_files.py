@@ -163,6 +163,14 @@ def test_a_folder_that_cannot_be_made(tmp_path):
         GrowingCsv(tmp_path / 'file' / 'points.csv', ('NAME_ID',))
 
 
+def test_a_text_is_written_with_its_folder(tmp_path):
+    landmark_files.write_whole(tmp_path / 'new' / 'list.txt', 'a.jpg\n')
+    assert (tmp_path / 'new' / 'list.txt').read_text() == 'a.jpg\n'
+    with pytest.raises(CannotWriteLandmarks, match='list.txt/no cannot be written'):
+        landmark_files.write_whole(tmp_path / 'new' / 'list.txt' / 'no', '')
+    assert len(list(tmp_path.rglob('*'))) == 2
+
+
 def test_a_long_file_is_read_quickly(tmp_path):
     path = tmp_path / 'points.csv'
     path.write_text('NAME_ID,X\n' + ''.join(f'"{row}",1\n' for row in range(50_000)))

@@ -148,6 +148,16 @@ def test_strange_names(people, prepared, tmp_path):
         ['two\\nlines.jpg', '\\udcff.jpg', ' before.jpg', 'end\\r.jpg'], 'name')
 
 
+def test_hidden_files_and_links_in_circles_are_passed_over(people, prepared, tmp_path):
+    for name in ('a/._0.jpg', '.thumbnails/0.jpg'):
+        (people.root / name).parent.mkdir(exist_ok=True)
+        (people.root / name).write_bytes(b'no picture')
+    (people.root / 'a' / 'around').symlink_to(people.root)
+    (people.root / 'd' / 'again').symlink_to('../a')
+    assert prepared(people.settings())['splits']['train']['listed'] == 12
+    assert skipped_of(tmp_path / 'out') == {}
+
+
 def test_nothing_left_names_the_list(tree, prepared):
     tree.add('a/empty.jpg', b'')
     tree.add('b/empty.jpg', b'')
@@ -169,7 +179,7 @@ def test_missing_things_are_named(people, prepared, tmp_path):
 @pytest.mark.parametrize('kwargs', [
     dict(size=0), dict(align='eyes'), dict(quality=0), dict(duplicates=40),
     dict(encoding='raw'), dict(shard_size=0), dict(boxes='boxes.csv'),
-    dict(eye_share=float('nan'))])
+    dict(eye_share=float('nan')), dict(listing='test', val_identities=3)])
 def test_impossible_settings(kwargs):
     from fdsr.preparation.settings import Settings
     with pytest.raises(ValueError):

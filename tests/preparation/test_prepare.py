@@ -2,6 +2,7 @@
 import csv
 import errno
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from fdsr.preparation import finish, prepare, units
 from fdsr.preparation.settings import Settings
 from tests.conftest import REPOSITORY
 from tests.preparation.conftest import files_of
+from tests.tools.test_extract_landmarks import alive
 
 
 def skipped_of(out):
@@ -180,6 +182,8 @@ def test_other_settings_and_strange_folders_are_refused(people, prepared, tmp_pa
     (tmp_path / 'full' / 'letter.txt').touch()
     with pytest.raises(ValueError, match='is not empty'):
         prepared(people.settings(), 'full')
+    with pytest.raises(ValueError, match='letter.txt is a file'):
+        prepared(people.settings(), 'full/letter.txt')
 
 
 def test_two_runs_at_once_are_refused(people, prepared, tmp_path):
@@ -248,12 +252,31 @@ def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
                '--data-root', str(people.root), '--landmarks', str(people.csv),
                '--size', '64', '--shard-size', '3', '--val-identities', '1', '--out']
     subprocess.run([*command, str(tmp_path / 'whole')], check=True)
-    running = subprocess.Popen([*command, str(tmp_path / 'parts')])
+    running = subprocess.Popen([*command, str(tmp_path / 'parts')],
+                               start_new_session=True)
     units_there = tmp_path / 'parts' / '.work' / 'units'
     while running.poll() is None and not (
             units_there.is_dir() and len(list(units_there.glob('*.npy'))) >= 3):
         time.sleep(0.02)
     running.kill()
     running.wait()
+    # a process left behind would write into what the next run makes
+    deadline = time.monotonic() + 30
+    while alive(running.pid) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not alive(running.pid)
     subprocess.run([*command, str(tmp_path / 'parts'), '--workers', '0'], check=True)
     assert files_of(tmp_path / 'whole') == files_of(tmp_path / 'parts')
+
+
+def test_a_killed_process_tells_how_to_go_on(people, prepared, monkeypatch):
+    monkeypatch.setattr(prepare, 'write_unit', die)
+    with pytest.raises(RuntimeError, match='A worker died.*same command again'):
+        prepared(people.settings(), workers=1)
+    monkeypatch.undo()
+    assert prepared(people.settings())['splits']['train']['kept'] == 12
+
+
+def die(job, unit):
+    """Stands for a process that the system kills."""
+    os._exit(3)

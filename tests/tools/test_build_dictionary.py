@@ -270,3 +270,20 @@ def test_what_the_user_can_mend_ends_with_a_message(
     with pytest.raises(SystemExit, match=message):
         call(config, '--out', 'dictionary.pth', *arguments)
     assert not (tmp_path / 'dictionary.pth').exists()
+    if not message.startswith('sizes'):  # that shows when faces are read
+        assert not (tmp_path / 'dictionary.pth.partial').exists()
+
+
+@pytest.mark.parametrize('option, value', [
+    ('--max-faces', 0), ('--batch-size', 0), ('--seed', -1), ('--num-workers', -1)])
+def test_numbers_that_are_none_are_told(config, call, tmp_path, capsys, option, value):
+    with pytest.raises(SystemExit):
+        call(config, '--out', 'd.pth', '--num-atoms', 2, option, value)
+    assert f'{option}: {value} is less than' in capsys.readouterr().err
+    assert not (tmp_path / 'd.pth.partial').exists()
+
+
+def test_a_device_that_is_not_there_begins_nothing(config, call, tmp_path):
+    with pytest.raises((RuntimeError, AssertionError)):
+        call(config, '--out', 'd.pth', '--num-atoms', 2, '--device', 'cuda:99')
+    assert not (tmp_path / 'd.pth.partial').exists()

@@ -161,6 +161,14 @@ def test_errors_are_messages(tmp_path):
     done = run(tmp_path / 'nowhere', tmp_path)
     assert done.returncode == 1 and 'nowhere is not a folder' in done.stderr
     assert 'Traceback' not in done.stderr and not list(tmp_path.iterdir())
+    Image.new('RGB', (64, 64)).save(tmp_path / 'one.png')
+    for options, message in (
+            (['halvings'], '--detector-options takes KEY=VALUE'),
+            (['halvings=2', '--detector', 'fdsr.MediaPipeLandmarks'],
+             "unexpected keyword argument 'halvings'). Give them as")):
+        done = run(tmp_path, tmp_path / 'out', '--detector-options', *options)
+        assert done.returncode == 1 and message in done.stderr
+        assert 'Traceback' not in done.stderr and not (tmp_path / 'out').exists()
 
 
 @pytest.mark.slow
@@ -171,6 +179,13 @@ def test_weights_that_are_not_there_are_named(source, tmp_path):
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'net.zip: expected the weights 2DFAN4-cd938726ad.zip' in done.stderr
     assert rows_in(tmp_path) == 0
+    # or a run that names the right ones would be refused for its other settings
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_list_is_not_written_over_a_csv(tmp_path):
+    done = run(tmp_path, tmp_path, '--list', tmp_path / 'points_bb.csv')
+    assert done.returncode == 2 and '--list would overwrite' in done.stderr
 
 
 def test_help_is_quick(tmp_path):

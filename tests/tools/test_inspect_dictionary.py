@@ -65,3 +65,9 @@ def test_it_tells_what_is_in_a_dictionary(call, tmp_path, capsys):
 def test_what_the_user_can_mend_ends_with_a_message(call, arguments, message):
     with pytest.raises(SystemExit, match=message):
         call('inspect_dictionary', *arguments)
+
+
+def test_no_crops_are_told_before_the_work(call, capsys):
+    with pytest.raises(SystemExit):
+        call('inspect_dictionary', 'd.pth', 'teacher.py', '--num-crops', 0)
+    assert '--num-crops: 0 is less than 1' in capsys.readouterr().err

@@ -42,6 +42,8 @@ def test_errors_are_a_sentence(source, tmp_path):
     assert 'Raw pixels are only written to LMDB' in done.stderr
     assert 'neither a share' in call(
         *source, '--out', tmp_path, '--val-identities', '1.5').stderr
+    assert '--workers: -1 is less than 0' in call(
+        *source, '--out', tmp_path, '--workers', '-1').stderr
 
 
 @pytest.mark.slow

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from fdsr.landmarks.workers import in_processes
+from fdsr.datasets.workers import in_processes
 
 
 def slowest_first(item):
