@@ -1,11 +1,13 @@
 """From a teacher's config to its dictionary's file."""
 
+import contextlib
+import fcntl
 import hashlib
 import json
-import shutil
+import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Optional, Union
+from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Union
 
 import torch
 
@@ -72,7 +74,7 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
 
     Raises:
         ValueError, KeyError: see ``teacher_settings``, ``check_enough_faces`` and
-            ``BuildState``.
+            ``BuildState``; also while another process builds the same file.
         PermissionError: the file cannot be written.
     """
     settings = teacher_settings(config)
@@ -85,19 +87,22 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
     check_enough_faces(num_atoms, len(faces))
     check_writable(out)
     protocol = _protocol(dataset)
-    state = _state(out, resume, dict(
-        shape, num_atoms=num_atoms, seed=seed, batch_size=batch_size, device=device,
-        layout=encoder.layout, encoder=encoder.fingerprint(), source=protocol,
-        faces=hashlib.sha256(faces.indices.astype('<i8').tobytes()).hexdigest()))
-    with progress(len(faces)) as report:
-        builder = DictionaryBuilder(encoder, **shape, num_atoms=num_atoms, seed=seed,
-                                    device=device, report=report, state=state)
-        built = builder.build(faces)
-    sha256 = save_dictionary(
-        built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
-        num_atoms=num_atoms, seed=seed, max_faces=max_faces,
-        **_facts(built, faces, protocol, balance))
-    state.remove()
+    with _alone(out) as folder:
+        state = _state(folder, resume, dict(
+            shape, num_atoms=num_atoms, seed=seed, batch_size=batch_size,
+            device=device, layout=encoder.layout, encoder=encoder.fingerprint(),
+            source=protocol,
+            faces=hashlib.sha256(faces.indices.astype('<i8').tobytes()).hexdigest()))
+        with progress(len(faces)) as report:
+            builder = DictionaryBuilder(
+                encoder, **shape, num_atoms=num_atoms, seed=seed, device=device,
+                report=report, state=state)
+            built = builder.build(faces)
+        sha256 = save_dictionary(
+            built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
+            num_atoms=num_atoms, seed=seed, max_faces=max_faces,
+            **_facts(built, faces, protocol, balance))
+        state.remove()
     return WrittenDictionary(built, faces, shape['eye_share'], sha256)
 
 
@@ -117,8 +122,28 @@ def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: Dict[str, Any],
     return facts
 
 
-def _state(out: Union[str, Path], resume: bool, settings: Dict[str, Any]) -> BuildState:
+@contextlib.contextmanager
+def _alone(out: Union[str, Path]) -> Iterator[Path]:
+    """The folder of the unfinished dictionary, which one process at a time has.
+
+    Raises:
+        ValueError: another one has it.
+    """
     folder = Path(f'{out}.partial')
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield folder
+    except BlockingIOError as error:
+        raise ValueError(f'Another run is building {out}: wait for it, or give another '
+                         '--out.') from error
+    finally:
+        os.close(handle)
+
+
+def _state(folder: Path, resume: bool, settings: Dict[str, Any]) -> BuildState:
     if not resume and (folder / SETTINGS).is_file():
-        shutil.rmtree(folder)
+        for file in folder.iterdir():  # the folder itself stays: it is the lock
+            file.unlink()
     return BuildState(folder, settings)

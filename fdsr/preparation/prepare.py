@@ -60,8 +60,9 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
     if done is not None:
         return done
     with _alone(out / WORK), _explained(out):
-        index, pictures = open_source(settings, out / WORK)
-        plan = make_plan(index, settings, out / WORK)
+        with _not_begun(out):
+            index, pictures = open_source(settings, out / WORK)
+            plan = make_plan(index, settings, out / WORK)
         job = Job(settings, out, index.folder, pictures)
         _run(job, plan, workers, progress or (lambda done, total: None))
         summary = finish(job, plan, request)
@@ -121,6 +122,17 @@ def _alone(work: Path) -> Iterator[None]:
                 raise Stopped(f'Another run is writing to {work.parent}: wait for it, '
                               'or give another folder.') from error
         yield
+
+
+@contextlib.contextmanager
+def _not_begun(out: Path) -> Iterator[None]:
+    """Forgets what was asked if it cannot be begun: mended, it is another request."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError):
+        if not any(path.name != WORK for path in out.iterdir()):
+            shutil.rmtree(out / WORK, ignore_errors=True)
+        raise
 
 
 @contextlib.contextmanager

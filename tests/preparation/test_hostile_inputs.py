@@ -117,6 +117,8 @@ def test_wrong_columns_are_refused(people, prepared, header, error):
         people.csv.write_text('')
     with pytest.raises(ValueError, match=error):
         prepared(people.settings())
+    people.write()  # mended, it is prepared into the same folder
+    assert prepared(people.settings())['splits']['train']['kept'] == 12
 
 
 def test_names_that_lead_out_of_the_folder(toy_root, prepared, tmp_path):  # noqa: F811

@@ -1,5 +1,6 @@
 """The command line that builds a dictionary, in a process of its own."""
 
+import fcntl
 import os
 import runpy
 import signal
@@ -287,3 +288,17 @@ def test_a_device_that_is_not_there_begins_nothing(config, call, tmp_path):
     with pytest.raises((RuntimeError, AssertionError)):
         call(config, '--out', 'd.pth', '--num-atoms', 2, '--device', 'cuda:99')
     assert not (tmp_path / 'd.pth.partial').exists()
+
+
+def test_two_builds_of_one_file_do_not_meet(config, call, tmp_path):
+    partial = tmp_path / 'd.pth.partial'
+    partial.mkdir()
+    handle = os.open(partial, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    for options in ([], ['--no-resume']):
+        with pytest.raises(SystemExit, match='Another run is building d.pth'):
+            call(config, '--out', 'd.pth', '--num-atoms', 2, *options)
+    assert list(partial.iterdir()) == []
+    os.close(handle)
+    call(config, '--out', 'd.pth', '--num-atoms', 2)
+    assert (tmp_path / 'd.pth').is_file() and not partial.exists()
