@@ -93,11 +93,12 @@ def test_only_uploads_are_read(server, http, tmp_path, meta):
     for _ in range(2):  # the second time Gradio has made a component of the session's
         # the picture stays as it is
         assert call(server, http, 'upload', dict(path=kept, **meta)) == [
-            dict(__type__='update')]
+            dict(__type__='update'), '']
         for foreign in (str(path), f'{kept}/../../../../a.png',
                         f'{server}/gradio_api/file={kept}'):
             file = dict(path=foreign, url=foreign, **meta)
-            assert call(server, http, 'upload', file) == [None]
+            picture, notice = call(server, http, 'upload', file)
+            assert picture is None and 'no picture that you have uploaded' in notice
     assert http.get(f'{server}/gradio_api/file={path}').status_code == 403
     assert http.get(f'{server}/gradio_api/file={kept}').status_code == 200
 
@@ -252,8 +253,10 @@ def test_a_wrong_file_is_refused_in_the_browser(visit, tmp_path, name):
     page = visit()
     (tmp_path / name).write_bytes(FOREIGN[name][0])
     choose(page, tmp_path / name)
-    page.locator('.toast-body').get_by_text(FOREIGN[name][1]).wait_for()
+    page.get_by_role('alert').get_by_text(FOREIGN[name][1]).wait_for()
     page.wait_for_selector('#picture img', state='detached')
+    chosen(page, write(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE)))
+    page.wait_for_selector('#notice p', state='detached')
 
 
 @pytest.mark.slow

@@ -32,6 +32,10 @@ _STYLE = Path(__file__).with_name('style.css')
 _FONTS = ('Inter', 'Segoe UI', 'Roboto', 'Helvetica Neue', 'Arial', 'sans-serif')
 #: How many requests are worked on at once, and how many may wait.
 _AT_ONCE, _WAITING = 2, 32
+#: What takes no time stays out of the queue. Gradio's browser side listens to the queue
+#: as long as something is in it; a button that is pressed in the moment in which the
+#: last thing has left would never hear of its result.
+_AT_ONCE_ANSWERED = dict(queue=False, api_name=False, show_progress='hidden')
 
 
 def build_page(models: Models, examples: List[Example], folder: Path) -> gr.Blocks:
@@ -47,12 +51,13 @@ def build_page(models: Models, examples: List[Example], folder: Path) -> gr.Bloc
         gr.Markdown(INTRODUCTION, elem_classes='introduction')
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
-                wishes = _wishes(models)
+                wishes, notice = _wishes(models)
                 button = gr.Button('Restore', variant='primary', size='lg')
                 gallery = _gallery(examples)
             with gr.Column(scale=5, min_width=480):
                 results = _results()
-        _connect(Actions(models, examples, folder), wishes, button, gallery, results)
+        _connect(Actions(models, examples, folder), wishes, notice, button, gallery,
+                 results)
     return page.queue(max_size=_WAITING, default_concurrency_limit=8)
 
 
@@ -63,9 +68,11 @@ def _theme() -> gr.themes.Base:
         font=[Font(name) for name in _FONTS], font_mono=Font('monospace'))
 
 
-def _wishes(models: Models) -> List[gr.components.Component]:
+def _wishes(models: Models) -> Tuple[List[gr.components.Component], gr.HTML]:
+    """What is asked for, and where is said that a file is no picture."""
     picture = gr.Image(label='Picture', sources=['upload', 'clipboard'], height=300,
                        type='filepath', elem_id='picture')
+    notice = gr.HTML(elem_id='notice', padding=False)
     gr.Markdown(f'{LIMITS}.', elem_classes='hint')
     whole = gr.Checkbox(label='Whole photograph (off: one face, cut out)')
     scale = gr.Slider(1, 8, 2, step=1, label='Scale of the result', visible=False)
@@ -74,8 +81,8 @@ def _wishes(models: Models) -> List[gr.components.Component]:
     model = gr.Dropdown(models.labels, value=models.labels[0], label='Model',
                         interactive=len(models.labels) > 1)
     whole.change(lambda on: [gr.update(visible=on)] * 2, whole, [scale, large],
-                 api_name=False, show_progress='hidden')
-    return [picture, model, whole, scale, large]
+                 **_AT_ONCE_ANSWERED)
+    return [picture, model, whole, scale, large], notice
 
 
 def _gallery(examples: List[Example]) -> gr.Dataset:
@@ -122,33 +129,33 @@ class Actions:
             raise gr.Error('The picture could not be restored. What the server has '
                            'printed says why.', duration=None) from error
 
-    def screen(self, payload: Any) -> Any:
+    def screen(self, payload: Any) -> Tuple[Any, str]:
         """Takes a file that is no picture away as soon as it has been uploaded."""
         try:
             check_picture(_uploaded(payload, self._folder))
         except Refused as error:
-            _warn(error)
-            return None
-        return gr.skip()
+            return None, f'<p role="alert">{html.escape(str(error))}</p>'
+        return gr.skip(), ''
 
-    def take_example(self, index: int) -> Tuple[str, bool, int, bool]:
-        """Picture and settings of an example."""
+    def take_example(self, index: int) -> Tuple[str, str, bool, int, bool]:
+        """Picture, no notice, and settings of an example."""
         example = self._examples[index]
-        return str(example.path), example.whole, example.scale, False
+        return str(example.path), '', example.whole, example.scale, False
 
 
-def _connect(actions: Actions, wishes: List[gr.components.Component], button: gr.Button,
-             gallery: gr.Dataset, results: List[gr.components.Component]) -> None:
+def _connect(actions: Actions, wishes: List[gr.components.Component], notice: gr.HTML,
+             button: gr.Button, gallery: gr.Dataset,
+             results: List[gr.components.Component]) -> None:
     picture, _, whole, scale, large = wishes
     # Without `preprocess=False` Gradio would open the file itself, and fail with a
     # message that nobody understands; it would also read other files, and fetch
     # pictures from addresses, that a request names.
     button.click(actions.restore, wishes, results, api_name=False, preprocess=False,
                  concurrency_limit=_AT_ONCE)
-    picture.upload(actions.screen, picture, picture, api_name=False, preprocess=False,
-                   show_progress='hidden')
-    gallery.click(actions.take_example, gallery, [picture, whole, scale, large],
-                  api_name=False, show_progress='hidden')
+    picture.upload(actions.screen, picture, [picture, notice], preprocess=False,
+                   **_AT_ONCE_ANSWERED)
+    gallery.click(actions.take_example, gallery, [picture, notice, whole, scale, large],
+                  **_AT_ONCE_ANSWERED)
 
 
 def _uploaded(payload: Any, folder: Path) -> Path:
