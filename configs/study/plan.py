@@ -72,6 +72,11 @@ arms = [
     _distilled('contrastive', 'S + contrastive features behind a learned 1×1',
                config='feature_l1.py', options=_feature_loss(
                    0.5, type='fdsr.ContrastiveLoss', connector=True, **_last)),
+    # a start from the teacher's decoder has the teacher's iterations behind it: as many
+    dict(name='without_kd_long', label='S w/o KD, 4,000 iterations',
+         config='student.py', control='without_kd', group='reference', options={
+             'train_cfg.max_iters': 4000, 'train_cfg.val_interval': 1000,
+             'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),
