@@ -59,7 +59,6 @@ class FeatureStore:
         self.shapes: Shapes = {key: tuple(shape)
                                for key, shape in content['shapes'].items()}
         self._rows = {name: row for row, name in enumerate(self.names)}
-        self._maps: Dict[str, np.ndarray] = {}
         for key, shape in self.shapes.items():
             expected = 2 * 2 * len(self.names) * int(np.prod(shape))
             found = (self.folder / f'{key}.bin').stat().st_size
@@ -67,10 +66,6 @@ class FeatureStore:
                 raise ValueError(
                     f'{self.folder}/{key}.bin has {found} bytes, expected {expected}. '
                     'Make the features anew.')
-
-    def __getstate__(self) -> Dict[str, Any]:
-        """Without the open files: each process opens its own."""
-        return {**self.__dict__, '_maps': {}}
 
     def check(self, names: Sequence[str], mirrored: Sequence[bool],
               hr: Tensor) -> None:
@@ -140,18 +135,19 @@ class FeatureStore:
 
         Raises:
             KeyError: no such face or feature.
+            OSError: the file ends before the row does.
         """
         batch = torch.empty((len(names), *self.shapes[key]), dtype=torch.int16)
-        for number, (name, turned) in enumerate(zip(names, mirrored)):
-            np.copyto(batch[number].numpy(), self._map(key)[self._row(name, turned)])
+        # read, not mapped: of a map, the system reads up to megabytes around each page
+        with open(self.folder / f'{key}.bin', 'rb') as file:
+            if hasattr(os, 'posix_fadvise'):
+                os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_RANDOM)
+            for values, name, turned in zip(batch.numpy(), names, mirrored):
+                file.seek(self._row(name, turned) * values.nbytes)
+                if file.readinto(values) != values.nbytes:
+                    raise OSError(f'{file.name} ends before the features of {name}. '
+                                  'Make them anew with tools/freeze_features.py.')
         return batch.view(torch.bfloat16)
-
-    def _map(self, key: str) -> np.ndarray:
-        if key not in self._maps:
-            self._maps[key] = np.memmap(
-                self.folder / f'{key}.bin', np.int16, 'r',
-                shape=(2 * len(self.names), *self.shapes[key]))
-        return self._maps[key]
 
 
 def sums_of(hr: Tensor) -> List[int]:
