@@ -50,6 +50,11 @@ arms = [
     _distilled('warm_adversarial', "S + adversarial, from the teacher's decoder",
                control='warm_without_kd', group='warm', seeds=_seeds,
                options={'model.init_from': 'teacher'}),
+    # a start from the teacher's decoder has the teacher's iterations behind it: as many
+    dict(name='without_kd_long', label='S w/o KD, 4,000 iterations',
+         config='student.py', control='without_kd', group='reference', options={
+             'train_cfg.max_iters': 4000, 'train_cfg.val_interval': 1000,
+             'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
                teacher='blind', group='core', seeds=_seeds),
     # the ways to keep D from winning, one seed each
@@ -72,11 +77,6 @@ arms = [
     _distilled('contrastive', 'S + contrastive features behind a learned 1×1',
                config='feature_l1.py', options=_feature_loss(
                    0.5, type='fdsr.ContrastiveLoss', connector=True, **_last)),
-    # a start from the teacher's decoder has the teacher's iterations behind it: as many
-    dict(name='without_kd_long', label='S w/o KD, 4,000 iterations',
-         config='student.py', control='without_kd', group='reference', options={
-             'train_cfg.max_iters': 4000, 'train_cfg.val_interval': 1000,
-             'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),
