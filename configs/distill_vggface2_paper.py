@@ -1,6 +1,6 @@
 """The paper: a student distilled from the teacher by adversarial features.
 
-    python tools/train.py configs/distill_vggface2.py --data-root data/vggface2
+    python tools/train.py configs/distill_vggface2_paper.py --data-root data/vggface2
 
 The teacher's checkpoint comes from configs/teacher_vggface2.py.
 """

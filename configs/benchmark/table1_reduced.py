@@ -23,6 +23,9 @@ rows = [
          landmarks=dict(type='fdsr.MediaPipeLandmarks')),
     dict(name='S w/o KD', config='../reduced/student_vggface2.py',
          checkpoint=_runs.format('student')),
+    dict(name="Student, the paper's recipe",
+         config='../reduced/distill_vggface2_paper.py',
+         checkpoint='work_dirs/reduced/distill_vggface2_paper/iter_500.pth'),
     dict(name='Student', config='../reduced/distill_vggface2.py',
          checkpoint=_runs.format('distill')),
 ]

@@ -6,7 +6,7 @@
 RCAN's features have a basis of their own, so they pass a learned 1×1 convolution
 before the discriminator sees them.
 """
-_base_ = '../distill_vggface2.py'
+_base_ = '../distill_vggface2_paper.py'
 
 model = dict(
     student=dict(_delete_=True, type='fdsr.RCAN', scale=8),

@@ -26,7 +26,9 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
                 teacher=teacher, control=control, options=options, **rest)
 
 
-_seeds = [0, 1, 2]
+# The teachers have seed 0. A student of the same seed starts from their decoder's
+# random values, which nobody's student does: arms that learn features have others.
+_seeds, _apart = [0, 1, 2], [1, 2, 3]
 _last = dict(teacher=taps[0], student=taps[0])
 
 
@@ -37,11 +39,11 @@ def _feature_loss(weight, **loss):
 
 arms = [
     dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
-         seeds=_seeds),
+         seeds=_apart + [0]),
     _distilled('adversarial', 'S + adversarial features (the paper)', group='core',
-               seeds=_seeds),
+               seeds=_apart),
     _distilled('feature_l1', 'S + feature L1', config='feature_l1.py', group='core',
-               seeds=_seeds),
+               seeds=_apart),
     _distilled('image_gan', 'S + image GAN, no teacher', config='image_gan.py',
                group='core', seeds=_seeds),
     dict(name='warm_without_kd', label="S w/o KD, from the teacher's decoder",
@@ -56,27 +58,27 @@ arms = [
              'train_cfg.max_iters': 4000, 'train_cfg.val_interval': 1000,
              'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
-               teacher='blind', group='core', seeds=_seeds),
+               teacher='blind', group='core', seeds=_apart),
+    # the same random values as the teacher's: does that do for a common basis?
+    _distilled('adversarial_same_start', "S + adversarial, the teacher's random start"),
+    _distilled('feature_l1_same_start', "S + feature L1, the teacher's random start",
+               config='feature_l1.py'),
     # the ways to keep D from winning, one seed each
-    _distilled('connector', 'D behind a learned 1×1', options={
+    _distilled('connector', 'D behind a learned 1×1', seeds=[1], options={
         'model.feature_losses.0.connector': True}),
-    _distilled('normalised', 'D on normalised channels', options={
+    _distilled('normalised', 'D on normalised channels', seeds=[1], options={
         'model.feature_losses.0.normalise': 'channel'}),
-    _distilled('resting', 'D rests above an accuracy of 0.8', options={
+    _distilled('resting', 'D rests above an accuracy of 0.8', seeds=[1], options={
         'model.feature_losses.0.update_below': 0.8}),
-    _distilled('spectral', 'D with spectral norm, two layers', options={
-        'model.discriminator.norm': 'spectral', 'model.discriminator.depth': 2}),
     # the same basis from the start, and what no basis is needed for, one seed each
     _distilled('warm_feature_l1', "S + feature L1, from the teacher's decoder",
                control='warm_without_kd', config='feature_l1.py',
                options={'model.init_from': 'teacher'}),
-    _distilled('output', "S + the teacher's picture", config='feature_l1.py',
+    _distilled('output', "S + the teacher's picture", config='feature_l1.py', seeds=[1],
                options=_feature_loss(10.0, type='fdsr.OutputDistillLoss')),
     _distilled('affinity', 'S + affinity of features', config='feature_l1.py',
-               options=_feature_loss(10.0, type='fdsr.FeatureAffinityLoss', **_last)),
-    _distilled('contrastive', 'S + contrastive features behind a learned 1×1',
-               config='feature_l1.py', options=_feature_loss(
-                   0.5, type='fdsr.ContrastiveLoss', connector=True, **_last)),
+               seeds=[1], options=_feature_loss(
+                   10.0, type='fdsr.FeatureAffinityLoss', **_last)),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),

@@ -13,8 +13,6 @@ from fdsr.study.plan import Arm
 from fdsr.study.results import LISTS, METRICS, is_finished, result_path
 from fdsr.visualization.figure import draw_figure, save_figure
 
-_SEED = 0  # every arm has it
-
 
 def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val',
               names: Optional[Sequence[str]] = None) -> Tuple[List[str], List[Path]]:
@@ -40,7 +38,7 @@ def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val
     if which not in LISTS:
         raise ValueError(f'The lists are {", ".join(LISTS)}; found {which!r}.')
     arms = [arm for arm in study.plan.arms + study.plan.teachers
-            if is_finished(study.plan.results, arm.name, _SEED)]
+            if is_finished(study.plan.results, arm.name, arm.seeds[0])]
     if not arms:
         raise ValueError(f'No arm is finished in {study.plan.results}: run the study '
                          'first.')
@@ -59,7 +57,7 @@ def _row(study: Study, arm: Arm) -> Dict[str, Any]:
     name, config = arm.described()['label'], study.plan.folder / arm.config
     if 'optim_wrapper' not in Config.fromfile(config):  # bicubic has no weights
         return dict(name=name, config=str(config))
-    return dict(name=name, checkpoint=str(study.network(arm, _SEED)))
+    return dict(name=name, checkpoint=str(study.network(arm, arm.seeds[0])))
 
 
 def _first_pair(arms: Sequence[Arm]) -> Tuple[str, str]:
@@ -74,8 +72,8 @@ def _values(study: Study, arms: Sequence[Arm], which: str) -> Values:
     """{arm: {metric: {face: value}}}."""
     values: Values = {}
     for arm in arms:
-        rows = [row for row in read_rows(
-            result_path(study.plan.results, arm.name, _SEED)) if row['list'] == which]
+        path = result_path(study.plan.results, arm.name, arm.seeds[0])
+        rows = [row for row in read_rows(path) if row['list'] == which]
         values[arm.name] = {metric: {row['name']: float(row[metric]) for row in rows}
                             for metric in METRICS}
     return values

@@ -31,6 +31,9 @@ Table = Tuple[List[str], List[List[str]]]
 def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     """The arms of a plan by group, every one with all keys.
 
+    ``paired`` is added: whether a run is compared with the control's of the same seed.
+    A teacher, of which there is one run, is compared with all of them.
+
     Args:
         plan: with ``arms``, each a dict with ``name`` and, if there are any, ``label``,
             ``group``, ``control``, ``teacher`` and ``seeds``, those that are planned.
@@ -42,10 +45,12 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     listed = [*plan['arms']]
     if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
         listed.insert(0, dict(name=_BICUBIC, group='reference'))
+    teachers = {arm.get('teacher') for arm in listed}
     arms = [
         dict(name=arm['name'], label=arm.get('label') or arm['name'],
              group=arm.get('group') or '', control=arm.get('control'),
-             teacher=arm.get('teacher'), seeds=arm.get('seeds'))
+             teacher=arm.get('teacher'), seeds=arm.get('seeds'),
+             paired=arm['name'] not in teachers)
         for arm in listed]
     names = [arm['name'] for arm in arms]
     for arm in arms:
@@ -61,12 +66,13 @@ def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     """What is compared: gaps between teachers and controls, then arms and controls.
 
     Returns:
-        The arms whose control has results too; before them, each teacher with the
-        control of a student of its, as group 'the gap', if it is not among the arms.
+        The arms of which a run has a control of the same seed; before them, each
+        teacher with the control of a student of its, as group 'the gap', if it is not
+        among the arms.
     """
     arms = [arm for arm in arms_of(plan, results)
             if arm['control'] and arm['control'] != arm['name']
-            and results.seeds(arm['name']) and results.seeds(arm['control'])]
+            and _can_be_compared(results, arm)]
     by_name = {arm['name']: arm for arm in arms_of(plan, results)}
     pairs = dict.fromkeys((arm['teacher'], arm['control']) for arm in arms
                           if arm['teacher'] and results.seeds(arm['teacher']))
@@ -77,10 +83,17 @@ def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     return gaps + arms
 
 
+def _can_be_compared(results: Results, arm: Arm) -> bool:
+    """Whether there are runs of an arm and of its control that go together."""
+    runs, controls = results.seeds(arm['name']), results.seeds(arm['control'])
+    return bool(set(runs) & set(controls) if arm['paired'] else runs and controls)
+
+
 def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
     """How much an arm differs from its control on a list."""
     return difference(results.samples(arm['name'], which, metric),
-                      results.samples(arm['control'], which, metric))
+                      results.samples(arm['control'], which, metric),
+                      paired=arm['paired'])
 
 
 # Tables
@@ -143,7 +156,7 @@ def recovery_table(plan: Plan, results: Results, which: str) -> Table:
 
 
 def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
-    teacher = dict(name=arm['teacher'], control=arm['control'])
+    teacher = dict(name=arm['teacher'], control=arm['control'], paired=False)
     gap = compare(results, teacher, which, metric).estimate.mean
     found = gap_recovery(*(results.samples(arm[key], which, metric)
                            for key in ('name', 'control', 'teacher')))

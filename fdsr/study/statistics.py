@@ -82,22 +82,26 @@ def arm_mean(arm: Samples, widen: bool = True) -> Estimate:
     return _estimate(arm.values, widen)
 
 
-def difference(arm: Samples, control: Samples, widen: bool = True) -> Difference:
+def difference(arm: Samples, control: Samples, widen: bool = True,
+               paired: bool = True) -> Difference:
     """How much an arm differs from its control, image by image.
 
     Runs of equal seeds are paired, for they share initial weights and the order of the
-    data; seeds that only one of the two has are left out. An arm of one seed, as a
-    teacher is, stays as it is while the other's seeds are drawn.
+    data; seeds that only one of the two has are left out.
 
     Args:
         arm: what is compared.
         control: what it is compared with.
         widen: as for ``arm_mean``.
+        paired: False for a teacher: its one run stays as it is while the control's
+            seeds are drawn.
 
     Raises:
-        ValueError: they have no seed, or not as many images, in common.
+        ValueError: they have no seed, or not as many images, in common; or an arm that
+            is not to be paired has several runs.
     """
-    seeds, (values, reference) = _paired(arm, control)
+    seeds, (values, reference) = _paired(arm, control) if paired else (
+        control.seeds, [_alone(arm, control), control.values])
     differences = values - reference
     return Difference(_estimate(differences, widen), seeds,
                       tuple(differences.mean(axis=1).tolist()))
@@ -107,9 +111,11 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
                  widen: bool = True) -> Optional[Estimate]:
     """The share of the gap between control and teacher that a student closes.
 
-    (student − control) / (teacher − control), both drawn with the same seeds and
-    images. A draw whose gap has the other sign than the mean may stand for any share:
-    it counts as infinite against both ends, as Fieller's interval would have it.
+    (student − control) / (teacher − control): above runs of equal seeds, below all of
+    the control's, while the teacher's one run stays as it is; both drawn with the same
+    images, and with the same seeds where there are as many. A draw whose gap has the
+    other sign than the mean may stand for any share: it counts as infinite against both
+    ends, as Fieller's interval would have it.
 
     Args:
         student: the arm.
@@ -124,9 +130,8 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
     Raises:
         ValueError: as ``difference``.
     """
-    _, (student_values, control_values, teacher_values) = _paired(
-        student, control, teacher)
-    gap = teacher_values - control_values
+    _, (student_values, control_values) = _paired(student, control)
+    gap = _alone(teacher, control) - control.values
     gain = student_values - control_values
     gaps = _draws(gap, widen)
     low, high = np.quantile(gaps, (_TAIL, 1 - _TAIL))
@@ -139,28 +144,31 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
     return Estimate(float(gain.mean() / gap.mean()), float(low), float(high))
 
 
-def _paired(*arms: Samples) -> Tuple[Tuple[int, ...], List[np.ndarray]]:
-    """The seeds that all arms of several seeds have, and (S, N) values of each arm."""
-    images = {arm.values.shape[1] for arm in arms}
-    if len(images) != 1:
+def _paired(arm: Samples, control: Samples) -> Tuple[Tuple[int, ...], List[np.ndarray]]:
+    """The seeds that both have, and (S, N) values of each."""
+    _check_images(arm, control)
+    seeds = tuple(sorted(set(arm.seeds) & set(control.seeds)))
+    if not seeds:
+        raise ValueError('No run can be paired: the arms have the seeds '
+                         f'{list(arm.seeds)} and {list(control.seeds)}.')
+    return seeds, [found.values[[found.seeds.index(seed) for seed in seeds]]
+                   for found in (arm, control)]
+
+
+def _alone(arm: Samples, control: Samples) -> np.ndarray:
+    """An arm's only run, once for each of the control's: (S, N)."""
+    _check_images(arm, control)
+    if len(arm.seeds) > 1:
+        raise ValueError('What is not paired by seeds has to be one run, found the '
+                         f'seeds {list(arm.seeds)}.')
+    return np.repeat(arm.values, len(control.seeds), axis=0)
+
+
+def _check_images(arm: Samples, control: Samples) -> None:
+    counts = {found.values.shape[1] for found in (arm, control)}
+    if len(counts) > 1:
         raise ValueError(
-            f'The arms were measured on {sorted(images)} images: not the same ones.')
-    several = [arm for arm in arms if len(arm.seeds) > 1]
-    if several:
-        common = set.intersection(*(set(arm.seeds) for arm in several))
-        if not common:
-            found = ' and '.join(str(list(arm.seeds)) for arm in several)
-            raise ValueError(f'No run can be paired: the arms have the seeds {found}.')
-        seeds = tuple(sorted(common))
-    else:
-        seeds = arms[0].seeds
-    return seeds, [_of_seeds(arm, seeds) for arm in arms]
-
-
-def _of_seeds(arm: Samples, seeds: Tuple[int, ...]) -> np.ndarray:
-    if len(arm.seeds) == 1:
-        return np.repeat(arm.values, len(seeds), axis=0)
-    return arm.values[[arm.seeds.index(seed) for seed in seeds]]
+            f'The arms were measured on {sorted(counts)} images: not the same ones.')
 
 
 def _estimate(values: np.ndarray, widen: bool) -> Estimate:

@@ -68,7 +68,8 @@ def test_differences_have_signs_seeds_and_agreement(results):
     assert lines['from the teacher, KD']['Δ LPIPS ↓'].startswith('**-0.01')
     assert lines['from the teacher, KD']['control'] == 'S w/o KD'
     assert not lines['Student (L1)']['Δ PSNR ↑'].startswith('**')
-    assert '<br>' in lines['CSD †']['Δ PSNR ↑'] and 'S w/o KD' not in lines
+    assert '<br>' not in lines['CSD †']['Δ PSNR ↑'] and 'S w/o KD' not in lines
+    assert '<br>' in lines['Teacher †']['Δ PSNR ↑']  # beside each of the control's
 
 
 def test_the_gap_is_shown_though_the_plan_does_not_compare_the_teacher(results):

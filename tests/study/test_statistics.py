@@ -138,15 +138,27 @@ def test_seeds_are_paired_by_number_and_the_others_left_out():
     assert found.seeds == (0, 2) and found.per_seed == (0.25, 0.5)
 
 
-def test_an_arm_of_one_seed_stays_as_it_is():
+def test_one_run_is_paired_with_that_of_its_seed():
+    control = Samples((0, 1, 2), [[1.0, 2.0], [10.0, 20.0], [5.0, 6.0]])
+    found = difference(Samples((1,), [[11.0, 21.0]]), control)
+    assert found.seeds == (1,) and found.per_seed == (1.0,)
+    control = Samples((0, 1, 2), [[9.0, 19.0], [10.0, 20.0], [9.5, 19.5]])
+    share = gap_recovery(Samples((1,), [[11.0, 21.0]]), control,
+                         Samples((0,), [[13.5, 23.5]]))
+    assert share.mean == pytest.approx(1 / 4)  # of the gap to all of the control's
+
+
+def test_a_teacher_stays_as_it_is():
     control = simulated(np.random.default_rng(9), 0.2, 2.0, 0.1)
     teacher = Samples((0,), control.values.mean(axis=0, keepdims=True) + 0.5)
-    found = difference(teacher, control)
+    found = difference(teacher, control, paired=False)
     expected = 0.5 + control.values.mean() - control.values.mean(axis=1)
     assert found.per_seed == pytest.approx(expected.tolist())
     assert half(found.estimate) == pytest.approx(
         T2 * control.values.mean(axis=1).std(ddof=1) / math.sqrt(3), rel=0.15)
-    assert difference(teacher, Samples((5,), control.values[:1])).seeds == (0,)
+    assert found.seeds == SEEDS
+    with pytest.raises(ValueError, match=r'one run, found the seeds \[0, 1, 2\]'):
+        difference(control, control, paired=False)
 
 
 def test_the_signs_that_disagree_are_counted():
@@ -192,9 +204,9 @@ def test_the_share_is_exact_where_everything_is_constant():
 
 def test_no_share_where_there_is_no_gap():
     student, control, teacher = gap_arms(0.8, 0.02, seed=0.1)
-    assert not difference(teacher, control).excludes_zero
+    assert not difference(teacher, control, paired=False).excludes_zero
     assert gap_recovery(student, control, teacher) is None
-    assert gap_recovery(control, control, control) is None
+    assert gap_recovery(control, control, Samples((0,), control.values[:1])) is None
 
 
 def test_a_gap_that_is_barely_there_has_a_wide_interval():
