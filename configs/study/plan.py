@@ -27,7 +27,7 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
 
 
 # The teachers have seed 0. A student of the same seed starts from their decoder's
-# random values, which nobody's student does: arms that learn features have others.
+# random values, two that are trained apart do not: who learns features has others.
 _seeds, _apart = [0, 1, 2], [1, 2, 3]
 _last = dict(teacher=taps[0], student=taps[0])
 
