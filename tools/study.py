@@ -47,6 +47,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--faces', nargs='+', metavar='NAME',
                         help='of the figure; default: those on which the first arm '
                         'that learns from a teacher does best, worst and in between')
+    parser.add_argument('--keep', metavar='DIR', type=Path,
+                        help="of the figure: the runs' pictures of these faces; those "
+                        'of networks that are gone are read there')
     parser.add_argument('--of', choices=['val', 'test'], default='val',
                         help="list of the figure's faces (val)")
     parser.add_argument('--job', help=argparse.SUPPRESS)  # one, in a process of its own
@@ -77,7 +80,7 @@ def main() -> None:
         from fdsr.study.figure import draw_arms
         register_all()
         names, files = draw_arms(study, Path(arguments.figure), _common(arguments),
-                                 arguments.of, arguments.faces)
+                                 arguments.of, arguments.faces, arguments.keep)
         print('faces: ' + ', '.join(names), *files, sep='\n')
     elif arguments.list:
         print('\n'.join(study.pending()) or 'everything is finished')

@@ -4,10 +4,11 @@ import logging
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
-from torch import Tensor, nn
+from torch import nn
 
 from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.evaluation.protocol import cell, higher_is_better, read_rows
@@ -18,6 +19,8 @@ from fdsr.registry import DATASETS, METRICS, MODELS
 from fdsr.visualization.figure import FigureFace, zoom_regions
 
 Values = Dict[str, Dict[str, Dict[str, float]]]
+#: {method: {name of the face: (H, W, 3) uint8 RGB}}.
+Pictures = Dict[str, Dict[str, np.ndarray]]
 _METRICS = (dict(type='mmagic.PSNR'), dict(type='fdsr.LPIPS'))
 
 
@@ -123,12 +126,14 @@ class Gallery:
         """Of the columns: LR, the methods, HR."""
         return ['LR', *self.networks, 'HR']
 
-    def faces(self, names: Sequence[str], zoom: bool = False) -> List[FigureFace]:
+    def faces(self, names: Sequence[str], zoom: bool = False,
+              others: Optional[Pictures] = None) -> List[FigureFace]:
         """The chosen faces, for ``draw_figure``, with the metrics of each picture.
 
         Args:
             names: of samples of the benchmark's data set.
             zoom: show eyes and mouth enlarged.
+            others: what methods whose networks are not here made of these faces.
 
         Raises:
             ValueError: a name that the data set has not, or that cannot be read.
@@ -140,11 +145,14 @@ class Gallery:
             raise ValueError(
                 f'{self.dataset.name} has no sample {missing[0]!r}; it has '
                 f'{len(index)}, e.g. {next(iter(index), None)!r}.')
-        return [self._face(name, self.dataset[index[name]], zoom) for name in names]
+        return [
+            self._face(name, self.dataset[index[name]], zoom,
+                       {label: found[name] for label, found in (others or {}).items()})
+            for name in names]
 
     @torch.no_grad()
-    def _face(self, name: str, sample: Optional[Dict[str, Any]],
-              zoom: bool) -> FigureFace:
+    def _face(self, name: str, sample: Optional[Dict[str, Any]], zoom: bool,
+              others: Dict[str, np.ndarray]) -> FigureFace:
         if sample is None:
             raise ValueError(f'{name} cannot be read; see {self.dataset.report.path}.')
         data = self.preprocess(dict(
@@ -153,21 +161,19 @@ class Gallery:
         pictures = {'LR': lr, **{
             label: run_backbone(network, lr, samples)
             for label, network in self.networks.items()}, 'HR': samples.gt_img}
-        pictures = {label: to_uint8(picture)[0].cpu()
-                    for label, picture in pictures.items()}
+        shown = {label: to_uint8(picture)[0].cpu().permute(1, 2, 0).numpy()
+                 for label, picture in pictures.items()}
+        shown.update(others)
         zooms = _zooms(samples) if zoom else ()
-        return FigureFace(
-            {label: picture.permute(1, 2, 0).numpy()
-             for label, picture in pictures.items()}, self._captions(pictures), zooms)
+        return FigureFace(shown, self._captions(shown), zooms)
 
-    def _captions(self, pictures: Dict[str, Tensor]) -> Dict[str, str]:
+    def _captions(self, pictures: Dict[str, np.ndarray]) -> Dict[str, str]:
         """What stands below the pictures; below LR, which metrics these are."""
         captions = {'LR': ' / '.join(metric.metric for metric in self.metrics)}
-        gt = pictures['HR']
-        for label in self.networks:
-            values = [
-                metric.process_image(gt.numpy(), pictures[label].numpy(), None)
-                for metric in self.metrics]
+        gt = pictures['HR'].transpose(2, 0, 1)
+        for label in pictures.keys() - {'LR', 'HR'}:
+            sr = pictures[label].transpose(2, 0, 1)
+            values = [metric.process_image(gt, sr, None) for metric in self.metrics]
             captions[label] = ' / '.join(
                 cell(metric.metric, float(value))
                 for metric, value in zip(self.metrics, values))

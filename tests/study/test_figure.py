@@ -1,5 +1,9 @@
 """The arms of a study side by side, on faces that the results choose."""
 
+import functools
+import io
+import shutil
+
 import pytest
 from PIL import Image
 
@@ -53,9 +57,44 @@ def test_best_median_and_worst_face_of_every_finished_arm(study, names, tmp_path
     assert width_of(files[0]) == pytest.approx(5 * side, abs=6)
 
 
+def test_pictures_that_were_kept_stand_in_for_networks_that_are_gone(
+        study, names, tmp_path):
+    keep, out = tmp_path / 'kept', tmp_path / 'figure'
+    files = draw_arms(study, out, {}, names=names, keep=keep)[1]
+    drawn = files[0].read_bytes()
+    kept = {path.relative_to(keep).as_posix(): path for path in keep.rglob('*.png')}
+    assert kept.keys() == {f'{run}/{name}.png' for name in names for run in (
+        'alone-s0', 'distilled-s0', 'teacher-s0', 'bicubic')}
+    study.network(study.plan.arm('distilled'), 0).unlink()
+    draw_arms(study, out, {}, names=names, keep=keep)
+    assert files[0].read_bytes() == drawn
+    # one of the faces is missing, so the arm cannot be shown
+    kept[f'distilled-s0/{names[0]}.png'].unlink()
+    draw_arms(study, out, {}, names=names, keep=keep)
+    assert width_of(files[0]) < Image.open(io.BytesIO(drawn)).size[0]
+
+
+def test_another_seed_is_shown_where_the_first_is_gone(study, names, tmp_path):
+    arm = study.plan.arm('distilled')
+    whole = width_of(draw_arms(study, tmp_path / 'all', {})[1][0])
+    study.network(arm, 0).rename(study.network(arm, 1))
+    draw = functools.partial(draw_arms, study, tmp_path / 'figure', {}, names=names)
+    assert width_of(draw()[1][0]) < whole
+    arm.seeds.append(1)
+    shutil.copy(result_path(study.plan.results, 'distilled', 0),
+                result_path(study.plan.results, 'distilled', 1))
+    assert width_of(draw()[1][0]) == whole
+
+
 def test_what_cannot_be_drawn_is_said(study, tmp_path):
     with pytest.raises(ValueError, match="The lists are val, test; found 'train'"):
         draw_arms(study, tmp_path / 'figure', {}, 'train')
+    networks = study.state / 'networks'
+    networks.rename(study.state / 'gone')
+    result_path(study.plan.results, 'bicubic', 0).rename(tmp_path / 'bicubic.csv')
+    with pytest.raises(ValueError, match='No network of a finished arm is in'):
+        draw_arms(study, tmp_path / 'figure', {}, names=['a'])
+    (tmp_path / 'bicubic.csv').rename(result_path(study.plan.results, 'bicubic', 0))
     result_path(study.plan.results, 'alone', 0).unlink()
     with pytest.raises(ValueError, match='name the faces with --faces'):
         draw_arms(study, tmp_path / 'figure', {})
