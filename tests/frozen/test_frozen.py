@@ -186,6 +186,8 @@ def test_an_unfinished_store_is_none(tmp_path):
     (tmp_path / 'x.bin').write_bytes(b'short')
     with pytest.raises(ValueError, match='x.bin has 5 bytes, expected 32'):
         FeatureStore(tmp_path)
+    with pytest.raises(OSError, match='x.bin ends before the features of b'):
+        store.read('x', ['b'], [True])
 
 
 def test_other_crops_are_not_given_these_features(tmp_path):
