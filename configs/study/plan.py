@@ -66,13 +66,14 @@ arms = [
     # the ways to keep D from winning, one seed each
     _distilled('connector', 'D behind a learned 1×1', seeds=[1], options={
         'model.feature_losses.0.connector': True}),
-    _distilled('normalised', 'D on normalised channels', seeds=[1], options={
-        'model.feature_losses.0.normalise': 'channel'}),
     _distilled('resting', 'D rests above an accuracy of 0.8', seeds=[1], options={
         'model.feature_losses.0.update_below': 0.8}),
-    # the same basis from the start, and what no basis is needed for, one seed each
+    # the start from the teacher's decoder, and what needs no common basis
     _distilled('warm_feature_l1', "S + feature L1, from the teacher's decoder",
                control='warm_without_kd', config='feature_l1.py',
+               options={'model.init_from': 'teacher'}),
+    _distilled('warm_image_gan', "S + image GAN, from the teacher's decoder",
+               control='warm_without_kd', config='image_gan.py',
                options={'model.init_from': 'teacher'}),
     _distilled('output', "S + the teacher's picture", config='feature_l1.py', seeds=[1],
                options=_feature_loss(10.0, type='fdsr.OutputDistillLoss')),
