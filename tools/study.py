@@ -56,6 +56,9 @@ def parse_arguments() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.report is None and not arguments.state:
         parser.error('give --state DIR; only --report does without')
+    for name in ('faces', 'keep'):
+        if getattr(arguments, name) and not arguments.figure:
+            parser.error(f'--{name} is of a figure: give --figure FILE too')
     return arguments
 
 

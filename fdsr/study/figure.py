@@ -8,7 +8,6 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from mmengine.config import Config
 from mmengine.logging import print_log
-from PIL import Image
 
 from fdsr.benchmark.gallery import Gallery, choose_faces
 from fdsr.datasets.reading import read_picture
@@ -18,6 +17,7 @@ from fdsr.study.jobs import Study
 from fdsr.study.plan import Arm
 from fdsr.study.results import LISTS, METRICS, is_finished, result_path
 from fdsr.visualization.figure import draw_figure, save_figure
+from fdsr.visualization.grid import save_grid
 
 
 def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val',
@@ -61,7 +61,7 @@ def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val
     faces = gallery.faces(names, others={
         run.label: kept.read(run) for run in runs if run.row is None})
     for run in runs:
-        if run.row is not None:
+        if run.row and 'checkpoint' in run.row:
             kept.write(run, [face.pictures[run.label] for face in faces])
     labels = ['LR', *(run.label for run in runs), 'HR']
     return list(names), save_figure(draw_figure(faces, labels), out)
@@ -108,11 +108,7 @@ class _Kept:
 
     def write(self, run: _Run, pictures: Sequence[np.ndarray]) -> None:
         for name, picture in zip(self.names, pictures if self.folder else ()):
-            path = self._path(run, name)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_suffix('.part')
-            Image.fromarray(picture).save(part, format='png', optimize=True)
-            part.replace(path)
+            save_grid(self._path(run, name), picture)
 
     def _path(self, run: _Run, name: str) -> Path:
         return self.folder / run.name / f'{name}.png'

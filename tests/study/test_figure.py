@@ -64,7 +64,7 @@ def test_pictures_that_were_kept_stand_in_for_networks_that_are_gone(
     drawn = files[0].read_bytes()
     kept = {path.relative_to(keep).as_posix(): path for path in keep.rglob('*.png')}
     assert kept.keys() == {f'{run}/{name}.png' for name in names for run in (
-        'alone-s0', 'distilled-s0', 'teacher-s0', 'bicubic')}
+        'alone-s0', 'distilled-s0', 'teacher-s0')}
     study.network(study.plan.arm('distilled'), 0).unlink()
     draw_arms(study, out, {}, names=names, keep=keep)
     assert files[0].read_bytes() == drawn

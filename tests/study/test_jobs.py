@@ -222,3 +222,15 @@ def test_the_tool_lists_what_is_to_be_done(plan_path, tmp_path, monkeypatch, cap
     runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
     assert capsys.readouterr().out.split() == [
         'features', 'dictionary', 'train:bicubic:0']
+
+
+@pytest.mark.parametrize('option', ['--faces', '--keep'])
+def test_what_is_of_a_figure_does_not_start_the_study(plan_path, tmp_path, monkeypatch,
+                                                      capsys, option):
+    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
+    monkeypatch.setattr(sys, 'argv', [
+        'study.py', str(plan_path), '--state', str(tmp_path / 'state'), option, 'x'])
+    with pytest.raises(SystemExit):
+        runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+    assert f'{option} is of a figure: give --figure FILE too' in capsys.readouterr().err
+    assert not (tmp_path / 'state').exists()
