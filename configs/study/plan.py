@@ -54,7 +54,8 @@ arms = [
                options={'model.init_from': 'teacher'}),
     # a start from the teacher's decoder has the teacher's iterations behind it: as many
     dict(name='without_kd_long', label='S w/o KD, 4,000 iterations',
-         config='student.py', control='without_kd', group='reference', options={
+         config='student.py', control='without_kd', group='reference', seeds=_seeds,
+         options={
              'train_cfg.max_iters': 4000, 'train_cfg.val_interval': 1000,
              'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
