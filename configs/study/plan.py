@@ -40,15 +40,16 @@ def _feature_loss(weight, **loss):
 arms = [
     dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
          seeds=_apart + [0]),
+    # is it the dictionary that helps? is it the teacher, or an adversarial loss?
     _distilled('adversarial', 'S + adversarial features (the paper)', group='core',
-               seeds=_apart),
+               seeds=_apart, beside=['adversarial_blind', 'image_gan']),
     _distilled('feature_l1', 'S + feature L1', config='feature_l1.py', group='core',
                seeds=_apart),
     _distilled('image_gan', 'S + image GAN, no teacher', config='image_gan.py',
                group='core', seeds=_seeds),
     dict(name='warm_without_kd', label="S w/o KD, from the teacher's decoder",
          config='student.py', teacher='teacher', control='without_kd', group='warm',
-         seeds=_seeds, options=_warm),
+         beside=['without_kd_long'], seeds=_seeds, options=_warm),
     _distilled('warm_adversarial', "S + adversarial, from the teacher's decoder",
                control='warm_without_kd', group='warm', seeds=_seeds,
                options={'model.init_from': 'teacher'}),

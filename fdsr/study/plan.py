@@ -19,6 +19,7 @@ class Arm:
         seeds: of the initial weights and the order of the data: arms of the same seed
             start alike.
         control: name of the arm that it is compared with.
+        beside: names of further arms that it is compared with.
         teacher: name of the teacher that it learns from, or starts from.
         options: values of the config by dotted key; ``{teacher}`` stands for the
             teacher's checkpoint.
@@ -31,6 +32,7 @@ class Arm:
     group: str = 'single'
     seeds: List[int] = field(default_factory=lambda: [0])
     control: Optional[str] = None
+    beside: List[str] = field(default_factory=list)
     teacher: Optional[str] = None
     options: Dict[str, Any] = field(default_factory=dict)
     frozen: bool = True
@@ -38,7 +40,8 @@ class Arm:
     def described(self) -> Dict[str, Any]:
         """What the report wants to know of it."""
         return dict(name=self.name, label=self.label or self.name, group=self.group,
-                    control=self.control, teacher=self.teacher, seeds=self.seeds)
+                    control=self.control, beside=self.beside, teacher=self.teacher,
+                    seeds=self.seeds)
 
 
 @dataclass(frozen=True)
@@ -84,8 +87,9 @@ def read_plan(path: Path) -> Plan:
     names = [arm.name for arm in teachers + arms]
     known_teachers = [arm.name for arm in teachers]
     for arm in teachers + arms:
-        for what, known in (('control', names), ('teacher', known_teachers)):
-            wanted = getattr(arm, what)
+        named = [('control', arm.control), ('teacher', arm.teacher)]
+        for what, wanted in named + [('beside', other) for other in arm.beside]:
+            known = known_teachers if what == 'teacher' else names
             if names.count(arm.name) > 1 or (wanted and wanted not in known):
                 raise ValueError(
                     f'{path}: the {what} of {arm.name} is {wanted!r}; the names of the '

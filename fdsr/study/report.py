@@ -36,11 +36,12 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
 
     Args:
         plan: with ``arms``, each a dict with ``name`` and, if there are any, ``label``,
-            ``group``, ``control``, ``teacher`` and ``seeds``, those that are planned.
+            ``group``, ``control``, ``beside``, ``teacher`` and ``seeds``, those that
+            are planned.
         results: bicubic stands first if they have it and the plan does not.
 
     Raises:
-        ValueError: a control or a teacher is not of the plan.
+        ValueError: a control, a teacher or an arm beside is not of the plan.
     """
     listed = [*plan['arms']]
     if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
@@ -49,44 +50,51 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     arms = [
         dict(name=arm['name'], label=arm.get('label') or arm['name'],
              group=arm.get('group') or '', control=arm.get('control'),
-             teacher=arm.get('teacher'), seeds=arm.get('seeds'),
+             beside=arm.get('beside') or [], teacher=arm.get('teacher'),
+             seeds=arm.get('seeds'),
              paired=arm['name'] not in teachers)
         for arm in listed]
     names = [arm['name'] for arm in arms]
     for arm in arms:
-        for what in ('control', 'teacher'):
-            if arm[what] and arm[what] not in names:
-                raise ValueError(f'The {what} of {arm["name"]} is {arm[what]!r}; the '
+        named = [('control', arm['control']), ('teacher', arm['teacher'])]
+        for what, wanted in named + [('beside', other) for other in arm['beside']]:
+            if wanted and wanted not in names:
+                raise ValueError(f'The {what} of {arm["name"]} is {wanted!r}; the '
                                  f'arms of the plan are {", ".join(names)}.')
     groups = [*dict.fromkeys(arm['group'] for arm in arms)]
     return sorted(arms, key=lambda arm: groups.index(arm['group']))
 
 
 def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
-    """What is compared: gaps between teachers and controls, then arms and controls.
+    """What is compared: teachers and controls, arms and controls, arms and others.
 
     Returns:
         The arms of which a run has a control of the same seed; before them, each
         teacher with the control of a student of its, as group 'the gap', if it is not
-        among the arms.
+        among the arms; behind them each arm with those that it names as ``beside``,
+        these in the control's place, as group 'arm beside arm'.
     """
-    arms = [arm for arm in arms_of(plan, results)
-            if arm['control'] and arm['control'] != arm['name']
-            and _can_be_compared(results, arm)]
-    by_name = {arm['name']: arm for arm in arms_of(plan, results)}
+    listed = arms_of(plan, results)
+    arms = [arm for arm in listed if arm['control'] and arm['control'] != arm['name']
+            and _runs_compared(results, arm)]
+    others = [{**arm, 'control': other, 'teacher': None, 'group': 'arm beside arm'}
+              for arm in listed for other in arm['beside']]
+    by_name = {arm['name']: arm for arm in listed}
     pairs = dict.fromkeys((arm['teacher'], arm['control']) for arm in arms
                           if arm['teacher'] and results.seeds(arm['teacher']))
     known = {(arm['name'], arm['control']) for arm in arms}
     gaps = [{**by_name[teacher], 'control': control, 'teacher': None,
              'group': 'the gap'} for teacher, control in pairs
             if (teacher, control) not in known and teacher != control]
-    return gaps + arms
+    return gaps + arms + [arm for arm in others if _runs_compared(results, arm)]
 
 
-def _can_be_compared(results: Results, arm: Arm) -> bool:
-    """Whether there are runs of an arm and of its control that go together."""
-    runs, controls = results.seeds(arm['name']), results.seeds(arm['control'])
-    return bool(set(runs) & set(controls) if arm['paired'] else runs and controls)
+def _runs_compared(results: Results, arm: Arm) -> int:
+    """How many runs of an arm go together with one of its control."""
+    runs, controls = (set(results.seeds(arm[what])) for what in ('name', 'control'))
+    if arm['paired']:
+        return len(runs & controls)
+    return len(runs) if controls else 0
 
 
 def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
@@ -125,7 +133,7 @@ def differences_table(plan: Plan, results: Results, which: str) -> Table:
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     lines = []
     for arm in compared(plan, results):
-        mark = '' if len(results.seeds(arm['name'])) > 1 else ' †'
+        mark = '' if _runs_compared(results, arm) > 1 else ' †'
         lines.append([arm['label'] + mark, labels[arm['control']], *(
             _difference_cell(metric, compare(results, arm, which, metric))
             for metric in METRICS)])

@@ -192,6 +192,7 @@ def test_plans_are_checked(plan_path):
     plan = Config.fromfile(plan_path)
     for change, message in (({'control': 'nobody'}, "control of distilled is 'nobody'"),
                             ({'teacher': 'alone'}, "teacher of distilled is 'alone'"),
+                            ({'beside': ['alone', 'nobody']}, "is 'nobody'"),
                             ({'name': 'alone'}, 'once')):
         other = Config(plan.to_dict())
         other.arms[1].update(change)

@@ -72,6 +72,25 @@ def test_differences_have_signs_seeds_and_agreement(results):
     assert '<br>' in lines['Teacher †']['Δ PSNR ↑']  # beside each of the control's
 
 
+def test_arms_stand_beside_others_than_their_control(results):
+    arms = [{**arm, 'beside': ['l1', 'csd']} if arm['name'] == 'kd' else arm
+            for arm in PLAN['arms']]
+    plan = dict(arms=arms)
+    *others, last = compared(plan, results)[-2:]
+    assert [(arm['name'], arm['control']) for arm in others + [last]] == [
+        ('kd', 'l1'), ('kd', 'csd')]
+    assert last['group'] == 'arm beside arm'
+    line, single = differences_table(plan, results, 'test')[1][-2:]
+    kd, l1 = (results.samples(name, 'test', 'PSNR').values for name in ('kd', 'l1'))
+    assert line[:2] == ['Student (adversarial)', 'Student (L1)']
+    assert single[:2] == ['Student (adversarial) †', 'CSD']  # one seed in common
+    assert f'{(kd - l1).mean():+.2f} [' in line[2]
+    # shares of the gap are the controls' alone
+    assert recovery_table(plan, results, 'val') == recovery_table(PLAN, results, 'val')
+    with pytest.raises(ValueError, match="beside of kd is 'none'"):
+        arms_of(dict(arms=[*PLAN['arms'], {**arms[2], 'beside': ['none']}]), results)
+
+
 def test_the_gap_is_shown_though_the_plan_does_not_compare_the_teacher(results):
     arms = [{**arm, 'control': None} if arm['name'] == 'teacher' else arm
             for arm in PLAN['arms']]
