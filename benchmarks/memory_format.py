@@ -11,12 +11,13 @@ import argparse
 import copy
 import time
 from statistics import median
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 
-def parse_arguments() -> argparse.Namespace:
+def parse_arguments(description: Optional[str] = __doc__) -> argparse.Namespace:
+    """Of a benchmark that times training steps."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--size', type=int, default=128, help='side of SR (128)')
     parser.add_argument('--batch', type=int, default=4, help='faces a step (4)')
     parser.add_argument('--threads', type=int, default=1, help='of torch (1)')

@@ -3,12 +3,12 @@
 from contextlib import contextmanager
 from typing import Any, Iterator, List, Optional
 
-import torch
 from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
+from fdsr.models.autocast import bf16_autocast
 from fdsr.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 
 
@@ -16,8 +16,8 @@ from fdsr.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
 class AutocastOptimWrapper(OptimWrapper):
     """Runs forwards in autocast, on a CPU or a GPU, without scaling the loss.
 
-    For bf16, whose range needs no scaler. For fp16 on a GPU take mmengine's
-    ``AmpOptimWrapper``, which has one.
+    For bf16, whose range needs no scaler; see ``models.autocast`` for CPUs that lack
+    it. For fp16 on a GPU take mmengine's ``AmpOptimWrapper``, which has one.
 
     Args:
         dtype: ``bfloat16``.
@@ -38,7 +38,7 @@ class AutocastOptimWrapper(OptimWrapper):
     def optim_context(self, model: nn.Module) -> Iterator[None]:
         """Autocast around the forward, and gradient accumulation as in mmengine."""
         device = next(model.parameters()).device.type
-        with super().optim_context(model), torch.autocast(device, torch.bfloat16):
+        with super().optim_context(model), bf16_autocast(device):
             yield
 
 

@@ -17,6 +17,7 @@ from fdsr.frozen.features import (
     perceptual_facts,
 )
 from fdsr.frozen.store import FeatureWriter
+from fdsr.models.autocast import bf16_autocast
 from fdsr.models.restorers.prediction import run_backbone
 from fdsr.models.restorers.taps import FeatureTaps
 from fdsr.registry import DATASETS, FUNCTIONS, MODELS
@@ -101,7 +102,7 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
             if not len(batch['inputs']):
                 continue
             batch = preprocess(batch)
-            with torch.autocast('cpu', torch.bfloat16):
+            with bf16_autocast('cpu'):
                 found = features(batch)
             names_here: List[str] = batch['data_samples'].metainfo['name']
             writer.write([2 * rows[name] + int(mirrored) for name in names_here], found,

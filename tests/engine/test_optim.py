@@ -154,9 +154,12 @@ class Precision:
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_bf16_autocast_trains_on_a_cpu(kind, tmp_path, teacher, monkeypatch):
+@pytest.mark.parametrize('instructions', [True, False], ids=['bf16', 'none'])
+def test_bf16_autocast_trains_on_a_cpu(kind, instructions, tmp_path, teacher,
+                                       monkeypatch):
     from fdsr.models.backbones.decoder import StyledUpStage
     from fdsr.models.discriminators import FeatureDiscriminator
+    monkeypatch.setattr('fdsr.models.autocast.has_bf16', lambda: instructions)
     fp32 = config_of(kind, tmp_path / 'fp32', teacher, wrapper(), toy.STUDENT)
     expected = toy.train(fp32).model
     precision = Precision(monkeypatch, StyledUpStage, FeatureDiscriminator)
