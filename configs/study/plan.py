@@ -11,9 +11,13 @@ taps = ['decoder.to_rgb:input', ':output']
 
 _from_file = {'model.generator.dictionary.file': '{dictionary}'}
 teachers = [
-    dict(name='teacher', label='teacher', config='teacher.py', options=_from_file),
+    dict(name='teacher', label='teacher', config='teacher.py', options=_from_file,
+         beside=['blind']),
     dict(name='blind', label='teacher without its dictionary', config='teacher.py',
          options={'model.generator.use_atoms': False, **_from_file}),
+    # on another CPU, whose rounding leads to another network
+    dict(name='teacher_again', label='second teacher', config='teacher.py',
+         options=_from_file),
 ]
 
 _learns = {'model.teacher.checkpoint': '{teacher}'}
@@ -29,13 +33,6 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
 # The teachers have seed 0. A student of the same seed starts from their decoder's
 # random values, two that are trained apart do not: who learns features has others.
 _seeds, _apart = [0, 1, 2], [1, 2, 3]
-_last = dict(teacher=taps[0], student=taps[0])
-
-
-def _feature_loss(weight, **loss):
-    loss.update(loss_weight=[(0, weight), (2000, 0.0)])
-    return {'model.feature_losses': [loss]}
-
 
 arms = [
     dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
@@ -65,23 +62,30 @@ arms = [
     _distilled('adversarial_same_start', "S + adversarial, the teacher's random start"),
     _distilled('feature_l1_same_start', "S + feature L1, the teacher's random start",
                config='feature_l1.py'),
+    # is it the teacher, or that the student goes on from a trained decoder?
+    dict(name='without_kd_again', label='S w/o KD, trained again', config='student.py',
+         control='without_kd', group='reference'),
+    dict(name='restart', label="S w/o KD, from S w/o KD's decoder",
+         config='student.py', start='without_kd_again', control='without_kd',
+         beside=['warm_again'], group='second teacher',
+         options={'model.init_from': '{start}'}),
+    dict(name='warm_again', label="S w/o KD, from the second teacher's decoder",
+         config='student.py', teacher='teacher_again', control='without_kd',
+         group='second teacher', options=_warm),
+    # from there, with what needs no common basis, and with what has one
+    _distilled('warm_image_gan', "S + image GAN, from the second teacher's decoder",
+               teacher='teacher_again', control='warm_again',
+               group='second teacher', config='image_gan.py',
+               options={'model.init_from': 'teacher'}),
+    _distilled('warm_feature_l1', "S + feature L1, from the second teacher's decoder",
+               teacher='teacher_again', control='warm_again',
+               group='second teacher', config='feature_l1.py',
+               options={'model.init_from': 'teacher'}),
     # the ways to keep D from winning, one seed each
-    _distilled('connector', 'D behind a learned 1×1', seeds=[1], options={
-        'model.feature_losses.0.connector': True}),
-    _distilled('resting', 'D rests above an accuracy of 0.8', seeds=[1], options={
-        'model.feature_losses.0.update_below': 0.8}),
-    # the start from the teacher's decoder, and what needs no common basis
-    _distilled('warm_feature_l1', "S + feature L1, from the teacher's decoder",
-               control='warm_without_kd', config='feature_l1.py',
-               options={'model.init_from': 'teacher'}),
-    _distilled('warm_image_gan', "S + image GAN, from the teacher's decoder",
-               control='warm_without_kd', config='image_gan.py',
-               options={'model.init_from': 'teacher'}),
-    _distilled('output', "S + the teacher's picture", config='feature_l1.py', seeds=[1],
-               options=_feature_loss(10.0, type='fdsr.OutputDistillLoss')),
-    _distilled('affinity', 'S + affinity of features', config='feature_l1.py',
-               seeds=[1], options=_feature_loss(
-                   10.0, type='fdsr.FeatureAffinityLoss', **_last)),
+    _distilled('connector', 'D behind a learned 1×1', teacher='teacher_again',
+               seeds=[1], options={'model.feature_losses.0.connector': True}),
+    _distilled('resting', 'D rests above an accuracy of 0.8', teacher='teacher_again',
+               seeds=[1], options={'model.feature_losses.0.update_below': 0.8}),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),

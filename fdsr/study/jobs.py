@@ -76,6 +76,8 @@ class Study:
             needs.append('dictionary')
         if arm.teacher and not self.network(self.plan.arm(arm.teacher), 0).is_file():
             needs += self._next_of(self.plan.arm(arm.teacher), 0)
+        if arm.start and not self.network(self.plan.arm(arm.start), seed).is_file():
+            needs += self._next_of(self.plan.arm(arm.start), seed)
         if arm.frozen and not (self.features() / 'store.json').is_file():
             needs.append('features')
         if needs:
@@ -125,8 +127,9 @@ class Study:
     def config_of(self, arm: Arm, seed: int, common: Dict[str, Any]) -> Config:
         """The config of an arm's run."""
         teacher = arm.teacher and str(self.network(self.plan.arm(arm.teacher), 0))
+        start = arm.start and str(self.network(self.plan.arm(arm.start), seed))
         options = {
-            key: value.format(teacher=teacher, dictionary=self.dictionary)
+            key: value.format(teacher=teacher, start=start, dictionary=self.dictionary)
             if isinstance(value, str) else value for key, value in arm.options.items()}
         options['randomness.seed'] = seed
         config = load_config(

@@ -21,8 +21,9 @@ class Arm:
         control: name of the arm that it is compared with.
         beside: names of further arms that it is compared with.
         teacher: name of the teacher that it learns from, or starts from.
+        start: name of the arm whose network of the same seed it starts from.
         options: values of the config by dotted key; ``{teacher}`` stands for the
-            teacher's checkpoint.
+            teacher's checkpoint, ``{start}`` for the one that it starts from.
         frozen: whether frozen features are read from disk.
     """
 
@@ -34,6 +35,7 @@ class Arm:
     control: Optional[str] = None
     beside: List[str] = field(default_factory=list)
     teacher: Optional[str] = None
+    start: Optional[str] = None
     options: Dict[str, Any] = field(default_factory=dict)
     frozen: bool = True
 
@@ -87,7 +89,8 @@ def read_plan(path: Path) -> Plan:
     names = [arm.name for arm in teachers + arms]
     known_teachers = [arm.name for arm in teachers]
     for arm in teachers + arms:
-        named = [('control', arm.control), ('teacher', arm.teacher)]
+        named = [('control', arm.control), ('teacher', arm.teacher),
+                 ('start', arm.start)]
         for what, wanted in named + [('beside', other) for other in arm.beside]:
             known = known_teachers if what == 'teacher' else names
             if names.count(arm.name) > 1 or (wanted and wanted not in known):

@@ -133,11 +133,15 @@ def differences_table(plan: Plan, results: Results, which: str) -> Table:
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     lines = []
     for arm in compared(plan, results):
-        mark = '' if _runs_compared(results, arm) > 1 else ' †'
-        lines.append([arm['label'] + mark, labels[arm['control']], *(
+        lines.append([_marked(results, arm), labels[arm['control']], *(
             _difference_cell(metric, compare(results, arm, which, metric))
             for metric in METRICS)])
     return ['Arm', 'control', *(f'Δ {heading(name)}' for name in METRICS)], lines
+
+
+def _marked(results: Results, arm: Arm) -> str:
+    """Its label, with a † where but one run is compared."""
+    return arm['label'] + ('' if _runs_compared(results, arm) > 1 else ' †')
 
 
 def _difference_cell(metric: str, found: Difference) -> str:
@@ -154,7 +158,7 @@ def recovery_table(plan: Plan, results: Results, which: str) -> Table:
     lines = []
     for arm in compared(plan, results):
         if arm['teacher'] and results.seeds(arm['teacher']):
-            lines.append([arm['label'], *(
+            lines.append([_marked(results, arm), *(
                 _recovery_cell(results, arm, which, metric) for metric in METRICS)])
     paper = paper_recovery()
     lines.append(['*the paper*', *(
@@ -169,17 +173,18 @@ def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
     found = gap_recovery(*(results.samples(arm[key], which, metric)
                            for key in ('name', 'control', 'teacher')))
     if found is None:
-        return 'no gap'
+        return 'gap not shown'
     if (gap > 0) != higher_is_better(metric):
         return 'teacher worse'
     return _share(found)
 
 
 def _share(found: Estimate) -> str:
-    if not np.isfinite([found.low, found.high]).all():
+    if np.isnan([found.low, found.high]).any():
         return _percent(found.mean)
-    return (f'{_percent(found.mean)} '
-            f'[{100 * found.low:.0f}, {100 * found.high:.0f}]')
+    low, high = (f'{100 * end:.0f}'.replace('inf', '∞')
+                 for end in (found.low, found.high))
+    return f'{_percent(found.mean)} [{low}, {high}]'
 
 
 def _percent(share: float) -> str:
@@ -270,9 +275,10 @@ def _section(title: str, table: Table, note: str) -> List[str]:
 
 def _intervals() -> str:
     return (
-        f'Intervals: {CONFIDENCE:.0%}, hierarchical bootstrap over seeds and images, '
-        f'{RESAMPLES} resamples, the seeds\' part widened to Student\'s t for as few '
-        'runs; with one seed they are those of the images alone.')
+        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which are '
+        f'drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
+        'Student\'s t for as few runs; with one seed they are those of the images '
+        'alone.')
 
 
 _DIFFERENCES = (
@@ -281,14 +287,16 @@ _DIFFERENCES = (
     'seed, and how many have the sign of the mean. † one seed: how much another run '
     'of this arm would differ is not in the interval.')
 _RECOVERY = (
-    '(student − control) / (teacher − control). *no gap*: the interval of teacher − '
-    'control holds 0, so there is nothing to divide by; *teacher worse*: it leaves '
-    '0 out on the wrong side. The teacher was trained once, and counts as it is. The '
-    'paper\'s shares follow from its Table 1, whose setting is another one.')
+    '(student − control) / (teacher − control), with the control\'s runs of the '
+    'student\'s seeds. *gap not shown*: the interval of teacher − control holds 0, so '
+    'what is divided by may be nothing; *teacher worse*: it leaves 0 out on the wrong '
+    'side; *∞*: over so few runs the gap may be nothing. A teacher is one run, and '
+    'counts as it is. † one seed, as above. '
+    'The paper\'s shares follow from its Table 1, whose setting is another one.')
 _ACCURACY = (
-    'By iteration: the share of feature maps that D told right, 0.5 being chance, mean '
-    f'over what was logged in the {_WINDOW:.0%} of the iterations before; the mean '
-    'over seeds [smallest, largest].')
+    'By iteration: the share of feature maps, or pictures, that D told right, 0.5 '
+    f'being chance, mean over what was logged in the {_WINDOW:.0%} of the iterations '
+    'before; the mean over seeds [smallest, largest].')
 
 
 def write_report(plan: Plan, results_folder: PathLike, document: PathLike,

@@ -64,13 +64,14 @@ class Difference:
 
 
 def arm_mean(arm: Samples, widen: bool = True) -> Estimate:
-    """The mean of an arm, with the interval of the hierarchical bootstrap.
+    """The mean of an arm, with the interval of a bootstrap over seeds and images.
 
-    Seeds are drawn with replacement, then images, which all seeds share (Davison and
-    Hinkley 1997, section 3.8). A few seeds that are drawn anew vary less than the runs
-    they come from: of three, a plain interval of 95 % holds the truth in 76 % of the
-    cases where the seed is all that varies. So the seeds' part is widened to what
-    Student's t gives for as many runs.
+    Both are drawn with replacement and independently of each other, for all runs are
+    measured on the same images (Davison and Hinkley 1997, section 3.8). A few seeds
+    that are drawn anew vary less than the runs they come from: of three, a plain
+    interval of 95 % holds the truth in 76 % of the cases where the seed is all that
+    varies. So the seeds' part is widened to what Student's t gives for as many runs;
+    that interval holds the truth in 92 to 95 % of such cases with two to four seeds.
 
     Args:
         arm: with one seed, the interval is that of the images alone.
@@ -111,11 +112,11 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
                  widen: bool = True) -> Optional[Estimate]:
     """The share of the gap between control and teacher that a student closes.
 
-    (student − control) / (teacher − control): above runs of equal seeds, below all of
-    the control's, while the teacher's one run stays as it is; both drawn with the same
-    images, and with the same seeds where there are as many. A draw whose gap has the
-    other sign than the mean may stand for any share: it counts as infinite against both
-    ends, as Fieller's interval would have it.
+    (student − control) / (teacher − control), both with the control's runs of the
+    student's seeds, while the teacher's one run stays as it is: a student that is as
+    good as its teacher has closed the whole gap. Both are drawn with the same seeds and
+    images. A draw whose gap has the other sign than the mean may stand for any share:
+    it counts as infinite against both ends, as Fieller's interval would have it.
 
     Args:
         student: the arm.
@@ -124,19 +125,19 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
         widen: as for ``arm_mean``.
 
     Returns:
-        The share, 1 for the whole gap; None where the interval of the gap does not
-        exclude 0, or is not known: what is divided by may then be nothing.
+        The share, 1 for the whole gap; None where the interval of the gap to all of the
+        control's runs does not exclude 0, or is not known: what is divided by may then
+        be nothing.
 
     Raises:
         ValueError: as ``difference``.
     """
-    _, (student_values, control_values) = _paired(student, control)
-    gap = _alone(teacher, control) - control.values
+    if not difference(teacher, control, widen, paired=False).excludes_zero:
+        return None
+    seeds, (student_values, control_values) = _paired(student, control)
+    gap = _alone(teacher, Samples(seeds, control_values)) - control_values
     gain = student_values - control_values
     gaps = _draws(gap, widen)
-    low, high = np.quantile(gaps, (_TAIL, 1 - _TAIL))
-    if gap.shape[1] < 2 or not (low > 0 or high < 0):
-        return None
     wrong = gaps * gap.mean() <= 0
     shares = _draws(gain, widen) / np.where(wrong, 1.0, gaps)
     low = np.quantile(np.where(wrong, -np.inf, shares), _TAIL, method='higher')

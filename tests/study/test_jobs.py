@@ -158,6 +158,27 @@ def test_the_same_start_for_every_arm_of_a_seed(plan_path, tmp_path):
             assert not torch.equal(a, c)
 
 
+def test_an_arm_starts_from_another_ones_network_of_its_seed(plan_path, tmp_path):
+    content = Config.fromfile(plan_path).to_dict()
+    content['arms'] = [content['arms'][0], dict(
+        name='further', config='student.py', start='alone', seeds=[1],
+        options={'model.init_from': '{start}'})]
+    Config(content).dump(plan_path)
+    plan = read_plan(plan_path)
+    study = Study(plan, tmp_path / 'state')
+    study.do('features', {}, lambda message: None)
+    assert list(study.pending()) == ['train:alone:0', 'train:alone:1',
+                                     'dictionary']  # the teacher's
+    study.do('train:alone:1', {}, lambda message: None)
+    assert 'train:further:1' in list(study.pending())
+    from fdsr.engine.launch import build_runner
+    trained = torch.load(study.network(plan.arms[0], 1), weights_only=True)
+    started = build_runner(
+        study.config_of(plan.arms[1], 1, {})).model.generator.state_dict()
+    for name, value in started.items():
+        assert torch.equal(value, trained['state_dict'][f'generator.{name}']), name
+
+
 def _try_lock(plan_path, state, queue):
     with Study(read_plan(plan_path), state).locked('train:alone:0') as ours:
         queue.put(ours is not None)
@@ -192,6 +213,7 @@ def test_plans_are_checked(plan_path):
     plan = Config.fromfile(plan_path)
     for change, message in (({'control': 'nobody'}, "control of distilled is 'nobody'"),
                             ({'teacher': 'alone'}, "teacher of distilled is 'alone'"),
+                            ({'start': 'nobody'}, "start of distilled is 'nobody'"),
                             ({'beside': ['alone', 'nobody']}, "is 'nobody'"),
                             ({'name': 'alone'}, 'once')):
         other = Config(plan.to_dict())

@@ -103,13 +103,13 @@ def test_the_gap_is_shown_though_the_plan_does_not_compare_the_teacher(results):
 def test_the_share_of_the_gap_stands_beside_the_papers(results):
     lines = by_label(recovery_table(PLAN, results, 'test'))
     assert list(lines) == ['Student (adversarial)', 'Student (L1)',
-                           'from the teacher, KD', 'CSD', '*the paper*']
+                           'from the teacher, KD', 'CSD †', '*the paper*']
     found = re.fullmatch(r'(\d+) % \[(\d+), (\d+)\]',
                          lines['from the teacher, KD']['LPIPS'])
     assert int(found[2]) <= int(found[1]) <= int(found[3])
     assert int(found[1]) == pytest.approx(80, abs=15)
-    assert lines['CSD']['LPIPS-vgg16'] == 'teacher worse'
-    assert lines['CSD']['ID-dlib'] == 'no gap'
+    assert lines['CSD †']['LPIPS-vgg16'] == 'teacher worse'
+    assert lines['CSD †']['ID-dlib'] == 'gap not shown'
     assert [*lines['*the paper*'].values()] == [
         '*the paper*', '87 %', '90 %', '71 %', '–', '–']
     assert paper_recovery()['PSNR'] == pytest.approx(0.786 / 0.903)

@@ -145,7 +145,7 @@ def test_one_run_is_paired_with_that_of_its_seed():
     control = Samples((0, 1, 2), [[9.0, 19.0], [10.0, 20.0], [9.5, 19.5]])
     share = gap_recovery(Samples((1,), [[11.0, 21.0]]), control,
                          Samples((0,), [[13.5, 23.5]]))
-    assert share.mean == pytest.approx(1 / 4)  # of the gap to all of the control's
+    assert share.mean == pytest.approx(1 / 3.5)  # of the gap to that run of it
 
 
 def test_a_teacher_stays_as_it_is():
@@ -215,6 +215,16 @@ def test_a_gap_that_is_barely_there_has_a_wide_interval():
     narrow = gap_recovery(*gap_arms(0.8, 1.5, seed=0.04))
     assert half(wide) > 5 * half(narrow)
     assert wide.low <= wide.mean <= wide.high
+
+
+def test_a_gap_that_the_students_own_seeds_do_not_show_has_infinite_ends():
+    gaps = np.array([[0.3], [0.02], *[[0.3 + 0.01 * n] for n in range(6)]])
+    teacher = np.random.default_rng(13).normal(24, 1, (1, 60))
+    control = Samples(tuple(range(8)), teacher - gaps)
+    student = Samples((0, 1), control.values[:2] + 0.1)
+    found = gap_recovery(student, control, Samples((0,), teacher))
+    assert found.mean == pytest.approx(0.1 / 0.16)
+    assert (found.low, found.high) == (-math.inf, math.inf)
 
 
 def test_the_share_covers_as_often_as_the_interval_says():
