@@ -37,7 +37,7 @@ from tests.test_plugins import place  # noqa: F401  a fixture
 RUN = {
     'python tools/profile_model.py configs/teacher_vggface2.py --data-root '
     'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0',
-    'python tools/study.py configs/study/plan.py --report': '',
+    'python tools/study.py configs/study/plan.py --report test val': '',
     'python tools/export_onnx.py compact compact.onnx': '',
     'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
 }

@@ -72,20 +72,14 @@ arms = [
     dict(name='warm_again', label="S w/o KD, from the second teacher's decoder",
          config='student.py', teacher='teacher_again', control='without_kd',
          group='second teacher', options=_warm),
-    # from there, with what needs no common basis, and with what has one
+    # from there, with what needs no common basis
     _distilled('warm_image_gan', "S + image GAN, from the second teacher's decoder",
                teacher='teacher_again', control='warm_again',
                group='second teacher', config='image_gan.py',
                options={'model.init_from': 'teacher'}),
-    _distilled('warm_feature_l1', "S + feature L1, from the second teacher's decoder",
-               teacher='teacher_again', control='warm_again',
-               group='second teacher', config='feature_l1.py',
-               options={'model.init_from': 'teacher'}),
-    # the ways to keep D from winning, one seed each
+    # a way to keep D from winning
     _distilled('connector', 'D behind a learned 1×1', teacher='teacher_again',
                seeds=[1], options={'model.feature_losses.0.connector': True}),
-    _distilled('resting', 'D rests above an accuracy of 0.8', teacher='teacher_again',
-               seeds=[1], options={'model.feature_losses.0.update_below': 0.8}),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),
