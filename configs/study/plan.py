@@ -77,9 +77,6 @@ arms = [
                teacher='teacher_again', control='warm_again',
                group='second teacher', config='image_gan.py',
                options={'model.init_from': 'teacher'}),
-    # a way to keep D from winning
-    _distilled('connector', 'D behind a learned 1×1', teacher='teacher_again',
-               seeds=[1], options={'model.feature_losses.0.connector': True}),
     # the baselines
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),
