@@ -79,7 +79,8 @@ def read_plan(path: Path) -> Plan:
 
     Raises:
         FileNotFoundError: there is no such file.
-        ValueError: an arm is named twice, or names an arm or teacher that is not there.
+        ValueError: an arm is named twice, names an arm or teacher that is not there,
+            or has an option with the checkpoint of one that it does not name.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'There is no plan at {path}.')
@@ -97,6 +98,12 @@ def read_plan(path: Path) -> Plan:
                 raise ValueError(
                     f'{path}: the {what} of {arm.name} is {wanted!r}; the names of the '
                     f'plan are {", ".join(names)}, and each has to be there once.')
+        for what, named_by_it in named[1:]:
+            place = f'{{{what}}}'
+            if not named_by_it and any(
+                    place in str(value) for value in arm.options.values()):
+                raise ValueError(f'{path}: an option of {arm.name} has {place}, but '
+                                 f'the arm has no {what}: give it {what}=NAME.')
     return Plan(
         Path(path).parent, Path(content['results']), Path(content['document']),
         content['dictionary'], teachers, content['taps'], arms)

@@ -180,8 +180,6 @@ def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
 
 
 def _share(found: Estimate) -> str:
-    if np.isnan([found.low, found.high]).any():
-        return _percent(found.mean)
     low, high = (f'{100 * end:.0f}'.replace('inf', '∞')
                  for end in (found.low, found.high))
     return f'{_percent(found.mean)} [{low}, {high}]'
@@ -275,8 +273,8 @@ def _section(title: str, table: Table, note: str) -> List[str]:
 
 def _intervals() -> str:
     return (
-        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which are '
-        f'drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
+        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which '
+        f'are drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
         'Student\'s t for as few runs; with one seed they are those of the images '
         'alone.')
 

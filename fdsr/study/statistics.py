@@ -71,7 +71,8 @@ def arm_mean(arm: Samples, widen: bool = True) -> Estimate:
     that are drawn anew vary less than the runs they come from: of three, a plain
     interval of 95 % holds the truth in 76 % of the cases where the seed is all that
     varies. So the seeds' part is widened to what Student's t gives for as many runs;
-    that interval holds the truth in 92 to 95 % of such cases with two to four seeds.
+    that interval holds the truth in 93 to 95 % of such cases with two to four seeds
+    (1,500 simulated for each).
 
     Args:
         arm: with one seed, the interval is that of the images alone.

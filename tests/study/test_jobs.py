@@ -214,6 +214,8 @@ def test_plans_are_checked(plan_path):
     for change, message in (({'control': 'nobody'}, "control of distilled is 'nobody'"),
                             ({'teacher': 'alone'}, "teacher of distilled is 'alone'"),
                             ({'start': 'nobody'}, "start of distilled is 'nobody'"),
+                            ({'teacher': None}, 'give it teacher=NAME'),
+                            ({'options': {'x': '{start}'}}, 'give it start=NAME'),
                             ({'beside': ['alone', 'nobody']}, "is 'nobody'"),
                             ({'name': 'alone'}, 'once')):
         other = Config(plan.to_dict())

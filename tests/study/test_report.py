@@ -1,7 +1,9 @@
 """The tables of a study whose effects are known."""
 
 import re
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from fdsr.study.report import (
@@ -18,6 +20,7 @@ from fdsr.study.report import (
     write_report,
 )
 from fdsr.study.results import read_results
+from fdsr.study.statistics import Samples
 from tests.study.simulation import PLAN, write_study
 
 
@@ -113,6 +116,21 @@ def test_the_share_of_the_gap_stands_beside_the_papers(results):
     assert [*lines['*the paper*'].values()] == [
         '*the paper*', '87 %', '90 %', '71 %', '–', '–']
     assert paper_recovery()['PSNR'] == pytest.approx(0.786 / 0.903)
+
+
+def test_a_share_of_what_may_be_nothing_has_no_ends():
+    teacher = np.random.default_rng(13).normal(24, 1, (1, 60))
+    control = teacher - np.array([[0.3], [0.02], *[[0.3 + 0.01 * n] for n in range(6)]])
+    samples = dict(
+        teacher=Samples((0,), teacher), control=Samples(tuple(range(8)), control),
+        kd=Samples((0, 1), control[:2] + 0.08))  # seeds that do not show the gap
+    results = SimpleNamespace(
+        arms=list(samples), seeds=lambda name: samples[name].seeds,
+        samples=lambda name, which, metric: samples[name])
+    plan = dict(arms=[dict(name='teacher'), dict(name='control'), dict(
+        name='kd', control='control', teacher='teacher')])
+    assert by_label(recovery_table(plan, results, 'test'))[
+        'kd']['PSNR'] == '50 % [-∞, ∞]'
 
 
 def test_accuracy_at_iterations(results):
