@@ -92,9 +92,8 @@ class Case:
     def _detector(self) -> Optional[Callable]:
         if not getattr(self.network, 'uses_boxes', False):
             return None
-        from fdsr.landmarks import DEFAULT_DETECTOR
         from fdsr.landmarks.detected_boxes import DetectedBoxes
-        return DetectedBoxes(self.network, DEFAULT_DETECTOR).find_boxes
+        return DetectedBoxes(self.network).find_boxes
 
     def inputs(self, lr: Any) -> Tuple[Any, ...]:
         """What the network is called with; finds landmarks if it needs them."""

@@ -151,8 +151,8 @@ class TwoFaces:
 
 def test_a_photograph_tells_about_every_face(restoring, demo, student, tmp_path,
                                              monkeypatch):
-    monkeypatch.setattr('fdsr.apis.super_resolver.DEFAULT_PHOTO_DETECTOR',
-                        dict(type='TwoFaces'))
+    monkeypatch.setattr('fdsr.apis.super_resolver.default_photo_detector',
+                        lambda: dict(type='TwoFaces'))
     models = restoring.Models([str(student)], 'cpu')
     path = write(tmp_path / 'photo.png', noise(60, 80))
     wish = restoring.Wish(models.labels[0], whole=True, scale=3, large_faces=True)

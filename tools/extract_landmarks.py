@@ -39,9 +39,10 @@ def parse_args() -> argparse.Namespace:
                         help='skip faces whose eyes are closer (default: 0)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='processes that look for faces (default: 0, this one)')
-    parser.add_argument('--detector', default='fdsr.MediaPipeLandmarks',
-                        metavar='TYPE', help='a registered landmark detector (default: '
-                        'fdsr.MediaPipeLandmarks)')
+    parser.add_argument('--detector', metavar='TYPE',
+                        help='a registered landmark detector, mediapipe, yunet, or the '
+                        'path of a YuNet model file *.onnx (default: mediapipe where '
+                        'it is installed with its models, else yunet)')
     parser.add_argument('--detector-options', nargs='+', default=[],
                         metavar='KEY=VALUE', help='its arguments')
     args = parser.parse_args()
@@ -75,12 +76,12 @@ class Progress:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the files, and says what is in them."""
-    from fdsr.landmarks import extraction
+    from fdsr.landmarks import choosing, extraction
     from fdsr.landmarks.landmark_files import LandmarkFiles
 
     options = parse_options(args.detector_options, '--detector-options')
-    settings = extraction.ExtractionSettings(
-        dict(type=args.detector, **options), args.largest, args.min_eyes)
+    detector = {**choosing.detector_config(args.detector), **options}
+    settings = extraction.ExtractionSettings(detector, args.largest, args.min_eyes)
     pictures = extraction.find_pictures(args.source)
     # before a file is begun whose settings would have to stay
     extraction.ready_detector(settings.detector)
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
         if args.list:
             extraction.write_list(args.list, pictures, files)
     print(f'{args.out}\n{args.boxes}\n  {found.faces} faces of {found.pictures} '
-          f'pictures, {found.done_now} of them now; detector {args.detector}')
+          f'pictures, {found.done_now} of them now; detector {detector["type"]}')
     for reason, count in found.skipped.items():
         print(f'  {count} skipped: {reason}')
     if found.skipped:

@@ -19,7 +19,7 @@ from fdsr.apis.photo import (
     paste_faces,
 )
 from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
-from fdsr.landmarks import DEFAULT_DETECTOR, DEFAULT_PHOTO_DETECTOR, LandmarkDetector
+from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.pictures import to_uint8
 from fdsr.registry import LANDMARKS
@@ -61,9 +61,10 @@ class FaceSuperResolver:
         device: ``auto`` for a GPU if there is one, else as torch names it.
         name: which of the file's backbones; default: the trained one.
         landmarks: config of the detector that finds landmarks in cut-out faces for
-            networks with a dictionary; default: ``fdsr.MediaPipeLandmarks``.
+            networks with a dictionary; default:
+            ``fdsr.landmarks.default_detector()``, chosen when it is first needed.
         photo_landmarks: config of the detector that finds the faces of a photograph;
-            default: ``fdsr.MediaPipePhotoLandmarks``.
+            default: ``fdsr.landmarks.default_photo_detector()``, likewise.
         batch_size: faces in one forward.
 
     Attributes:
@@ -85,9 +86,9 @@ class FaceSuperResolver:
         self.device, self.batch_size = open_device(device), batch_size
         network, self.setting = open_network(weights, name)
         if getattr(network, 'uses_boxes', False):
-            network = DetectedBoxes(network, landmarks or DEFAULT_DETECTOR)
+            network = DetectedBoxes(network, landmarks)
         self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
-        self._photo_landmarks = photo_landmarks or DEFAULT_PHOTO_DETECTOR
+        self._photo_landmarks = photo_landmarks
         self._photo_detector: Optional[LandmarkDetector] = None
 
     def __call__(self, images: Any, channel_order: str = 'rgb'
@@ -173,7 +174,7 @@ class FaceSuperResolver:
             FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``; also
                 a result of too many pixels.
             ValueError: another scale.
-            ImportError: the detector's package is absent.
+            ImportError: no detector is available, or its package is absent.
         """
         check_order(channel_order)
         if not is_single(photo):
@@ -182,7 +183,8 @@ class FaceSuperResolver:
         picture = next(as_arrays(photo, channel_order))
         scale = check_scale(scale, picture.shape)
         if self._photo_detector is None:
-            self._photo_detector = LANDMARKS.build(self._photo_landmarks)
+            self._photo_detector = LANDMARKS.build(
+                self._photo_landmarks or default_photo_detector())
         lr_size = self.setting.lr_size
         faces = cut_faces(picture, self._photo_detector.find_faces(picture), lr_size,
                           self.setting.eye_share,

@@ -21,7 +21,6 @@ from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.protocol import read_rows, write_json, write_rows
 from fdsr.evaluation.testing import protocol_of, tester_config
-from fdsr.landmarks import DEFAULT_DETECTOR
 from fdsr.landmarks.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.profiling.detection import detection_part
@@ -189,17 +188,16 @@ def _profile(method: Method, network: Facts, lr: Tensor,
     bare = {key: value for key, value in network.items() if key != 'landmarks'}
     built, detection = build_network(bare), None
     if getattr(built, 'uses_boxes', False):  # whoever uses it has to find them
-        detection = _detection(
-            built, method.landmarks or DEFAULT_DETECTOR, lr, settings)
+        detection = _detection(built, method.landmarks, lr, settings)
     return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()
 
 
-def _detection(network: nn.Module, detector: Facts, lr: Tensor,
+def _detection(network: nn.Module, detector: Optional[Facts], lr: Tensor,
                settings: Facts) -> Part:
     try:
         finder = DetectedBoxes(network, detector)
-        return detection_part(finder.detector, finder.pictures(lr),
+        return detection_part(finder.load_detector(), finder.pictures(lr),
                               warmup=settings['warmup'], repeats=settings['repeats'])
     except ImportError as error:
         return Part(DETECTION, note=f'{NOT_MEASURED}: {error}')

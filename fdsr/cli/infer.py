@@ -41,6 +41,10 @@ def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace
                         'for: they are made small first')
     parser.add_argument('--compare', action='store_true',
                         help='put the bicubically up-sampled input beside each result')
+    parser.add_argument('--detector', metavar='F',
+                        help='what finds faces and landmarks: mediapipe, yunet, or the '
+                        'path of a YuNet model file *.onnx (default: mediapipe where '
+                        'it is installed with its models, else yunet)')
     parser.add_argument('--device', default='auto', metavar='D',
                         help='cpu, cuda, … (default: a GPU if there is one)')
     parser.add_argument('--batch-size', type=int, default=8, metavar='B',
@@ -63,7 +67,8 @@ def main(arguments: Optional[List[str]] = None) -> int:
     from fdsr.apis import FaceSuperResolver
     from fdsr.cli.restoring import Restorer
     resolver = FaceSuperResolver(options.weights, options.device, options.name,
-                                 batch_size=options.batch_size)
+                                 batch_size=options.batch_size,
+                                 **_detectors(options.detector))
     # not before: a mistyped --weights leaves the results of an earlier run alone
     results = ResultsFile(Path(options.out).expanduser())
     restorer = Restorer(resolver, options.whole_photo, options.scale,
@@ -73,6 +78,15 @@ def main(arguments: Optional[List[str]] = None) -> int:
     print(f'{len(jobs) - failed} of {len(jobs)} restored; {results.path} has a row for '
           'each.')
     return 1 if failed else 0
+
+
+def _detectors(name: Optional[str]) -> dict:
+    """The arguments of ``FaceSuperResolver`` for a detector named by --detector."""
+    if name is None:
+        return {}
+    from fdsr.landmarks import named_detector
+    return dict(landmarks=named_detector(name),
+                photo_landmarks=named_detector(name, photo=True))
 
 
 def _run(restorer, jobs, results) -> int:

@@ -192,8 +192,8 @@ def _absent(package: str, extra: str) -> ImportError:
 def _landmark_detector(landmarks: Any) -> Tuple[Any, str]:
     """Returns a detector of five points, and its name."""
     if landmarks is None:
-        from fdsr.landmarks import DEFAULT_DETECTOR
-        landmarks = DEFAULT_DETECTOR
+        from fdsr.landmarks import default_detector
+        landmarks = default_detector()
     if isinstance(landmarks, dict):
         from fdsr.registry import LANDMARKS
         landmarks = LANDMARKS.build(landmarks)

@@ -36,7 +36,7 @@ class IdentitySimilarity(PairMetric):
             'ID-' and the file's stem), or a `FaceEmbedder`.
         sha256: the hash of the ONNX file.
         landmarks: config of the detector of five points that goes with an ONNX file;
-            default: `fdsr.MediaPipeLandmarks`.
+            default: `fdsr.landmarks.default_detector()`.
         cache_size: how many GT embeddings are kept, for other models that are measured
             against the same GT.
         collect_device: as for mmengine's metrics.

@@ -1,19 +1,32 @@
 """Finding faces' landmarks: detectors behind one interface."""
 
 from fdsr.landmarks.base import (
-    DEFAULT_DETECTOR,
-    DEFAULT_PHOTO_DETECTOR,
     FaceLandmarks,
     FaceLandmarks68,
     FoundFace,
     LandmarkDetector,
 )
+from fdsr.landmarks.choosing import (
+    default_detector,
+    default_photo_detector,
+    named_detector,
+)
 from fdsr.landmarks.face_alignment import FaceAlignmentLandmarks
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks
 from fdsr.landmarks.mediapipe_photo import MediaPipePhotoLandmarks
+from fdsr.landmarks.yunet import YuNetLandmarks, YuNetPhotoLandmarks
 
 __all__ = [
-    'DEFAULT_DETECTOR', 'DEFAULT_PHOTO_DETECTOR', 'FaceAlignmentLandmarks',
-    'FaceLandmarks', 'FaceLandmarks68', 'FoundFace', 'LandmarkDetector',
-    'MediaPipeLandmarks', 'MediaPipePhotoLandmarks'
+    'FaceAlignmentLandmarks',
+    'FaceLandmarks',
+    'FaceLandmarks68',
+    'FoundFace',
+    'LandmarkDetector',
+    'MediaPipeLandmarks',
+    'MediaPipePhotoLandmarks',
+    'YuNetLandmarks',
+    'YuNetPhotoLandmarks',
+    'default_detector',
+    'default_photo_detector',
+    'named_detector',
 ]

@@ -12,11 +12,6 @@ from fdsr.dictionary.components import (
     five_points_from_68,
 )
 
-#: Configs of the detectors that are taken where none is asked for: for pictures of one
-#: face, and for photographs.
-DEFAULT_DETECTOR = dict(type='fdsr.MediaPipeLandmarks')
-DEFAULT_PHOTO_DETECTOR = dict(type='fdsr.MediaPipePhotoLandmarks')
-
 
 @dataclass(frozen=True)
 class FaceLandmarks:

@@ -1,7 +1,7 @@
 """A teacher that has no landmarks but those it finds itself."""
 
 import logging
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List, Optional, Tuple
 
 import numpy as np
 import torch
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from fdsr.datasets.alignment import five_point_template
 from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.landmarks.base import LandmarkDetector
+from fdsr.landmarks.choosing import default_detector
 from fdsr.models.backbones.bicubic import Bicubic
 from fdsr.models.pictures import to_uint8
 from fdsr.registry import LANDMARKS
@@ -24,7 +26,8 @@ class DetectedBoxes(nn.Module):
     Args:
         network: a backbone that is called with boxes, and has ``size`` and
             ``eye_share``.
-        detector: config of a ``LandmarkDetector``.
+        detector: config of a ``LandmarkDetector``; default: ``default_detector()``,
+            chosen when it is first needed.
 
     Attributes:
         num_seen: pictures so far.
@@ -36,16 +39,29 @@ class DetectedBoxes(nn.Module):
 
     uses_boxes = False
 
-    def __init__(self, network: nn.Module, detector: dict) -> None:
+    def __init__(self, network: nn.Module, detector: Optional[dict] = None) -> None:
         super().__init__()
         if not getattr(network, 'uses_boxes', False) or not hasattr(network, 'size'):
             raise ValueError(
                 f'{type(network).__name__} takes no boxes, so landmarks are of no use '
                 'to it: leave them out of its settings.')
         self.network = network
-        self.detector = LANDMARKS.build(detector)
-        self.description: Dict[str, Any] = dict(detector)
+        self.description: Dict[str, Any] = dict(detector or {})
+        self._detector: Optional[LandmarkDetector] = None
         self.num_seen = self.num_not_found = 0
+        if detector:
+            self.load_detector()
+
+    def load_detector(self) -> LandmarkDetector:
+        """Returns the detector, which is built at the first call.
+
+        Raises:
+            ImportError: none is given, and none is available.
+        """
+        if self._detector is None:
+            self.description = self.description or default_detector()
+            self._detector = LANDMARKS.build(self.description)
+        return self._detector
 
     def template(self) -> np.ndarray:
         """(4, 4) boxes of the template."""
@@ -65,7 +81,7 @@ class DetectedBoxes(nn.Module):
             (B, 4, 4) in SR pixels, and whether each face was found.
         """
         size = self.network.size
-        faces = self.detector.detect(self.pictures(lr))
+        faces = self.load_detector().detect(self.pictures(lr))
         self.num_seen += len(faces)
         self.num_not_found += faces.count(None)
         boxes = np.stack([self.template() if face is None else

@@ -26,7 +26,8 @@ from fdsr.datasets.base import BadSample
 from fdsr.datasets.reading import files_below, read_picture
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
-from fdsr.landmarks.base import DEFAULT_DETECTOR, FaceLandmarks, LandmarkDetector
+from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
+from fdsr.landmarks.choosing import default_detector
 from fdsr.landmarks.landmark_files import LandmarkFiles, write_whole
 
 #: Files that are pictures, but none that ``VGGFace2Dataset`` looks for.
@@ -44,16 +45,17 @@ class ExtractionSettings:
     """What the rows depend on.
 
     Args:
-        detector: config of a ``LandmarkDetector``.
+        detector: config of a ``LandmarkDetector``; default: ``default_detector()``.
         largest: of several faces, take the one whose eyes are the furthest apart;
             else such a picture is skipped.
         min_eyes: skip faces whose eyes are closer, in pixels.
 
     Raises:
+        ImportError: none is given, and none is available.
         ValueError: ``min_eyes`` is negative.
     """
 
-    detector: Dict[str, Any] = field(default_factory=lambda: dict(DEFAULT_DETECTOR))
+    detector: Dict[str, Any] = field(default_factory=default_detector)
     largest: bool = False
     min_eyes: float = 0.0
 

@@ -1,19 +1,16 @@
 """Google's Face Mesh, whose models come inside the package mediapipe."""
 
-from typing import Any, Dict, List, Tuple
+from typing import Any, Dict, List
 
-import cv2
 import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector, check_image
 from fdsr.landmarks.native_log import without_native_log
+from fdsr.landmarks.views import enlarged, padded
 from fdsr.registry import LANDMARKS
 
 #: Of Face Mesh's 478 points: the two irises' centres, nose tip, mouth corners.
 _FIVE_POINTS = (468, 473, 1, 61, 291)
-#: A strip is padded as if it were this many times as long as it is wide: more would
-#: take gigabytes.
-_LONGEST = 4
 
 
 @LANDMARKS.register_module()
@@ -60,25 +57,12 @@ class MediaPipeLandmarks(LandmarkDetector):
             ImportError: mediapipe is absent, or a release without models.
             ValueError: the picture is not uint8 (H, W, 3).
         """
-        image, factor = self._enlarged(check_image(image))
+        image, factor = enlarged(check_image(image), self.min_side)
         faces = self._found(image, 0, factor)
-        border = round(self.padding * min(max(image.shape[:2]),
-                                          _LONGEST * min(image.shape[:2])))
-        if not faces and border:
-            continued = cv2.copyMakeBorder(
-                image, border, border, border, border, cv2.BORDER_REPLICATE)
-            faces = self._found(continued, border, factor)
+        if not faces:
+            continued, border = padded(image, self.padding)
+            faces = self._found(continued, border, factor) if border else []
         return sorted(faces, key=lambda face: -face.eye_distance)
-
-    def _enlarged(self, image: np.ndarray) -> Tuple[np.ndarray, float]:
-        """The picture, no smaller than ``min_side``, and the factor."""
-        from PIL import Image
-        height, width = image.shape[:2]
-        factor = max(1.0, self.min_side / min(height, width))
-        if factor > 1:
-            size = (round(width * factor), round(height * factor))
-            image = np.array(Image.fromarray(image).resize(size, Image.BICUBIC))
-        return np.ascontiguousarray(image), factor
 
     def _found(self, image: np.ndarray, border: int,
                factor: float) -> List[FaceLandmarks]:

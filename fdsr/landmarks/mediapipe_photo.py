@@ -7,15 +7,11 @@ import numpy as np
 from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, check_image
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks
 from fdsr.landmarks.native_log import without_native_log
+from fdsr.landmarks.views import Box, is_same_face, near, overlap, windows
 from fdsr.registry import LANDMARKS
 
-Box = Tuple[float, float, float, float]
 #: Of a face's box, what is cut out around it for Face Mesh.
 _SURROUNDINGS = 2.0
-#: Two boxes that share this much of their union, or of the smaller one, are one face.
-_SAME_UNION, _SAME_INSIDE = 0.3, 0.6
-#: A window smaller than this shows no face that could be restored.
-_SMALLEST_WINDOW = 96
 
 
 class _Candidate(NamedTuple):
@@ -77,11 +73,11 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
         found: List[FoundFace] = []
         for candidate in self._candidates(image):
             face = FoundFace(candidate.box, self._landmarks_of(image, candidate.box))
-            if not any(_is_same_face(face, other) for other in found):
+            if not any(is_same_face(face, other) for other in found):
                 found.append(face)
         sure = [face.box for face in found if face.landmarks is not None]
         found = [face for face in found if face.landmarks is not None
-                 or not any(_near(face.box, box) for box in sure)]
+                 or not any(near(face.box, box) for box in sure)]
         return sorted(found, key=lambda face: face.box[0] - face.box[2])
 
     def _candidates(self, image: np.ndarray) -> List[_Candidate]:
@@ -90,7 +86,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
                  for candidate in self._in_window(image, window)]
         kept: List[_Candidate] = []
         for candidate in sorted(found, reverse=True):
-            if not any(_overlap(candidate.box, other.box) for other in kept):
+            if not any(overlap(candidate.box, other.box) for other in kept):
                 kept.append(candidate)
         return kept
 
@@ -137,63 +133,3 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
                     model_selection=1, min_detection_confidence=self.min_confidence)
                 self._detector.process(np.zeros((64, 64, 3), np.uint8))
         return self._detector
-
-
-def windows(shape: Tuple[int, ...], halvings: int) -> List[Tuple[int, int, int, int]]:
-    """The photograph, and squares of ever half the size that overlap by a half.
-
-    Args:
-        shape: of the photograph, (H, W, …).
-        halvings: how often the size is halved.
-
-    Returns:
-        x1, y1, x2, y2 of each in whole pixels, inside of the photograph.
-    """
-    height, width = shape[:2]
-    found = [(0, 0, width, height)]
-    for halving in range(1, halvings + 1):
-        side = max(height, width) >> halving
-        if side < _SMALLEST_WINDOW:
-            break
-        found += [(left, top, min(left + side, width), min(top + side, height))
-                  for top in _starts(height, side) for left in _starts(width, side)]
-    return found
-
-
-def _starts(length: int, side: int) -> List[int]:
-    """Where windows begin so that they overlap by at least a half and reach the end."""
-    if length <= side:
-        return [0]
-    count = -(-(length - side) // (side // 2)) + 1
-    return np.linspace(0, length - side, count).round().astype(int).tolist()
-
-
-def _overlap(first: Box, second: Box) -> bool:
-    """Whether two boxes are about one face, or about parts of it."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return False
-    shared, areas = width * height, [
-        (box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    return (shared > _SAME_UNION * (sum(areas) - shared)
-            or shared > _SAME_INSIDE * min(areas))
-
-
-def _near(guess: Box, face: Box) -> bool:
-    """Whether a box without landmarks is only a coarse idea of a face beside it.
-
-    At the limit of what the detector can make out, its boxes are off by their size.
-    """
-    reach = max(guess[2] - guess[0], guess[3] - guess[1]) / 2
-    return (face[0] < guess[2] + reach and face[2] > guess[0] - reach
-            and face[1] < guess[3] + reach and face[3] > guess[1] - reach)
-
-
-def _is_same_face(first: FoundFace, second: FoundFace) -> bool:
-    """Whether the landmarks of two candidates are those of one face."""
-    if first.landmarks is None or second.landmarks is None:
-        return False
-    apart = np.abs(first.landmarks.points - second.landmarks.points).max()
-    return bool(apart < 0.5 * max(first.landmarks.eye_distance,
-                                  second.landmarks.eye_distance))

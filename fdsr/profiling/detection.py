@@ -8,7 +8,7 @@ import torch
 from mmengine.config import Config
 
 from fdsr.datasets.alignment import resize
-from fdsr.landmarks import DEFAULT_DETECTOR
+from fdsr.landmarks import default_detector
 from fdsr.profiling.measuring import Clock
 from fdsr.profiling.profile import DETECTION, NOT_MEASURED, Part
 
@@ -55,7 +55,7 @@ def usual_detection_part(lr_size: int, sr_size: int, config: Optional[Config] = 
     pictures = [resize(resize(face, lr_size), sr_size) for face in faces]
     try:
         from fdsr.registry import LANDMARKS
-        detector = LANDMARKS.build(DEFAULT_DETECTOR)
+        detector = LANDMARKS.build(default_detector())
         # models are read at the first call, and may be missing only then
         return detection_part(detector, pictures, source, warmup, repeats)
     except (ImportError, KeyError, OSError, RuntimeError) as error:

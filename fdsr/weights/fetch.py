@@ -13,7 +13,7 @@ def fetch(name: str, folder: Optional[Union[str, Path]] = None) -> Path:
     Args:
         name: a key of `SOURCES` that has a URL.
         folder: where to put it; default $FDSR_WEIGHTS, or else torch.hub's cache.
-            `vgg_state_dict` looks into both.
+            `vgg_state_dict` and `YuNetLandmarks` look into both.
 
     Returns:
         The file. One that is there already is checked and kept.

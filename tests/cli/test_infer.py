@@ -51,8 +51,8 @@ class BrightFaces(LandmarkDetector):
 
 @pytest.fixture
 def placed(monkeypatch):
-    monkeypatch.setattr('fdsr.apis.super_resolver.DEFAULT_PHOTO_DETECTOR',
-                        dict(type='BrightFaces'))
+    monkeypatch.setattr('fdsr.apis.super_resolver.default_photo_detector',
+                        lambda: dict(type='BrightFaces'))
 
 
 def noise(*shape, seed=0):

@@ -202,7 +202,8 @@ def test_an_absent_detector_is_a_reason_not_an_error(monkeypatch):
     assert part.ms is None
     assert part.note == 'not measured: pip install "fdsr[landmarks]"'
     monkeypatch.undo()
-    monkeypatch.setattr(detection, 'DEFAULT_DETECTOR', dict(type='fdsr.Nobody'))
+    monkeypatch.setattr(detection, 'default_detector',
+                        lambda: dict(type='fdsr.Nobody'))
     assert "not measured: 'fdsr.Nobody' is not" in usual_detection_part(8, 64).note
 
 
