@@ -28,6 +28,7 @@ _COMPONENT_MODULES = (
     'fdsr.engine.loops',
     'fdsr.engine.optim',
     'fdsr.engine.sampler',
+    'fdsr.engine.visualizer',
     'fdsr.evaluation',
     'fdsr.landmarks',
     'fdsr.models.backbones',

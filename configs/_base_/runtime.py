@@ -16,6 +16,8 @@ env_cfg = dict(
     dist_cfg=dict(backend='nccl'))
 log_processor = dict(type='LogProcessor', window_size=50, by_epoch=False)
 log_level = 'INFO'
+visualizer = dict(
+    type='fdsr.ScalarVisualizer', vis_backends=[dict(type='LocalVisBackend')])
 randomness = dict(seed=0)
 load_from = None
 resume = False

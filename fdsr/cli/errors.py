@@ -1,5 +1,6 @@
 """Command lines that end with a message."""
 
+import errno
 import functools
 import os
 import sys
@@ -8,32 +9,73 @@ from pathlib import Path
 from typing import Any, Callable
 
 _TRACEBACK = 'FDSR_TRACEBACK'
+#: Packages by the extra that installs them; '' is fdsr itself.
+EXTRAS = {
+    '': ('torch', 'torchvision', 'mmengine', 'numpy', 'cv2', 'PIL', 'tqdm',
+         'safetensors'),
+    'train': ('mmagic', 'mmcv', 'lpips', 'pandas', 'scipy', 'sklearn', 'lmdb',
+              'matplotlib', 'diffusers', 'transformers', 'huggingface_hub'),
+    'landmarks': ('mediapipe',),
+    'demo': ('gradio', 'fastapi', 'uvicorn', 'jinja2'),
+    'onnx': ('onnx', 'onnxscript', 'onnxruntime'),
+    'identity': ('dlib', 'face_recognition_models'),
+    'fan': ('face_alignment',),
+}
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def report_errors(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Lets a tool end with a message where the project's own code has raised an error.
+    """Makes a tool end with one message where a traceback would hide what to do.
 
-    Such messages say what is wrong and what to do, which a traceback would bury. Any
-    other error is a fault in the code or in a library, and keeps its traceback.
-    ``FDSR_TRACEBACK=1`` in the environment keeps all of them.
+    That is the case for errors that the project's own code raises, for a package that
+    is not installed, and for a full disk. Any other error is a fault in the code or in
+    a library and keeps its traceback. ``FDSR_TRACEBACK=1`` in the environment keeps
+    all of them.
     """
     @functools.wraps(main)
     def run(*args: Any, **kwargs: Any) -> Any:
         try:
             return main(*args, **kwargs)
         except Exception as error:
-            if os.environ.get(_TRACEBACK) or not _explains_itself(error):
+            text = _explanation(error)
+            if os.environ.get(_TRACEBACK) or text is None:
                 raise
             print(f'{_TRACEBACK}=1 shows where this comes from:', file=sys.stderr)
-            # A KeyError's own text is quoted.
-            text = error.args[0] if isinstance(error, KeyError) else error
             sys.exit(f'{Path(sys.argv[0]).name}: {text}')
     return run
 
 
-def _explains_itself(error: Exception) -> bool:
-    """Whether the project raised it, and with a sentence."""
+def _explanation(error: Exception) -> str | None:
+    """Returns the message to end with, or None if the traceback is needed."""
+    if _raised_here(error) and ' ' in str(error):
+        # str() of a KeyError quotes its text
+        return str(error.args[0] if isinstance(error, KeyError) else error)
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return _missing_package(error.name.partition('.')[0])
+    if _disk_is_full(error):
+        name = getattr(error, 'filename', None)
+        return (f'The disk is full{f" ({name})" if name else ""}. Free space, or write '
+                'to another disk, and run the same command again.')
+    return None
+
+
+def _raised_here(error: Exception) -> bool:
     package = sys.modules.get('fdsr')
     raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    return (package is not None and Path(package.__path__[0]) in raised_in.parents
-            and ' ' in str(error))
+    return package is not None and Path(package.__path__[0]) in raised_in.parents
+
+
+def _missing_package(name: str) -> str | None:
+    for extra, packages in EXTRAS.items():
+        if name in packages:
+            needs = f'fdsr[{extra}]' if extra else 'fdsr'
+            return f'This needs the package {name}: pip install "{needs}"'
+    return None
+
+
+def _disk_is_full(error: Exception) -> bool:
+    if isinstance(error, OSError):
+        return error.errno in _DISK_FULL
+    # what torch.save makes of it
+    return (isinstance(error, RuntimeError) and 'inline_container' in str(error)
+            and 'Reader' not in str(error))

@@ -123,8 +123,8 @@ class LmdbPictures:
         try:
             import lmdb
         except ImportError as error:
-            raise ImportError('Faces in LMDB need a package that is missing: '
-                              'pip install lmdb.') from error
+            raise ImportError('Faces in LMDB need the package lmdb: '
+                              'pip install "fdsr[train]"') from error
         self._file = folder / LMDB_FILE
         with _explained(self._file):
             if room:

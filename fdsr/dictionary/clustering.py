@@ -83,7 +83,7 @@ def cluster(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
         from threadpoolctl import threadpool_limits
     except ImportError as error:
         raise ImportError(
-            'Building a dictionary needs scikit-learn: pip install scikit-learn'
+            'Building a dictionary needs scikit-learn: pip install "fdsr[train]"'
         ) from error
     kmeans = KMeans(num_clusters, init='k-means++', n_init=1, random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():

@@ -64,8 +64,8 @@ def _random_lpips(package_net: str) -> nn.Module:
         import lpips
     except ImportError as error:
         raise ImportError(
-            'The metric LPIPS needs the package lpips, which is absent. Run '
-            '`pip install --no-deps lpips==0.1.4`.') from error
+            'The metric LPIPS needs the package lpips: pip install "fdsr[train]"'
+        ) from error
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
         # lpips 0.1.4 still says `pretrained` to torchvision.
         warnings.filterwarnings('ignore', module='torchvision')
