@@ -17,28 +17,27 @@ cut for training: HR's side, its ratio to LR's, and the distance of the eyes as 
 of HR's side.
 """
 
+import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any, Dict, Optional, Tuple, Union
 
 from torch import Tensor, nn
 
-from fdsr.weights import (
-    ExternalWeights,
-    preferring,
-    safe_load,
-    sha256_of,
-    weights_follow,
+from fdsr.model_files import (
+    FORMAT,
+    Budget,
+    CheckpointMismatch,
+    build_network,
+    check_description,
+    check_external,
+    check_values,
 )
+from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
 
-FORMAT = 1
 _HOW_TO_DESCRIBE = (
     'Files that tools/train.py writes describe themselves; a foreign one has to be '
     'converted first.')
-
-
-class CheckpointMismatch(ValueError):
-    """A checkpoint that does not fit what it is loaded into."""
 
 
 def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
@@ -113,8 +112,6 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     Raises:
         OSError: it cannot be written, or not whole; nothing is left behind then.
     """
-    import os
-
     import torch
     holder = nn.Module()
     holder.add_module(name, network)
@@ -145,7 +142,8 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
 
     Raises:
         FileNotFoundError: there is no such file.
-        CheckpointMismatch: the file does not describe itself.
+        CheckpointMismatch: the file does not describe itself, or does so wrongly.
+        RefusedCheckpointError: it holds more than plain values and dense tensors.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -160,16 +158,23 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
         raise CheckpointMismatch(
             f'{path} does not say which backbone it holds (no meta["fdsr"]). '
             f'{_HOW_TO_DESCRIBE}')
-    if facts.get('format') != FORMAT:
-        raise CheckpointMismatch(
-            f'{path} has format {facts.get("format")}; this version of fdsr reads '
-            f'{FORMAT}. Use the version that wrote it, or a newer one.')
+    check_description(path, facts)
     origin = content['meta'].get('converted_from')
     licence = content['meta'].get('licence') or (
         origin.get('licence') if isinstance(origin, dict) else None)
     if licence is not None:
-        facts = dict(facts, licence=licence)
-    return facts, content['state_dict']
+        facts = dict(facts, licence=str(licence))
+    return facts, _checked_state(path, content['state_dict'])
+
+
+def _checked_state(path: Path, state: Any) -> Dict[str, Tensor]:
+    if not isinstance(state, dict) or not all(
+            isinstance(key, str) and isinstance(value, Tensor)
+            for key, value in state.items()):
+        raise CheckpointMismatch(
+            f'{path}: expected tensors by name in state_dict, found something else. '
+            'The file is damaged, or was not written by this project.')
+    return state
 
 
 def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Module:
@@ -186,18 +191,19 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
     Raises:
         FileNotFoundError: the file, or one that it refers to, is not there.
         CheckpointMismatch: it does not describe itself, has no backbone of that name,
-            its values do not fit, or a file that it refers to has changed.
-        RefusedCheckpointError: it holds more than plain values.
+            names something that is no registered network, its values do not fit, or a
+            file that it refers to has changed.
+        RefusedCheckpointError: it holds more than plain values and dense tensors.
     """
     path, name, facts, state = open_backbone(path, name)
     prefix = f'{name}.'
     external = {part[len(prefix):]: record for part, record in facts['external'].items()
                 if part.startswith(prefix)}
-    config = _relocated(path, facts['backbones'][name], external)
-    with preferring(record['sha256'] for record in external.values()):
-        network = _build(config)
     values = {key[len(prefix):]: value for key, value in state.items()
               if key.startswith(prefix)}
+    config, moved = _relocated(path, facts['backbones'][name], external)
+    with preferring(record['sha256'] for record in external.values()):
+        network = build_network(path, config, Budget.of(values, moved.values()))
     _fill(path, network, values, external)
     return network.eval()
 
@@ -236,8 +242,9 @@ def _find_external(checkpoint: Path, part: str, record: Dict[str, str]) -> str:
         CheckpointMismatch: what lies there has another hash.
     """
     recorded = Path(record['path'])
+    # not Path.is_file, which raises on a name that is too long
     found = [place for place in (recorded, checkpoint.parent / recorded.name)
-             if place.is_file()]
+             if os.path.isfile(place)]
     for place in found:
         if sha256_of(place) == record['sha256']:
             return str(place)
@@ -252,39 +259,30 @@ def _find_external(checkpoint: Path, part: str, record: Dict[str, str]) -> str:
         f'{needs}, which is neither there nor beside the checkpoint. {remedy}')
 
 
-def _relocated(checkpoint: Path, config: Any, external: Dict[str, dict]) -> Any:
-    """A config with the paths of its external files as they are now."""
+def _relocated(checkpoint: Path, config: Any, external: Dict[str, dict]
+               ) -> Tuple[Any, Dict[str, str]]:
+    """A config with the paths of its external files as they are now, and these paths
+    by the recorded ones."""
     moved = {
         record['path']: _find_external(checkpoint, part, record)
         for part, record in external.items() if _mentions(config, record['path'])
     }
-    return _replaced(config, moved)
+    return _replaced(config, moved), moved
 
 
 def _mentions(config: Any, text: str) -> bool:
     if isinstance(config, dict):
         return any(_mentions(value, text) for value in config.values())
-    if isinstance(config, list):
+    if isinstance(config, (list, tuple)):
         return any(_mentions(value, text) for value in config)
     return config == text
-
-
-def _build(config: Any) -> nn.Module:
-    import fdsr.models.backbones  # noqa: F401
-    from fdsr.registry import MODELS, load_plugins
-    with weights_follow():
-        try:
-            return MODELS.build(config)
-        except KeyError:
-            load_plugins()
-            return MODELS.build(config)
 
 
 def _replaced(config: Any, moved: Dict[str, str]) -> Any:
     if isinstance(config, dict):
         return {key: _replaced(value, moved) for key, value in config.items()}
-    if isinstance(config, list):
-        return [_replaced(value, moved) for value in config]
+    if isinstance(config, (list, tuple)):
+        return type(config)(_replaced(value, moved) for value in config)
     return moved.get(config, config) if isinstance(config, str) else config
 
 
@@ -296,56 +294,6 @@ def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
     values = strip_external(values, recorded)
     check_values(str(path), own, values)
     network.load_state_dict(values, strict=False)
-
-
-def check_values(source: str, own: Dict[str, Tensor], values: Dict[str, Tensor],
-                 remedy: str = '') -> None:
-    """Sees to it that values fit a network: the same names, the same shapes.
-
-    Args:
-        source: the file that the values are from.
-        own: the network's.
-        values: the file's.
-        remedy: a sentence for the end of the error.
-
-    Raises:
-        CheckpointMismatch: they do not; names the first that differs.
-    """
-    problems: List[str] = []
-    for key in sorted(own.keys() | values.keys()):
-        if key not in values:
-            problems.append(f'{key} is missing')
-        elif key not in own:
-            problems.append(f'{key} is not in the network')
-        elif own[key].shape != values[key].shape:
-            problems.append(f'{key}: expected {tuple(own[key].shape)}, found '
-                            f'{tuple(values[key].shape)}')
-    if problems:
-        raise CheckpointMismatch(
-            f'{source} does not fit the network: {problems[0]}'
-            + (f', and {len(problems) - 1} more' if len(problems) > 1 else '')
-            + f'. {remedy}'.rstrip())
-
-
-def check_external(checkpoint: str, recorded: Dict[str, Dict[str, str]],
-                   live: Dict[str, ExternalWeights]) -> None:
-    """Sees to it that external parts are those that the checkpoint was made with.
-
-    Raises:
-        CheckpointMismatch: one is missing or has another hash; names both files.
-    """
-    for part, record in recorded.items():
-        now = live.get(part)
-        if now is None:
-            raise CheckpointMismatch(
-                f'{checkpoint} takes the values of {part} from {record["path"]} '
-                f'(SHA-256 {record["sha256"][:12]}…), but the network takes them from '
-                f'no file. Give it that file.')
-        if now.sha256 != record['sha256']:
-            raise CheckpointMismatch(
-                f'{checkpoint} was made with {record["path"]} (SHA-256 '
-                f'{record["sha256"][:12]}…) for {part}; the network has {now.path} '
-                f'({now.sha256[:12]}…). Use the file that it was made with.')
 
 
 def copy_trained_weights(path: Union[str, Path], network: nn.Module,

@@ -35,13 +35,19 @@ class FaceSetting:
         Args:
             network: a backbone.
             facts: ``size``, ``scale`` and ``eye_share``, as far as they are known.
+
+        Raises:
+            ValueError: size and scale leave no LR image.
         """
         scale = getattr(getattr(network, 'upsample', network), 'scale',
                         facts.get('scale', _DEFAULT_SCALE))
-        return cls(
-            size=getattr(network, 'size', facts.get('size', _DEFAULT_SIZE)),
-            scale=int(scale), eye_share=getattr(
-                network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
+        size = getattr(network, 'size', facts.get('size', _DEFAULT_SIZE))
+        if not 1 <= scale <= size:
+            raise ValueError(
+                f'{type(network).__name__} is for SR of {size} px at scale {scale}, '
+                'which leaves no LR image. Its file is damaged, or was changed.')
+        return cls(size=size, scale=int(scale), eye_share=getattr(
+            network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
 
     @property
     def lr_size(self) -> int:

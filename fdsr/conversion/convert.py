@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from fdsr.checkpoints import CheckpointMismatch, check_values, save_backbone
 from fdsr.conversion import dfdnet, mean_shift, rcan, srfbn
-from fdsr.registry import MODELS
-from fdsr.weights import safe_load, sha256_of, weights_follow
+from fdsr.model_files import Budget, build_network
+from fdsr.weights import safe_load, sha256_of
 
 State = Dict[str, Tensor]
 
@@ -86,8 +86,9 @@ def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
     atoms = None if dictionary is None else dfdnet.read_atoms(dictionary)
     if atoms is not None:
         config['dictionary'] = dfdnet.dictionary_config(atoms)
-    with weights_follow():
-        network = MODELS.build(config)
+    budget = Budget.of(state, extra=sum(
+        level.size for levels in (atoms or {}).values() for level in levels))
+    network = build_network(source, config, budget)
     _fill(network, converter, config, state, str(source))
     if atoms is not None:
         dfdnet.fill_atoms(network.dictionary, atoms)
@@ -150,10 +151,6 @@ def _fill(network: nn.Module, converter: Converter, config: dict, state: State,
             del wanted[key]
     check_values(source, wanted, found, remedy=f'It was read as {config}.')
     _check_constants(source, constants, found)
-    for name in sorted(found):
-        if not torch.isfinite(found[name]).all():
-            raise CheckpointMismatch(
-                f'{source}: {name} holds values that are not finite. Fetch it again.')
     for several in names.values():
         for name in several[1:]:
             if not torch.equal(found[several[0]], found[name]):

@@ -119,7 +119,7 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
             size or alignment; the message names the first difference.
     """
     path = Path(path)
-    content = _read(path)
+    content = read_dictionary(path)
     meta, atoms = content['meta'], content['atoms']
     _check(path, 'layout', encoder.layout, meta['layout'])
     _check(path, 'encoder', encoder.arch, meta['encoder']['arch'])
@@ -128,13 +128,21 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
     for name in COMPONENTS:
         _check(path, f'sides of the {name} atoms', list(sides[name]),
                list(meta['sides'][name]))
+        _check(path, f'levels of the {name} atoms', len(channels), len(atoms[name]))
     _check(path, 'weights of the encoder (SHA-256)', encoder.fingerprint(),
            meta['encoder']['sha256'])
     counts = {name: [len(level) for level in atoms[name]] for name in COMPONENTS}
     dictionary = ComponentDictionary(
         DictionarySpec(channels, sides, counts, unbiased), dtype)
     for name, level in dictionary.spec.slots():
-        dictionary.atoms(name, level).copy_(atoms[name][level])
+        values = atoms[name][level]
+        _check(path, f'shape of the {name} atoms at level {level}',
+               dictionary.spec.atom_shape(name, level), tuple(values.shape))
+        if not torch.isfinite(values).all():
+            raise DictionaryMismatch(
+                f'{path}: the {name} atoms at level {level} contain values that are '
+                f'not finite. {_REBUILD}')
+        dictionary.atoms(name, level).copy_(values)
     dictionary.metadata = meta
     dictionary.external_weights = ExternalWeights(
         name='dictionary', path=str(path.resolve()), sha256=sha256_of(path),
@@ -142,7 +150,16 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
     return dictionary
 
 
-def _read(path: Path) -> Dict[str, Any]:
+def read_dictionary(path: Path) -> Dict[str, Any]:
+    """Reads a dictionary's file and checks that it has every field.
+
+    Returns:
+        The file's content, see the module.
+
+    Raises:
+        FileNotFoundError, RefusedCheckpointError, DictionaryMismatch: see
+            ``load_dictionary``.
+    """
     if not path.is_file():
         raise FileNotFoundError(f'There is no dictionary at {path}. {_REBUILD}')
     try:
@@ -160,7 +177,33 @@ def _read(path: Path) -> Dict[str, Any]:
         raise DictionaryMismatch(
             f'{path} is a dictionary of another version: expected {VERSION}, found '
             f'{content.get("version")}, {found}. {_REBUILD}')
+    wrong = _first_wrong_field(content['meta'], content['atoms'])
+    if wrong:
+        raise DictionaryMismatch(
+            f'{path} is a damaged dictionary: {wrong} is missing or of another type. '
+            f'{_REBUILD}')
     return content
+
+
+def _first_wrong_field(meta: Any, atoms: Any) -> str | None:
+    """Names the first field that a dictionary's file must have and has not."""
+    sizes = (list, tuple)
+    for field, kind in (('layout', str), ('encoder', dict), ('sides', dict),
+                        ('channels', sizes), ('unbiased', bool)):
+        if not isinstance(meta, dict) or not isinstance(meta.get(field), kind):
+            return f'meta.{field}'
+    for field in ('arch', 'sha256'):
+        if not isinstance(meta['encoder'].get(field), str):
+            return f'meta.encoder.{field}'
+    for name in COMPONENTS:
+        if not isinstance(meta['sides'].get(name), sizes):
+            return f'meta.sides.{name}'
+        levels = atoms.get(name) if isinstance(atoms, dict) else None
+        if not isinstance(levels, sizes) or not all(
+                isinstance(level, torch.Tensor) and level.is_floating_point()
+                and level.ndim == 4 for level in levels):
+            return f'atoms.{name}'
+    return None
 
 
 def _check(path: Path, what: str, expected: Any, found: Any) -> None:

@@ -17,6 +17,8 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 import numpy as np
 import torch
 
+from fdsr.weights import safe_load
+
 Slot = Tuple[str, int]
 SETTINGS, _AVERAGES = 'settings.json', 'averages.pth'
 
@@ -53,7 +55,12 @@ class BuildState:
             _write(path, lambda part: part.write_text(text, encoding='utf-8'))
 
     def _check(self, settings: Dict[str, Any], path: Path) -> None:
-        found = json.loads(path.read_text(encoding='utf-8'))
+        try:
+            found = json.loads(path.read_text(encoding='utf-8'))
+        except ValueError as error:
+            raise _damaged(path, str(error)) from error
+        if not isinstance(found, dict):
+            raise _damaged(path, f'a {type(found).__name__}')
         for key in sorted({*settings, *found}):
             if settings.get(key) != found.get(key):
                 raise ValueError(
@@ -64,8 +71,7 @@ class BuildState:
 
     def points(self, batch: int) -> Optional[np.ndarray]:
         """(B, slots, D) of a batch of the first pass; None if it is yet to come."""
-        path = self.folder / f'points_{batch:06d}.npy'
-        return np.load(path) if path.is_file() else None
+        return _load_array(self.folder / f'points_{batch:06d}.npy')
 
     def keep_points(self, batch: int, points: np.ndarray) -> None:
         """Writes a batch of the first pass."""
@@ -73,20 +79,30 @@ class BuildState:
 
     def labels(self, component: str, level: int) -> Optional[np.ndarray]:
         """(N,) groups of one component and level; None if they are yet to come."""
-        path = self.folder / f'labels_{component}_{level}.npy'
-        return np.load(path) if path.is_file() else None
+        return _load_array(self.folder / f'labels_{component}_{level}.npy')
 
     def keep_labels(self, component: str, level: int, labels: np.ndarray) -> None:
         """Writes the groups of one component and level."""
         self._keep(f'labels_{component}_{level}.npy', labels)
 
     def averages(self) -> Optional[Dict[str, Any]]:
-        """``seen``, ``squares`` and ``sums`` as last kept; None if they never were."""
+        """``seen``, ``squares`` and ``sums`` as last kept; None if they never were.
+
+        Raises:
+            RefusedCheckpointError: the file is damaged, or contains more than that.
+            ValueError: it contains something else.
+        """
         path = self.folder / _AVERAGES
         if not path.is_file():
             return None
         # mapped: the sums are as large as the atoms, and are copied once
-        return torch.load(path, map_location='cpu', mmap=True, weights_only=True)
+        content = safe_load(path, mmap=True)
+        if (not isinstance(content, dict)
+                or not isinstance(content.get('seen'), int)
+                or not _all_are(float, content.get('squares'))
+                or not _all_are(torch.Tensor, content.get('sums'))):
+            raise _damaged(path, 'something else than sums')
+        return content
 
     def keep_averages(self, seen: int, squares: Dict[Slot, float],
                       sums: Dict[Slot, torch.Tensor]) -> None:
@@ -116,6 +132,30 @@ class BuildState:
             with part.open('wb') as file:
                 np.save(file, values)
         _write(self.folder / name, save)
+
+
+def _all_are(kind: type, values: Any) -> bool:
+    return isinstance(values, list) and all(isinstance(one, kind) for one in values)
+
+
+def _load_array(path: Path) -> Optional[np.ndarray]:
+    """Loads an array of plain numbers; None if there is no file.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        return np.load(path, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise _damaged(path, str(error)) from error
+
+
+def _damaged(path: Path, found: str) -> ValueError:
+    return ValueError(
+        f'{path} is damaged: expected what a dictionary build saved, found: {found}. '
+        'Start again with --no-resume, which deletes what was saved.')
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:

@@ -8,14 +8,14 @@ from mmengine.config import Config
 from torch import nn
 
 from fdsr.checkpoints import load_backbone, read_checkpoint
-from fdsr.dictionary.files import FORMAT, DictionaryMismatch
+from fdsr.dictionary.files import read_dictionary
 from fdsr.engine.config import datasets_of
 from fdsr.models.backbones import DistilledStudent
 from fdsr.models.restorers.prediction import plain
 from fdsr.profiling.detection import usual_detection_part
 from fdsr.profiling.profile import Profile, profile_backbone, sr_size_of
 from fdsr.registry import MODELS
-from fdsr.weights import safe_load, weights_follow
+from fdsr.weights import weights_follow
 
 #: The paper's, where neither config nor network tells.
 PAPER_LR_SIZE = 32
@@ -188,10 +188,5 @@ def _without_files(settings: Dict[str, Any],
 
 
 def _atom_counts(path: Path) -> Dict[str, List[int]]:
-    content = safe_load(path)
-    if not isinstance(content, dict) or content.get('format') != FORMAT:
-        raise DictionaryMismatch(
-            f'{path} is no dictionary: expected format {FORMAT!r}. Build one with: '
-            'python tools/build_dictionary.py CONFIG --out FILE')
     return {name: [len(atoms) for atoms in levels]
-            for name, levels in content['atoms'].items()}
+            for name, levels in read_dictionary(path)['atoms'].items()}

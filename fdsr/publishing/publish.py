@@ -18,9 +18,9 @@ from fdsr.checkpoints import (
     open_backbone,
     save_backbone,
 )
+from fdsr.model_files import Budget, build_network
 from fdsr.publishing.card import Facts, results_of, write_card
-from fdsr.registry import MODELS
-from fdsr.weights import sha256_of, weights_follow
+from fdsr.weights import sha256_of
 
 _HASH_DIGITS = 8
 
@@ -82,7 +82,7 @@ def publish(source: Union[str, Path], folder: Union[str, Path], name: str,
             f'{source} tells no licence, and nobody may use weights without one: name '
             'it (--licence).')
     network = load_backbone(path, member)
-    config, whole = _self_contained(facts['backbones'][member], network)
+    config, whole = _self_contained(path, facts['backbones'][member], network)
     if half:
         _check_half(whole)
         whole = whole.half()
@@ -118,7 +118,7 @@ def _draft(folder: Path) -> Iterator[Path]:
             'another folder (--out).') from error
 
 
-def _self_contained(config: Dict[str, Any], network: nn.Module
+def _self_contained(path: Path, config: Dict[str, Any], network: nn.Module
                     ) -> Tuple[Dict[str, Any], nn.Module]:
     """A network that takes no value from another file, with the same values.
 
@@ -139,8 +139,7 @@ def _self_contained(config: Dict[str, Any], network: nn.Module
             'num_atoms': {name: list(counts)
                           for name, counts in spec.num_atoms.items()},
             'sides': {name: list(sides) for name, sides in spec.sides.items()}}
-    with weights_follow():
-        whole = MODELS.build(config)
+    whole = build_network(path, config, Budget.of(network.state_dict()))
     left = external_parts(whole)
     if left:
         part, record = next(iter(left.items()))

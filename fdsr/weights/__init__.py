@@ -13,6 +13,7 @@ from fdsr.weights.files import sha256_of
 from fdsr.weights.lpips_heads import lpips_heads
 from fdsr.weights.safe import (
     RefusedCheckpointError,
+    check_torch_version,
     install_safe_loader,
     safe_load,
 )
@@ -25,6 +26,7 @@ __all__ = [
     'RefusedCheckpointError',
     'Source',
     'announce_random',
+    'check_torch_version',
     'install_safe_loader',
     'lpips_heads',
     'preferring',

@@ -9,7 +9,6 @@ import torchvision
 from skimage import data
 
 from fdsr.weights import SOURCES, lpips_heads, sha256_of, vgg_state_dict
-from fdsr.weights import vgg as vgg_module
 from fdsr.weights.files import locate
 from fdsr.weights.numpy_pickle import load_numpy_pickle
 
@@ -171,7 +170,8 @@ def test_a_known_file_given_by_path_is_recognised_by_its_hash(no_folders):
 
 def test_the_file_is_read_once(no_folders, monkeypatch):
     vgg_state_dict('alexnet')
-    monkeypatch.setattr(vgg_module, 'load_numpy_pickle', None)  # would raise if called
+    # would raise if called
+    monkeypatch.setattr('fdsr.weights.numpy_pickle.load_numpy_pickle', None)
     vgg_state_dict('alexnet')
 
 

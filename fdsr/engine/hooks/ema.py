@@ -59,12 +59,15 @@ class TrainedEMAHook(Hook):
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Starts the average from the weights of a checkpoint that has none."""
-        state = checkpoint['state_dict']
+        state = checkpoint.get('state_dict')
+        if not isinstance(state, dict):
+            return  # SelfDescribingHook refuses it, with the file's name
         prefix, averaged = f'{self.name}.', f'{self._averaged}.'
         if not any(key.startswith(averaged) for key in state):
             state.update({averaged + key[len(prefix):]: value.clone()
                           for key, value in list(state.items())
-                          if key.startswith(prefix)})
+                          if key.startswith(prefix)
+                          and isinstance(value, torch.Tensor)})
 
     @torch.no_grad()
     def after_train_iter(self, runner: Any, batch_idx: int,

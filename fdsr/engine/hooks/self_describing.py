@@ -8,12 +8,15 @@ from mmengine.runner import find_latest_checkpoint
 from torch import Tensor, nn
 
 from fdsr.checkpoints import (
-    CheckpointMismatch,
-    check_external,
-    check_values,
     describe,
     external_parts,
     strip_external,
+)
+from fdsr.model_files import (
+    CheckpointMismatch,
+    check_description,
+    check_external,
+    check_values,
 )
 from fdsr.models.restorers.taps import unwrap
 from fdsr.registry import HOOKS
@@ -53,25 +56,25 @@ class SelfDescribingHook(Hook):
         longer wanted, are left out.
 
         Raises:
-            CheckpointMismatch: the file does not describe itself, was made with
-                another external file, or has other values than the run needs.
+            CheckpointMismatch: the file does not describe itself, or wrongly, was made
+                with another external file, or has other values than the run needs.
         """
         source = _source_of(runner)
-        meta = checkpoint.get('meta', {})
-        # Python code that mmengine would run, only to look up a key of other projects
-        meta.pop('config', None)
-        facts = meta.get('fdsr')
-        if facts is None:
+        meta, state = checkpoint.get('meta'), checkpoint.get('state_dict')
+        facts = meta.get('fdsr') if isinstance(meta, dict) else None
+        if facts is None or not isinstance(state, dict):
             raise CheckpointMismatch(
                 f'{source} was not written by this project (no meta["fdsr"]), so a '
                 f'run cannot go on from it. {_START_FROM}')
+        # Python code that mmengine would run, only to look up a key of other projects
+        meta.pop('config', None)
+        check_description(source, facts)
         model = unwrap(runner.model)
         wrapped, live = wrapped_children(model), external_parts(bare(model))
         check_external(source, facts['external'], live)
         own = model.state_dict()
         bare_own = {_bare_key(key, wrapped): value for key, value in own.items()}
-        values = _of_same_modules(
-            strip_external(checkpoint['state_dict'], live), bare_own)
+        values = _of_same_modules(strip_external(state, live), bare_own)
         check_values(source, strip_external(bare_own, live), values, _START_FROM)
         checkpoint['state_dict'] = {
             key: values.get(_bare_key(key, wrapped), value)

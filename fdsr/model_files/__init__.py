@@ -1,0 +1,15 @@
+"""Model files: their description is checked, and a network is built within bounds.
+
+A model file is data. It may name the networks that are registered, never Python code,
+and a network may not become larger than the values that the file has for it.
+"""
+
+from fdsr.model_files.budget import Budget
+from fdsr.model_files.building import build_network
+from fdsr.model_files.description import FORMAT, check_description
+from fdsr.model_files.fitting import CheckpointMismatch, check_external, check_values
+
+__all__ = [
+    'FORMAT', 'Budget', 'CheckpointMismatch', 'build_network', 'check_description',
+    'check_external', 'check_values'
+]

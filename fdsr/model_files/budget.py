@@ -1,0 +1,103 @@
+"""How large a network may become while it is built from a file."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+# A network may allocate a few times what the file has for it: buffers that are not
+# saved, and values that are drawn before the file's replace them.
+_VALUES_PER_VALUE, _FREE_VALUES = 2, 2**25  # 128 MiB in fp32, more than VGG-19 has
+_TENSORS_PER_TENSOR, _FREE_TENSORS = 4, 1024
+#: What external files take at least for each value.
+_BYTES_PER_VALUE = 2
+
+
+class BudgetExceeded(RuntimeError):
+    """A network needs more memory or parts than its file has values for."""
+
+
+class Budget(TorchFunctionMode):
+    """Within it, this thread cannot create more tensors than a file can fill.
+
+    Every factory function of torch (``empty``, ``zeros``, ``randn``, …) is asked for
+    the size of its result first, on the meta device, so that no memory is taken for
+    what is too large. Tensors that the building network asks for on the meta device
+    count as parts but take no memory.
+
+    Args:
+        values: how many values the file has for the network.
+        tensors: in how many tensors.
+    """
+
+    def __init__(self, values: int, tensors: int) -> None:
+        super().__init__()
+        self.values = _VALUES_PER_VALUE * values + _FREE_VALUES
+        self.tensors = _TENSORS_PER_TENSOR * tensors + _FREE_TENSORS
+        self._values_left, self._tensors_left = self.values, self.tensors
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any],
+           files: Iterable[str | Path] = (), extra: int = 0) -> 'Budget':
+        """Returns the budget for a file's values and for external files.
+
+        Args:
+            values: the file's tensors by name.
+            files: external files that the network takes values from.
+            extra: how many values come from elsewhere.
+        """
+        tensors = [value for value in values.values() if isinstance(value, Tensor)]
+        # views of one storage hold no more values than it does
+        storages = {tensor.untyped_storage().data_ptr(): _capacity_of(tensor)
+                    for tensor in tensors}
+        external = sum(Path(file).stat().st_size for file in files)
+        return cls(sum(storages.values()) + external // _BYTES_PER_VALUE + extra,
+                   len(tensors))
+
+    def __torch_function__(self, func: Callable, types: Any, args: tuple = (),
+                           kwargs: dict | None = None) -> Any:
+        kwargs = kwargs or {}
+        if func in _factories():
+            self._charge(func, args, kwargs)
+        return func(*args, **kwargs)
+
+    def _charge(self, func: Callable, args: tuple, kwargs: dict) -> None:
+        self._tensors_left -= 1
+        if torch.device(kwargs.get('device') or 'cpu').type != 'meta':
+            self._values_left -= _numel_of(func, args, kwargs)
+        if self._values_left < 0:
+            raise BudgetExceeded(
+                f'the network needs more values than the file has (at most '
+                f'{self.values} may be created)')
+        if self._tensors_left < 0:
+            raise BudgetExceeded(
+                f'the network has more layers than the file has values for (at most '
+                f'{self.tensors} tensors may be created)')
+
+
+def _capacity_of(tensor: Tensor) -> int:
+    return tensor.untyped_storage().nbytes() // tensor.element_size()
+
+
+@lru_cache
+def _factories() -> frozenset[Callable]:
+    """Returns torch's functions that allocate a tensor of a given size."""
+    names = ('arange', 'empty', 'empty_permuted', 'empty_strided', 'eye', 'full',
+             'linspace', 'logspace', 'ones', 'rand', 'randint', 'randn', 'randperm',
+             'zeros')
+    methods = ('new_empty', 'new_empty_strided', 'new_full', 'new_ones', 'new_zeros')
+    return frozenset([getattr(torch, name) for name in names]
+                     + [getattr(Tensor, name) for name in methods])
+
+
+def _numel_of(func: Callable, args: tuple, kwargs: dict) -> int:
+    """Returns how many values a call would create; 0 if it is going to fail."""
+    kept = {name: value for name, value in kwargs.items()
+            if name not in ('device', 'generator', 'out', 'pin_memory')}
+    try:
+        return func(*args, device='meta', **kept).numel()
+    except (RuntimeError, TypeError, ValueError):
+        return 0
