@@ -16,15 +16,17 @@ import sys
 import warnings
 from functools import lru_cache, partial
 from importlib import import_module
+from importlib._bootstrap import _ModuleLockManager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Sequence
 
 INSTALL_TRAINING = 'pip install "fdsr[train]"'
+# Decorators and the name of what they stand above; names in quotes are aliases.
 _REGISTRATION = re.compile(
-    r'^@\w+\.register_module\((?:.*name=[\'"](\w+)[\'"].*|.*)\)\n'
-    r'(?:@.*\n)*class (\w+)', re.MULTILINE)
+    r'^(@\w+\.register_module\((?:.*\n)(?:[@ ].*\n)*)(?:class|def) (\w+)', re.MULTILINE)
+_QUOTED = re.compile(r'[\'"]([\w-]+)[\'"]')
 
 
 class MissingOperator:
@@ -59,6 +61,8 @@ class _DeferredPackage(ModuleType):
 
     def __getattr__(self, name: str) -> Any:
         run_deferred(self)
+        if type(self) is _DeferredPackage:  # this thread is running its __init__
+            raise AttributeError(f'module {self.__name__!r} has no attribute {name!r}')
         return getattr(self, name)
 
 
@@ -67,7 +71,8 @@ class _Loader:
 
     Args:
         module_class: the class.
-        original: the loader that can run the code.
+        original: the loader of the module's code, which stays visible to tools that
+            read source and data files.
     """
 
     def __init__(self, module_class: type, original: Any = None) -> None:
@@ -77,6 +82,8 @@ class _Loader:
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        if self.original is not None:
+            module.__spec__.loader = module.__loader__ = self.original
         module.__class__ = self.module_class
 
 
@@ -99,18 +106,23 @@ class _Finder:
 
 
 def run_deferred(package: ModuleType) -> None:
-    """Runs the ``__init__`` of a deferred package, unless it has run."""
-    if not isinstance(package, _DeferredPackage):
-        return
-    package.__class__ = ModuleType
-    try:
-        with warnings.catch_warnings():
-            # diffusers deprecates module paths that it imports itself
-            warnings.simplefilter('ignore', FutureWarning)
-            package.__spec__.loader.original.exec_module(package)
-    except BaseException:
-        package.__class__ = _DeferredPackage
-        raise
+    """Runs the ``__init__`` of a deferred package, unless it has run.
+
+    Other threads wait until it has. Python's own lock for importing the package is
+    used, because it recognises threads that would wait for each other.
+    """
+    with _ModuleLockManager(package.__name__):
+        if type(package) is not _DeferredPackage or '_is_running' in vars(package):
+            return
+        package._is_running = True
+        try:
+            with warnings.catch_warnings():
+                # diffusers deprecates module paths that it imports itself
+                warnings.simplefilter('ignore', FutureWarning)
+                package.__loader__.exec_module(package)
+            package.__class__ = ModuleType
+        finally:
+            del package._is_running
 
 
 def import_mmagic_registry() -> ModuleType:
@@ -120,7 +132,7 @@ def import_mmagic_registry() -> ModuleType:
         ImportError: mmagic, or what it needs, is missing or does not fit; the message
             says which package and how to install it.
     """
-    if importlib.util.find_spec('mmagic') is None:
+    if not is_installed('mmagic'):
         raise ImportError(f'mmagic is not installed: {INSTALL_TRAINING}.')
     _install_finder()
     try:
@@ -138,9 +150,16 @@ def import_mmagic_registry() -> ModuleType:
 def _install_finder() -> None:
     if any(isinstance(finder, _Finder) for finder in sys.meta_path):
         return
-    has_mmcv = importlib.util.find_spec('mmcv') is not None
-    lacks_operators = has_mmcv and importlib.util.find_spec('mmcv._ext') is None
+    lacks_operators = is_installed('mmcv') and not is_installed('mmcv._ext')
     sys.meta_path.insert(0, _Finder(lacks_operators))
+
+
+def is_installed(name: str) -> bool:
+    """Returns whether a module can be found, without importing it."""
+    try:
+        return importlib.util.find_spec(name) is not None
+    except (ImportError, ValueError):  # no parent, or a stand-in without a spec
+        return False
 
 
 def _import_locations(registry: Any) -> None:
@@ -150,12 +169,14 @@ def _import_locations(registry: Any) -> None:
     registry._imported = True
 
 
-def find_component(registry: Any, name: str) -> Any:
+def find_component(registry: Any, name: str, import_all: bool = False) -> Any:
     """Imports the one component of mmagic that has a name.
 
     Args:
         registry: one of fdsr's; its parents are searched.
         name: without scope.
+        import_all: import everything if the name is in none of mmagic's files. mmagic
+            registers the classes of diffusers in a loop.
 
     Returns:
         The component, or None if mmagic has none of that kind.
@@ -164,9 +185,18 @@ def find_component(registry: Any, name: str) -> Any:
         registry = registry.parent
     if registry is None:
         return None
-    if name not in registry.module_dict and name in component_names(registry):
+    if name in component_names(registry):
         import_module(component_names(registry)[name])
-    return registry.module_dict.get(name)
+    if _registered(registry, name) is None and import_all:
+        registry.import_from_location()
+    return _registered(registry, name)
+
+
+def _registered(registry: Any, name: str) -> Any:
+    """Returns what a registry or one of its parents has under a name, or None."""
+    while registry is not None and name not in registry.module_dict:
+        registry = registry.parent
+    return None if registry is None else registry.module_dict[name]
 
 
 def component_names(registry: Any) -> dict[str, str]:
@@ -186,6 +216,6 @@ def _scan(locations: tuple[str, ...]) -> dict[str, str]:
         for file in sorted(folder.rglob('*.py')):
             parts = file.relative_to(folder).with_suffix('').parts
             module = '.'.join((location, *parts)).removesuffix('.__init__')
-            for name, cls in _REGISTRATION.findall(file.read_text(encoding='utf-8')):
-                names[name or cls] = module
+            for head, name in _REGISTRATION.findall(file.read_text(encoding='utf-8')):
+                names.update(dict.fromkeys([name, *_QUOTED.findall(head)], module))
     return names

@@ -54,7 +54,7 @@ class FdsrRegistry(Registry):
         if scope == 'mmagic':
             if _mmagic is None:
                 raise ImportError(f'{key!r} cannot be built. {_without_mmagic}')
-            found = openmmlab.find_component(self, name)
+            found = openmmlab.find_component(self, name, import_all=True)
         else:
             try:
                 found = super().get(key)
@@ -67,7 +67,7 @@ class FdsrRegistry(Registry):
         return found
 
     def _explain_missing(self, key: str) -> str:
-        known = self._known_names()
+        known = self._known_names(key)
         name = key.rpartition('.')[2]
         by_bare_name = {full.rpartition('.')[2].lower(): full for full in known}
         near = difflib.get_close_matches(name.lower(), by_bare_name, n=3, cutoff=0.6)
@@ -80,12 +80,13 @@ class FdsrRegistry(Registry):
             f"mmagic's; a plugin needs an entry point in the group {PLUGIN_GROUP!r} "
             f"or a line in the config's custom_imports.{without}")
 
-    def _known_names(self) -> list:
+    def _known_names(self, key: str) -> list:
         names, registry = [], self
         while registry is not None:
             known = (openmmlab.component_names(registry)
                      if registry.scope == 'mmagic' else registry.module_dict)
-            names += [f'{registry.scope}.{name}' for name in known]
+            names += [f'{registry.scope}.{name}' for name in known
+                      if f'{registry.scope}.{name}' != key]
             registry = registry.parent
         return names
 

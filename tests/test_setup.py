@@ -205,6 +205,13 @@ def test_environment_of_another_checkout_is_linked(setup_run: SimpleNamespace) -
     assert setup_run.log().count('\n') == 1 and '--no-deps' in setup_run.log()
 
 
+def test_a_folder_that_cannot_be_written_is_named(setup_run: SimpleNamespace) -> None:
+    (setup_run.fake / 'file').touch()
+    result = setup_run.run(FDSR_VENV=str(setup_run.fake / 'file/venv'))
+    assert result.returncode == 1
+    assert 'cannot be written' in result.stderr and 'set FDSR_VENV' in result.stderr
+
+
 def test_missing_venv_module_says_what_to_install(setup_run: SimpleNamespace) -> None:
     (setup_run.fake / 'fail').write_text('-m venv')
     result = setup_run.run()

@@ -58,7 +58,9 @@ with Python 3.10 or 3.12, or 3.13 for restoring only, follow docs/installing.md.
 # Several checkouts may share an environment: only one set-up works on it at a time.
 take_lock() {
   command -v flock >/dev/null || return 0
-  mkdir -p "$(dirname "$venv")"
+  mkdir -p "$(dirname "$venv")" 2>/dev/null && [[ -w $(dirname "$venv") ]] ||
+    die "$(dirname "$venv") cannot be written." \
+      'set FDSR_VENV to a folder that you can write.'
   exec 9>"${venv%/}.lock"
   flock -n 9 && return 0
   say "another set-up is working on $venv; waiting for it."
@@ -73,7 +75,8 @@ make_venv() {
   local python
   python=$(find_python)
   local free_kib
-  mkdir -p "$venv"
+  mkdir -p "$venv" || die "the folder $venv cannot be created: see the message above." \
+    'set FDSR_VENV to a folder that you can write.'
   free_kib=$(df -Pk "$venv" | awk 'NR == 2 { print $4 }')
   if ((free_kib < 9 * 1024 * 1024)); then
     say "warning: $((free_kib / 1024)) MiB are free at $venv; with torch's GPU" \
@@ -82,8 +85,9 @@ make_venv() {
   say "creating $venv with $python ($(version_of "$python"))."
   touch "$owned" "$busy"
   "$python" -m venv "$venv" ||
-    die "$python could not create a virtual environment in $venv." \
-      "on Debian or Ubuntu: apt-get install $venv_packages"
+    die "$python could not create a virtual environment in $venv" \
+      "free disk space there if it is short; else, on Debian or Ubuntu: apt-get install \
+$venv_packages"
   rm -f "$busy"
 }
 
