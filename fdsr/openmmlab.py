@@ -90,19 +90,24 @@ class _Loader:
 class _Finder:
     """Finds mmagic's packages, deferred, and placeholders for ``mmcv.ops``."""
 
-    def __init__(self, replace_operators: bool) -> None:
-        self.replace_operators = replace_operators
-
     def find_spec(self, name: str, path: Sequence[str] | None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
-        if self.replace_operators and (name + '.').startswith('mmcv.ops.'):
-            return ModuleSpec(name, _Loader(_PlaceholderModule), is_package=True)
+        if (name + '.').startswith('mmcv.ops.'):
+            mmcv = sys.modules['mmcv']
+            if PathFinder.find_spec('mmcv._ext', mmcv.__path__) is None:
+                return ModuleSpec(name, _Loader(_PlaceholderModule), is_package=True)
         if not name.startswith('mmagic.'):
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.submodule_search_locations is not None:
             spec.loader = _Loader(_DeferredPackage, spec.loader)
         return spec
+
+
+def install() -> None:
+    """Makes mmagic importable part by part, in this process."""
+    if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _Finder())
 
 
 def run_deferred(package: ModuleType) -> None:
@@ -134,7 +139,7 @@ def import_mmagic_registry() -> ModuleType:
     """
     if not is_installed('mmagic'):
         raise ImportError(f'mmagic is not installed: {INSTALL_TRAINING}.')
-    _install_finder()
+    install()
     try:
         registry = import_module('mmagic.registry')
     except Exception as error:  # a version check of mmagic's is an AssertionError
@@ -145,13 +150,6 @@ def import_mmagic_registry() -> ModuleType:
         if getattr(node, 'scope', None) == 'mmagic':
             node.import_from_location = partial(_import_locations, node)
     return registry
-
-
-def _install_finder() -> None:
-    if any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        return
-    lacks_operators = is_installed('mmcv') and not is_installed('mmcv._ext')
-    sys.meta_path.insert(0, _Finder(lacks_operators))
 
 
 def is_installed(name: str) -> bool:

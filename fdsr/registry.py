@@ -18,12 +18,12 @@ from fdsr import openmmlab
 SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
-# Importing these makes every component of the project known.
+_DATASETS = ('fdsr.datasets.drawn_faces', 'fdsr.datasets.face_manifest',
+             'fdsr.datasets.vggface2')
+# Importing these registers every component of the project.
 _COMPONENT_MODULES = (
-    'fdsr.datasets.drawn_faces',
-    'fdsr.datasets.face_manifest',
+    *_DATASETS,
     'fdsr.datasets.transforms',
-    'fdsr.datasets.vggface2',
     'fdsr.engine.hooks',
     'fdsr.engine.loops',
     'fdsr.engine.optim',
@@ -97,19 +97,25 @@ except ImportError as _error:
     _mmagic, _without_mmagic = None, str(_error)
 
 
-def _child(kind: str) -> FdsrRegistry:
-    """Returns a child of mmagic's registry of a kind, or of mmengine's."""
+def _child(kind: str, *locations: str) -> FdsrRegistry:
+    """Returns a child of mmagic's registry of a kind, or of mmengine's.
+
+    Args:
+        kind: name of the registry.
+        *locations: modules to import when a component is first looked up.
+    """
     if hasattr(_mmagic, kind):
         parent = getattr(_mmagic, kind)
     else:
         parent = getattr(_mmengine, 'EVALUATOR' if kind == 'EVALUATORS' else kind)
-    return FdsrRegistry(parent.name, parent=parent, scope=SCOPE)
+    return FdsrRegistry(
+        parent.name, parent=parent, scope=SCOPE, locations=list(locations))
 
 
 DATA_SAMPLERS = _child('DATA_SAMPLERS')
-DATASETS = _child('DATASETS')
+DATASETS = _child('DATASETS', *_DATASETS)
 EVALUATORS = _child('EVALUATORS')
-FUNCTIONS = _child('FUNCTIONS')
+FUNCTIONS = _child('FUNCTIONS', 'fdsr.datasets.base')
 HOOKS = _child('HOOKS')
 INFERENCERS = _child('INFERENCERS')
 #: Neither mmagic nor mmengine has this kind of component.
@@ -126,7 +132,7 @@ PARAM_SCHEDULERS = _child('PARAM_SCHEDULERS')
 RUNNERS = _child('RUNNERS')
 RUNNER_CONSTRUCTORS = _child('RUNNER_CONSTRUCTORS')
 TASK_UTILS = _child('TASK_UTILS')
-TRANSFORMS = _child('TRANSFORMS')
+TRANSFORMS = _child('TRANSFORMS', 'fdsr.datasets.transforms')
 VISBACKENDS = _child('VISBACKENDS')
 VISUALIZERS = _child('VISUALIZERS')
 WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')

@@ -50,6 +50,16 @@ def test_mmagics_own_look_ups_find_what_was_not_imported():
     ''') == 'SRCNNNet MSRResNet RRDBNet RDNNet PerceptualLoss'
 
 
+def test_any_module_of_fdsr_may_be_imported_first():
+    assert run('from fdsr.models.losses import PixelLoss; print("imported")'
+               ) == 'imported'
+    assert run('''
+        from fdsr.registry import DATASETS
+        print(DATASETS.build(dict(type='fdsr.DrawnFacesDataset', length=1, size=64,
+                                  pipeline=[])).__class__.__name__)
+    ''') == 'DrawnFacesDataset'
+
+
 def test_mmagic_may_be_imported_first():
     assert run('''
         import mmagic.registry
