@@ -31,10 +31,17 @@ from fdsr.model_files import (
     build_network,
     check_description,
     check_external,
+    check_loadable,
+    check_meta,
     check_values,
+    find_external,
+    relocated,
 )
 from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
+from fdsr.weights.walking import brief, short
 
+#: How many files may take a backbone from one another.
+_MAX_FILES = 4
 _HOW_TO_DESCRIBE = (
     'Files that tools/train.py writes describe themselves; a foreign one has to be '
     'converted first.')
@@ -76,10 +83,13 @@ def describe(model: nn.Module) -> Dict[str, Any]:
 
 
 def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
-    """Writes out relative paths of external files, so that they are found later."""
+    """Writes out relative paths of external files, so that they are found later.
+
+    What initialises a network is left out: its values are in the file.
+    """
     if isinstance(config, dict):
         return {key: _with_absolute_paths(value, external)
-                for key, value in config.items()}
+                for key, value in config.items() if key != 'init_cfg'}
     if isinstance(config, (list, tuple)):
         return [_with_absolute_paths(value, external) for value in config]
     if isinstance(config, str) and any(
@@ -87,6 +97,37 @@ def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
             for part in external.values()):
         return str(Path(config).expanduser().resolve())
     return config
+
+
+def check_own_description(source: Union[str, Path], model: nn.Module,
+                          meta: Dict[str, Any]) -> None:
+    """Checks, before it is saved, that a model's file could be loaded.
+
+    Args:
+        source: the file, or what it is for.
+        model: see ``describe``.
+        meta: the file's ``meta``, with ``fdsr``.
+
+    Raises:
+        CheckpointMismatch: it could not; says what has to be changed.
+    """
+    facts = meta['fdsr']
+    try:
+        check_meta(source, meta)
+        check_description(source, facts)
+        for name, config in facts['backbones'].items():
+            if name in facts['external']:
+                continue
+            network = model.get_submodule(name)
+            parts = external_parts(network)
+            files = [part.path for part in parts.values() if os.path.isfile(part.path)]
+            values = strip_external(network.state_dict(), parts)
+            check_loadable(source, config, network, Budget.of(values, files))
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(
+            'What is going to be saved could not be loaded again, so nothing is saved: '
+            f'{error} Change the config of the network, or the facts that are saved '
+            'with it; docs/security.md says what a model file can contain.') from error
 
 
 def strip_external(state: Dict[str, Tensor],
@@ -110,6 +151,7 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
             file's own.
 
     Raises:
+        CheckpointMismatch: the file could not be loaded again.
         OSError: it cannot be written, or not whole; nothing is left behind then.
     """
     import torch
@@ -121,10 +163,12 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
         facts['faces'] = dict(faces)
     state = strip_external(holder.state_dict(), facts['external'])
     path = Path(path)
+    content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
+    check_own_description(path, holder, content['meta'])
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(path.name + '.part')
     try:
-        torch.save({'meta': {'fdsr': facts, **meta}, 'state_dict': state}, unfinished)
+        torch.save(content, unfinished)
         os.replace(unfinished, path)
     except (OSError, RuntimeError) as error:  # of a full disk torch makes the latter
         raise OSError(f'{path} cannot be written ({error}). Make room there, or name '
@@ -158,12 +202,13 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
         raise CheckpointMismatch(
             f'{path} does not say which backbone it holds (no meta["fdsr"]). '
             f'{_HOW_TO_DESCRIBE}')
+    check_meta(path, content['meta'])
     check_description(path, facts)
     origin = content['meta'].get('converted_from')
     licence = content['meta'].get('licence') or (
         origin.get('licence') if isinstance(origin, dict) else None)
     if licence is not None:
-        facts = dict(facts, licence=str(licence))
+        facts = dict(facts, licence=licence)
     return facts, _checked_state(path, content['state_dict'])
 
 
@@ -201,14 +246,14 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
                 if part.startswith(prefix)}
     values = {key[len(prefix):]: value for key, value in state.items()
               if key.startswith(prefix)}
-    config, moved = _relocated(path, facts['backbones'][name], external)
+    config, moved = relocated(path, facts['backbones'][name], external)
     with preferring(record['sha256'] for record in external.values()):
         network = build_network(path, config, Budget.of(values, moved.values()))
     _fill(path, network, values, external)
     return network.eval()
 
 
-def open_backbone(path: Union[str, Path], name: Optional[str] = None
+def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: int = 1
                   ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
     """The file that holds a backbone's own values, its name there, and the content.
 
@@ -226,64 +271,17 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None
     name = facts['default'] if name is None else name
     if name not in facts['backbones']:
         raise CheckpointMismatch(
-            f'{path} has no backbone {name!r}; it has '
-            f'{", ".join(facts["backbones"])}.')
+            f'{path} has no backbone {short(name)}; it has '
+            f'{brief(", ".join(facts["backbones"]))}.')
     record = facts['external'].get(name)
     if record is None:
         return path, name, facts, state
-    return open_backbone(_find_external(path, name, record), record.get('member'))
-
-
-def _find_external(checkpoint: Path, part: str, record: Dict[str, str]) -> str:
-    """Where a recorded file lies: at its path, or beside the checkpoint.
-
-    Raises:
-        FileNotFoundError: in neither place.
-        CheckpointMismatch: what lies there has another hash.
-    """
-    recorded = Path(record['path'])
-    # not Path.is_file, which raises on a name that is too long
-    found = [place for place in (recorded, checkpoint.parent / recorded.name)
-             if os.path.isfile(place)]
-    for place in found:
-        if sha256_of(place) == record['sha256']:
-            return str(place)
-    needs = (f'{checkpoint} takes the values of {part} from {recorded} (SHA-256 '
-             f'{record["sha256"][:12]}…)')
-    remedy = 'Put the file that it was made with there, or beside the checkpoint.'
-    if found:
+    if _files == _MAX_FILES:
         raise CheckpointMismatch(
-            f'{needs}, but {found[0]} is another file now '
-            f'({sha256_of(found[0])[:12]}…). {remedy}')
-    raise FileNotFoundError(
-        f'{needs}, which is neither there nor beside the checkpoint. {remedy}')
-
-
-def _relocated(checkpoint: Path, config: Any, external: Dict[str, dict]
-               ) -> Tuple[Any, Dict[str, str]]:
-    """A config with the paths of its external files as they are now, and these paths
-    by the recorded ones."""
-    moved = {
-        record['path']: _find_external(checkpoint, part, record)
-        for part, record in external.items() if _mentions(config, record['path'])
-    }
-    return _replaced(config, moved), moved
-
-
-def _mentions(config: Any, text: str) -> bool:
-    if isinstance(config, dict):
-        return any(_mentions(value, text) for value in config.values())
-    if isinstance(config, (list, tuple)):
-        return any(_mentions(value, text) for value in config)
-    return config == text
-
-
-def _replaced(config: Any, moved: Dict[str, str]) -> Any:
-    if isinstance(config, dict):
-        return {key: _replaced(value, moved) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_replaced(value, moved) for value in config)
-    return moved.get(config, config) if isinstance(config, str) else config
+            f'{path} takes {name!r} from another file, and is itself the last of '
+            f'{_MAX_FILES} that name each other. Give the file that has the values.')
+    return open_backbone(find_external(path, name, record), record.get('member'),
+                         _files + 1)
 
 
 def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],

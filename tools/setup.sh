@@ -122,8 +122,7 @@ stamp_key() {
 
 is_stamped() { [[ -e $stamp && $(<"$stamp") == "$(stamp_key)" ]]; }
 
-# Byte-compiling 100,000 files takes longer than it saves: Python compiles what it
-# imports, when it imports it.
+# pip would byte-compile all files on one core; see compile_all.
 install() {
   local what=$1 start=$SECONDS status=0
   shift
@@ -138,6 +137,16 @@ is full, free space or set FDSR_VENV to a folder on another disk.'
   say "$what: $((SECONDS - start)) s"
 }
 
+# Byte-compiles what every run imports, on all cores. Python compiles the rest when it
+# is first imported.
+compile_all() {
+  local packages start=$SECONDS
+  packages=$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+  (cd "$packages" && "$py" -m compileall -qq -j 0 \
+    torch mmengine mmcv mmagic numpy scipy sklearn pandas PIL) || true
+  say "byte-compiling: $((SECONDS - start)) s"
+}
+
 # torch chooses its own GPU libraries. constraints.txt names every other package, so
 # that pip has nothing to resolve.
 install_all() {
@@ -147,6 +156,7 @@ install_all() {
     --build-constraint "$constraints" --requirement "$constraints"
   "$py" -c 'import cv2' || die 'OpenCV cannot be imported: see the message above.' \
     "on Debian or Ubuntu: apt-get install $opencv_packages"
+  compile_all
   link_checkout
 }
 

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 
 from fdsr.checkpoints import load_backbone, read_checkpoint
 from fdsr.dictionary.components import FFHQ_EYE_SHARE
+from fdsr.weights.walking import short
 
 #: The paper's, for files that do not tell.
 _DEFAULT_SCALE, _DEFAULT_SIZE = 8, 256
+_DAMAGED = 'Its file is damaged, or was changed.'
 
 
 @dataclass(frozen=True)
@@ -37,22 +39,32 @@ class FaceSetting:
             facts: ``size``, ``scale`` and ``eye_share``, as far as they are known.
 
         Raises:
-            ValueError: size and scale leave no LR image.
+            ValueError: one is of another type or out of range, or size and scale
+                leave no LR image.
         """
         scale = getattr(getattr(network, 'upsample', network), 'scale',
                         facts.get('scale', _DEFAULT_SCALE))
         size = getattr(network, 'size', facts.get('size', _DEFAULT_SIZE))
-        if not 1 <= scale <= size:
+        share = getattr(network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE))
+        name = type(network).__name__
+        if type(share) is not float or not 0 < share < 1:
             raise ValueError(
-                f'{type(network).__name__} is for SR of {size} px at scale {scale}, '
-                'which leaves no LR image. Its file is damaged, or was changed.')
-        return cls(size=size, scale=int(scale), eye_share=getattr(
-            network, 'eye_share', facts.get('eye_share', FFHQ_EYE_SHARE)))
+                f'{name} has an eye_share of {short(share)}; expected a number between '
+                f'0 and 1. {_DAMAGED}')
+        if not (_is_whole(size) and _is_whole(scale) and 1 <= scale <= size):
+            raise ValueError(
+                f'{name} is for SR of {short(size)} px at scale {short(scale)}, which '
+                f'leaves no LR image; expected whole numbers. {_DAMAGED}')
+        return cls(size=int(size), scale=int(scale), eye_share=share)
 
     @property
     def lr_size(self) -> int:
         """Side of LR."""
         return self.size // self.scale
+
+
+def _is_whole(value: Any) -> bool:
+    return type(value) in (int, float) and float(value).is_integer()
 
 
 def open_network(weights: Union[str, Path], name: Optional[str] = None
@@ -83,7 +95,10 @@ def open_network(weights: Union[str, Path], name: Optional[str] = None
             'tools/convert_checkpoint.py.')
     network = load_backbone(weights, name)
     facts = read_checkpoint(weights)[0].get('faces') or {}
-    return network, FaceSetting.of(network, facts)
+    try:
+        return network, FaceSetting.of(network, facts)
+    except ValueError as error:
+        raise ValueError(f'{weights}: {error}') from error
 
 
 def open_device(name: str) -> torch.device:

@@ -19,6 +19,8 @@ import torch
 from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
 from fdsr.dictionary.components import COMPONENTS
 from fdsr.weights import ExternalWeights, RefusedCheckpointError, safe_load, sha256_of
+from fdsr.weights.plain import MANY_VALUES, NotPlain, check_plain
+from fdsr.weights.walking import brief, short
 
 if TYPE_CHECKING:
     from fdsr.models.backbones.encoder import FeatureEncoder
@@ -87,6 +89,7 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
             for name in COMPONENTS
         },
     }
+    _check_plain(path, content['meta'])
     unfinished = path.with_name(path.name + '.part')
     try:
         torch.save(content, unfinished)
@@ -135,18 +138,18 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
     dictionary = ComponentDictionary(
         DictionarySpec(channels, sides, counts, unbiased), dtype)
     for name, level in dictionary.spec.slots():
-        values = atoms[name][level]
+        values = atoms[name][level].to(dtype)
         _check(path, f'shape of the {name} atoms at level {level}',
                dictionary.spec.atom_shape(name, level), tuple(values.shape))
         if not torch.isfinite(values).all():
             raise DictionaryMismatch(
                 f'{path}: the {name} atoms at level {level} contain values that are '
-                f'not finite. {_REBUILD}')
+                f'not finite in {dtype}. {_REBUILD}')
         dictionary.atoms(name, level).copy_(values)
     dictionary.metadata = meta
     dictionary.external_weights = ExternalWeights(
         name='dictionary', path=str(path.resolve()), sha256=sha256_of(path),
-        licence=str(meta.get('licence', 'as its source')))
+        licence=meta.get('licence', 'as its source'))
     return dictionary
 
 
@@ -166,17 +169,21 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
         content = safe_load(path)
     except RefusedCheckpointError as error:
         raise RefusedCheckpointError(f'{error} {_REBUILD}') from error
-    keys = sorted(map(str, content)) if isinstance(content, dict) else []
-    found = (f'a {type(content).__name__} with keys {keys[:5]}' if keys else
-             f'a {type(content).__name__}')
-    if 'format' not in keys or content['format'] != FORMAT:
+    keys = list(content) if isinstance(content, dict) else []
+    found = f'a {type(content).__name__}' + (
+        f' with keys {", ".join(map(short, keys[:5]))}' if keys else '')
+    kind, version = ((content.get('format'), content.get('version')) if keys else
+                     (None, None))
+    if type(kind) is not str or kind != FORMAT:
         raise DictionaryMismatch(
             f'{path} is no dictionary: expected format {FORMAT!r}, found {found}. '
             f'{_REBUILD}')
-    if content.get('version') != VERSION or not {'meta', 'atoms'} <= set(keys):
+    if (type(version) is not int or version != VERSION
+            or not {'meta', 'atoms'} <= set(keys)):
         raise DictionaryMismatch(
             f'{path} is a dictionary of another version: expected {VERSION}, found '
-            f'{content.get("version")}, {found}. {_REBUILD}')
+            f'{short(version)}, {found}. {_REBUILD}')
+    _check_plain(path, content['meta'])
     wrong = _first_wrong_field(content['meta'], content['atoms'])
     if wrong:
         raise DictionaryMismatch(
@@ -185,12 +192,21 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
     return content
 
 
+def _check_plain(path: Union[str, Path], meta: Any) -> None:
+    try:
+        check_plain(meta, 'meta', values=MANY_VALUES)
+    except NotPlain as error:
+        raise DictionaryMismatch(
+            f'{path} is a damaged dictionary: {error}. {_REBUILD}') from error
+
+
 def _first_wrong_field(meta: Any, atoms: Any) -> str | None:
     """Names the first field that a dictionary's file must have and has not."""
     sizes = (list, tuple)
     for field, kind in (('layout', str), ('encoder', dict), ('sides', dict),
-                        ('channels', sizes), ('unbiased', bool)):
-        if not isinstance(meta, dict) or not isinstance(meta.get(field), kind):
+                        ('channels', sizes), ('unbiased', bool), ('licence', str)):
+        if not isinstance(meta, dict) or not isinstance(
+                meta.get(field, '' if field == 'licence' else None), kind):
             return f'meta.{field}'
     for field in ('arch', 'sha256'):
         if not isinstance(meta['encoder'].get(field), str):
@@ -210,4 +226,4 @@ def _check(path: Path, what: str, expected: Any, found: Any) -> None:
     if expected != found:
         raise DictionaryMismatch(
             f'The dictionary {path} does not fit this network: {what}: expected '
-            f'{expected}, found {found}. {_REBUILD}')
+            f'{brief(expected)}, found {brief(found)}. {_REBUILD}')

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from fdsr.weights import safe_load
+from fdsr.weights.walking import brief
 
 Slot = Tuple[str, int]
 SETTINGS, _AVERAGES = 'settings.json', 'averages.pth'
@@ -57,7 +58,7 @@ class BuildState:
     def _check(self, settings: Dict[str, Any], path: Path) -> None:
         try:
             found = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise _damaged(path, str(error)) from error
         if not isinstance(found, dict):
             raise _damaged(path, f'a {type(found).__name__}')
@@ -65,7 +66,8 @@ class BuildState:
             if settings.get(key) != found.get(key):
                 raise ValueError(
                     f'{self.folder} is an unfinished dictionary of other settings: '
-                    f'{key}: expected {settings.get(key)}, found {found.get(key)}. '
+                    f'{brief(key)}: expected {brief(settings.get(key))}, found '
+                    f'{brief(found.get(key))}. '
                     'Repeat the command that began it, or start again with '
                     '--no-resume, which throws it away.')
 
@@ -148,7 +150,7 @@ def _load_array(path: Path) -> Optional[np.ndarray]:
         return None
     try:
         return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (ValueError, EOFError, MemoryError) as error:
         raise _damaged(path, str(error)) from error
 
 

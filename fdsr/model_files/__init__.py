@@ -5,11 +5,13 @@ and a network may not become larger than the values that the file has for it.
 """
 
 from fdsr.model_files.budget import Budget
-from fdsr.model_files.building import build_network
-from fdsr.model_files.description import FORMAT, check_description
+from fdsr.model_files.building import build_network, check_loadable
+from fdsr.model_files.description import FORMAT, check_description, check_meta
+from fdsr.model_files.external import find_external, relocated
 from fdsr.model_files.fitting import CheckpointMismatch, check_external, check_values
 
 __all__ = [
     'FORMAT', 'Budget', 'CheckpointMismatch', 'build_network', 'check_description',
-    'check_external', 'check_values'
+    'check_external', 'check_loadable', 'check_meta', 'check_values', 'find_external',
+    'relocated'
 ]

@@ -12,6 +12,8 @@ from torch.overrides import TorchFunctionMode
 # saved, and values that are drawn before the file's replace them.
 _VALUES_PER_VALUE, _FREE_VALUES = 2, 2**25  # 128 MiB in fp32, more than VGG-19 has
 _TENSORS_PER_TENSOR, _FREE_TENSORS = 4, 1024
+#: Of a plugin, which is code that somebody chose to install: 1 GiB in fp32.
+_FREE_VALUES_OF_PLUGINS, _FREE_TENSORS_OF_PLUGINS = 2**28, 2**16
 #: What external files take at least for each value.
 _BYTES_PER_VALUE = 2
 
@@ -35,9 +37,16 @@ class Budget(TorchFunctionMode):
 
     def __init__(self, values: int, tensors: int) -> None:
         super().__init__()
-        self.values = _VALUES_PER_VALUE * values + _FREE_VALUES
-        self.tensors = _TENSORS_PER_TENSOR * tensors + _FREE_TENSORS
-        self._values_left, self._tensors_left = self.values, self.tensors
+        self._given = _VALUES_PER_VALUE * values, _TENSORS_PER_TENSOR * tensors
+        self._allow(_FREE_VALUES, _FREE_TENSORS)
+
+    def widen(self) -> None:
+        """Allows what a plugin may create beyond the values in its file."""
+        self._allow(_FREE_VALUES_OF_PLUGINS, _FREE_TENSORS_OF_PLUGINS)
+
+    def _allow(self, free_values: int, free_tensors: int) -> None:
+        self.values = self._values_left = self._given[0] + free_values
+        self.tensors = self._tensors_left = self._given[1] + free_tensors
 
     @classmethod
     def of(cls, values: Mapping[str, Any],
@@ -61,13 +70,19 @@ class Budget(TorchFunctionMode):
                            kwargs: dict | None = None) -> Any:
         kwargs = kwargs or {}
         if func in _factories():
-            self._charge(func, args, kwargs)
+            self._charge(1, _numel_on_cpu(func, args, kwargs))
+        elif func in (torch.unbind, Tensor.unbind):  # also to iterate, and tolist
+            self._charge(_length_of(*args, **kwargs))
         return func(*args, **kwargs)
 
-    def _charge(self, func: Callable, args: tuple, kwargs: dict) -> None:
-        self._tensors_left -= 1
-        if torch.device(kwargs.get('device') or 'cpu').type != 'meta':
-            self._values_left -= _numel_of(func, args, kwargs)
+    def _charge(self, tensors: int, values: int = 0) -> None:
+        """Takes tensors with so many values from what is left.
+
+        Raises:
+            BudgetExceeded: there is not as much left.
+        """
+        self._tensors_left -= tensors
+        self._values_left -= values
         if self._values_left < 0:
             raise BudgetExceeded(
                 f'the network needs more values than the file has (at most '
@@ -93,8 +108,15 @@ def _factories() -> frozenset[Callable]:
                      + [getattr(Tensor, name) for name in methods])
 
 
-def _numel_of(func: Callable, args: tuple, kwargs: dict) -> int:
+def _length_of(tensor: Tensor, dim: int = 0) -> int:
+    """Returns into how many tensors one is taken apart; 0 if that is going to fail."""
+    return tensor.shape[dim] if -tensor.ndim <= dim < tensor.ndim else 0
+
+
+def _numel_on_cpu(func: Callable, args: tuple, kwargs: dict) -> int:
     """Returns how many values a call would create; 0 if it is going to fail."""
+    if torch.device(kwargs.get('device') or 'cpu').type == 'meta':
+        return 0
     kept = {name: value for name, value in kwargs.items()
             if name not in ('device', 'generator', 'out', 'pin_memory')}
     try:

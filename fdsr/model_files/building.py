@@ -6,25 +6,24 @@ here by exact name before anything is built.
 """
 
 import inspect
+import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Mapping
 
 from torch import nn
 
 from fdsr.model_files.budget import Budget
-from fdsr.model_files.description import MAX_SCALE, MAX_SIZE, check_plain
+from fdsr.model_files.description import check_data
 from fdsr.model_files.fitting import CheckpointMismatch
+from fdsr.model_files.limits import check_limits, check_number
 from fdsr.registry import MODELS, SCOPE, load_plugins
 from fdsr.weights import RefusedCheckpointError, weights_follow
+from fdsr.weights.walking import short
 
 #: mmagic's networks from LR to SR that download nothing and load no other file.
 MMAGIC_NETWORKS = frozenset({
     'DICNet', 'EDSRNet', 'MSRResNet', 'NAFBaseline', 'NAFNet', 'RDNNet', 'RRDBNet',
     'Restormer', 'SRCNNNet', 'SwinIRNet'})
-#: Arguments that cost time or memory without needing values in the file.
-_LIMITS = {
-    'scale': MAX_SCALE, 'upscale': MAX_SCALE, 'upscale_factor': MAX_SCALE,
-    'steps': 64, 'num_steps': 64, 'size': MAX_SIZE, 'img_size': 512, 'window_size': 16}
 #: Raised while a network is built, with a message of their own.
 _EXPLAINED = (FileNotFoundError, ImportError, RefusedCheckpointError,
               CheckpointMismatch)
@@ -48,64 +47,116 @@ def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module
         RefusedCheckpointError: an external file is refused.
         ImportError: a package that the network needs is missing.
     """
-    check_plain(source, config)
-    if 'type' not in config:
-        raise CheckpointMismatch(
-            f'{source}: the config of the backbone has no type, so it does not say '
-            f'which network to build. {_ALLOWED}')
-    checked = _checked(source, config)
+    checked = check_config(source, config, budget)
     network = _class_of(checked.pop('type'))
     try:
         with weights_follow(), budget:
-            return network(**checked)
+            built = network(**checked)
+        if not isinstance(built, nn.Module):
+            raise TypeError(f'expected a network, found a {type(built).__name__}')
+        return built
     except _EXPLAINED:
         raise
     except Exception as error:  # whatever a constructor says of values that do not fit
-        reason = ' '.join(str(error).split())[:500]
+        # what a file is, that a model file names, is not for its author to find out
+        reason = _SHA256.sub('(a hash)', ' '.join(str(error).split())[:500])
         raise CheckpointMismatch(
             f'{source}: {network.__name__} cannot be built from the config in the '
             f'file: {type(error).__name__}: {reason}') from error
 
 
+def check_config(source: str | Path, config: dict, budget: Budget) -> dict:
+    """Checks a config without building anything.
+
+    Args:
+        source: the file, for messages.
+        config: ``type`` and arguments.
+        budget: what the network may allocate; is widened if there is a plugin.
+
+    Returns:
+        A copy in which every type has its full name.
+
+    Raises:
+        CheckpointMismatch, ImportError: see ``build_network``.
+    """
+    check_data(source, config, 'config')
+    if 'type' not in config:
+        raise CheckpointMismatch(
+            f'{source}: the config of the backbone has no type, so it does not say '
+            f'which network to build. {_ALLOWED}')
+    return _checked(source, config, budget)
+
+
+def check_loadable(source: str | Path, config: dict, network: nn.Module,
+                   budget: Budget) -> None:
+    """Checks, before a network is saved, that its file could be loaded.
+
+    Args:
+        source: the file.
+        config: that is going to be saved.
+        network: that it describes.
+        budget: what the network may allocate when it is loaded.
+
+    Raises:
+        CheckpointMismatch, ImportError: it could not, see ``build_network``.
+    """
+    check_config(source, config, budget)
+    needed = sum(value.numel() for values in (network.parameters(), network.buffers())
+                 for value in values)
+    if needed > budget.values:
+        raise CheckpointMismatch(
+            f'{source}: {type(network).__name__} has {needed} values, of which most '
+            f'are not saved; a file of this size may have {budget.values}. Register '
+            'fewer buffers with persistent=False.')
+
+
+_SHA256 = re.compile(r'\b[0-9a-fA-F]{64}\b')
 _ALLOWED = (
     f'Expected {SCOPE}.Name of a registered backbone, or mmagic.Name of one of '
     f'{", ".join(sorted(MMAGIC_NETWORKS))}. A backbone of another package needs an '
     'entry point, see docs/plugins.md.')
 
 
-def _checked(source: str | Path, value: Any, where: str = 'config') -> Any:
+def _checked(source: str | Path, value: Any, budget: Budget,
+             where: str = 'config', limited: bool = True) -> Any:
     """Returns a copy of a config in which every type has its full name.
+
+    Args:
+        source: the file.
+        value: the config, or a part of it.
+        budget: is widened if there is a plugin.
+        where: the part's path.
+        limited: whether the part belongs to a network of this project or mmagic.
 
     Raises:
         CheckpointMismatch: see ``build_network``.
     """
     if isinstance(value, (list, tuple)):
-        return type(value)(_checked(source, item, f'{where}[{index}]')
+        return type(value)(_checked(source, item, budget, f'{where}[{index}]', limited)
                            for index, item in enumerate(value))
     if not isinstance(value, dict):
+        if limited:
+            check_number(source, where, value)
         return value
+    full_name = None
+    if 'type' in value:
+        full_name = _full_name(source, where, value['type'])
+        limited = not _is_of_plugin(full_name)
+        if not limited:
+            budget.widen()
+    if limited:
+        check_limits(source, where, full_name, value, budget)
     for key, item in value.items():
-        if key.startswith('_') or key == 'init_cfg' and item is not None:
+        if key == '_scope_' or key == 'init_cfg' and item is not None:
             raise CheckpointMismatch(
-                f'{source}: {where} has {key!r}, which a model file cannot set. The '
-                'file was not written by this project, or was changed since.')
-        _check_limit(source, f'{where}.{key}', _LIMITS.get(key), item)
-    checked = {key: _checked(source, item, f'{where}.{key}')
-               for key, item in value.items()}
-    if 'type' in checked:
-        checked['type'] = _full_name(source, where, checked['type'])
+                f'{source}: {where} has {key!r}, which a model file cannot set. Leave '
+                'it out of the config of the backbone.')
+    checked = {key: _checked(source, item, budget, f'{where}.{key}', limited)
+               for key, item in value.items() if key != 'type'}
+    if full_name is not None:
+        checked['type'] = full_name
         _check_arguments(source, where, checked)
     return checked
-
-
-def _check_limit(source: str | Path, where: str, limit: int | None, value: Any) -> None:
-    if limit is None or value is None:
-        return
-    for item in value if isinstance(value, (list, tuple)) else [value]:
-        if type(item) not in (int, float) or not 0 < item <= limit:
-            raise CheckpointMismatch(
-                f'{source}: {where}: expected a number above 0 and up to {limit}, '
-                f'found {item!r}. More would take memory or time beyond any use.')
 
 
 def _full_name(source: str | Path, where: str, kind: Any) -> str:
@@ -123,8 +174,8 @@ def _full_name(source: str | Path, where: str, kind: Any) -> str:
     elif scope == 'mmagic' and name in MMAGIC_NETWORKS:
         return kind
     raise CheckpointMismatch(
-        f'{source}: {where}.type is {kind!r}, which cannot be built from a model file. '
-        f'{_ALLOWED}')
+        f'{source}: {where}.type is {short(kind)}, which cannot be built from a model '
+        f'file. {_ALLOWED}')
 
 
 def _register(name: str) -> None:
@@ -139,20 +190,39 @@ def _is_network(found: Any) -> bool:
     In this project the networks are those of ``fdsr.models.backbones``. A plugin's may
     be anywhere; it is known by how it is called: ``net(lr)`` or ``net(lr, boxes)``.
     """
+    if inspect.isfunction(found):  # a plugin's that makes networks
+        return found.__module__.split('.')[0] != SCOPE
     if not isinstance(found, type) or not issubclass(found, nn.Module) or any(
             base.__module__.startswith('mmengine.model.base_model')
             for base in found.__mro__):  # importing these bases takes seconds
         return False
     if found.__module__.split('.')[0] == SCOPE:
         return found.__module__.startswith('fdsr.models.backbones.')
-    inputs = list(inspect.signature(found.forward).parameters.values())[1:]
+    inputs = list(_parameters_of(found.forward).values())[1:]
     required = [one for one in inputs if one.default is one.empty
                 and one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD)]
     return len(required) <= 1 + bool(getattr(found, 'uses_boxes', False))
 
 
-def _class_of(full_name: str) -> type:
+def _is_of_plugin(full_name: str) -> bool:
+    """Whether a network belongs to an installed package of somebody else."""
+    scope, _, name = full_name.rpartition('.')
+    return (scope == SCOPE
+            and MODELS.module_dict[name].__module__.split('.')[0] != SCOPE)
+
+
+def _parameters_of(called: Any) -> Mapping[str, inspect.Parameter]:
+    """Returns the parameters of a function or class; none if it does not tell them."""
+    try:
+        return inspect.signature(called).parameters
+    except (TypeError, ValueError):  # a property, or of a built-in type
+        return {}
+
+
+def _class_of(full_name: str) -> Any:
     """Returns the class of a name that ``_full_name`` has checked.
+
+    Of a plugin it can be a function that makes a network.
 
     Raises:
         ImportError: mmagic, or a package that it needs, is missing.
@@ -168,7 +238,10 @@ def _check_arguments(source: str | Path, where: str, config: dict) -> None:
         CheckpointMismatch: one is unknown or missing.
     """
     arguments = {key: value for key, value in config.items() if key != 'type'}
-    signature = inspect.signature(_class_of(config['type']))
+    try:
+        signature = inspect.signature(_class_of(config['type']))
+    except ValueError:  # of a built-in type
+        return
     try:
         bound = signature.bind(**arguments)
     except TypeError as error:

@@ -3,19 +3,39 @@
 ``fdsr.checkpoints`` shows the format. All values are plain, and few enough to walk.
 """
 
-import math
 import re
 from pathlib import Path
 from typing import Any, Mapping
 
 from fdsr.model_files.fitting import CheckpointMismatch
+from fdsr.weights import RefusedCheckpointError
+from fdsr.weights.plain import LONG_TEXT, MANY_VALUES, NotPlain, check_plain
+from fdsr.weights.walking import brief, short
 
 FORMAT = 1
-#: More than any network needs; less than what takes long to walk.
-_MAX_DEPTH, _MAX_ITEMS, _MAX_TEXT, _MAX_INTEGER = 16, 10_000, 4096, 2**31
+_FACTS = 'meta["fdsr"]'
 #: Of faces: the largest side in pixels, and the largest factor from LR to SR.
 MAX_SIZE, MAX_SCALE = 4096, 64
 _SHA256 = re.compile(r'[0-9a-f]{64}')
+
+
+def check_meta(source: str | Path, meta: Any) -> None:
+    """Checks that all of a file's ``meta`` is plain data of bounded extent.
+
+    Args:
+        source: the file.
+        meta: description, licence, the run's config and facts; a dict.
+
+    Raises:
+        CheckpointMismatch: it is not, or the licence is no text.
+    """
+    check_data(source, meta, 'meta', values=MANY_VALUES, text=LONG_TEXT)
+    origin = meta.get('converted_from')
+    for where, holder in (('meta', meta), ('meta.converted_from', origin)):
+        licence = holder.get('licence') if isinstance(holder, dict) else None
+        check_data(source, licence, f'{where}.licence')
+        if not isinstance(licence, (str, type(None))):
+            raise wrong(source, f'{where}.licence', 'a text', short(licence))
 
 
 def check_description(source: str | Path, facts: Any) -> None:
@@ -34,11 +54,16 @@ def check_description(source: str | Path, facts: Any) -> None:
     """
     if not isinstance(facts, Mapping):
         raise _wrong(source, '', 'a dict', facts)
-    if facts.get('format') != FORMAT:
+    version = facts.get('format')
+    if type(version) is not int or version != FORMAT:
         raise CheckpointMismatch(
-            f'{source} has format {facts.get("format")!r}; this version of fdsr reads '
+            f'{source} has format {short(version)}; this version of fdsr reads '
             f'{FORMAT}. Use the version that wrote it, or a newer one.')
-    check_plain(source, dict(facts))
+    check_data(source, dict(facts))
+    for name in ('backbones', 'external'):
+        for key in facts[name] if isinstance(facts.get(name), dict) else ():
+            if type(key) is not str:
+                raise _wrong(source, name, 'keys that are strings', key)
     backbones, default = facts.get('backbones'), facts.get('default')
     if not isinstance(backbones, dict) or not backbones:
         raise _wrong(source, 'backbones', 'a dict of networks by name', backbones)
@@ -46,7 +71,8 @@ def check_description(source: str | Path, facts: Any) -> None:
         if not isinstance(config, dict):
             raise _wrong(source, f'backbones.{name}', 'a config (a dict)', config)
     if not isinstance(default, str) or default not in backbones:
-        raise _wrong(source, 'default', f'one of {", ".join(backbones)}', default)
+        raise _wrong(source, 'default', f'one of {brief(", ".join(backbones))}',
+                     default)
     _check_external(source, facts.get('external'))
     _check_faces(source, facts.get('faces'))
     if not isinstance(facts.get('licence', ''), str):
@@ -74,84 +100,47 @@ def _check_faces(source: str | Path, faces: Any) -> None:
         return
     if not isinstance(faces, dict):
         raise _wrong(source, 'faces', 'a dict', faces)
-    for field, low, high in (('size', 1, MAX_SIZE), ('scale', 1, MAX_SCALE),
-                             ('eye_share', 0.01, 1)):
+    for field, high in (('size', MAX_SIZE), ('scale', MAX_SCALE)):
         value = faces.get(field)
-        if value is not None and not (
-                type(value) in (int, float) and low <= value <= high):
-            raise _wrong(source, f'faces.{field}', f'a number from {low} to {high}',
-                         value)
+        if value is not None and not (type(value) is int and 1 <= value <= high):
+            raise _wrong(source, f'faces.{field}',
+                         f'a number from 1 to {high}, a whole one', value)
+    share = faces.get('eye_share')
+    if share is not None and not (type(share) is float and 0 < share < 1):
+        raise _wrong(source, 'faces.eye_share', 'a number between 0 and 1', share)
 
 
-def check_plain(source: str | Path, value: Any, where: str = '') -> None:
-    """Checks that a value is made of dicts, lists, strings, numbers, booleans and None.
-
-    Args:
-        source: the file that it is from.
-        value: the value.
-        where: its path of keys in the description.
+def check_data(source: str | Path, value: Any, where: str = _FACTS,
+               **limits: int) -> None:
+    """Checks that a value is plain data of bounded extent, see ``check_plain``.
 
     Raises:
-        CheckpointMismatch: it has another type in it, a key that is no string, or more
-            depth, items, text or magnitude than any description needs.
+        CheckpointMismatch: it is not; names the file and the place.
+        RefusedCheckpointError: there is too little memory to look.
     """
-    left, found = _MAX_ITEMS, [(where, value, 0)]
-    while found:
-        path, item, depth = found.pop()
-        left -= 1
-        if left < 0 or depth > _MAX_DEPTH:
-            raise CheckpointMismatch(
-                f'{source}: the description is nested too deep or has too many values; '
-                f'expected at most {_MAX_DEPTH} levels and {_MAX_ITEMS} values. '
-                f'{_DAMAGED}')
-        if type(item) is dict:
-            _check_keys(source, path, item)
-            found += [(f'{path}.{key}'.lstrip('.'), part, depth + 1)
-                      for key, part in item.items()]
-        elif type(item) in (list, tuple):
-            left -= len(item)
-            found += [(f'{path}[{index}]', part, depth + 1)
-                      for index, part in enumerate(item[:_MAX_ITEMS])]
-        else:
-            _check_scalar(source, path, item)
+    try:
+        check_plain(value, where, **limits)
+    except NotPlain as error:
+        raise wrong(source, str(error.place), error.expected, error.found) from error
+    except (MemoryError, RecursionError) as error:
+        raise RefusedCheckpointError(
+            f'{source}: the description is larger than this machine has memory for. '
+            f'{_DAMAGED}') from error
 
 
-def _check_keys(source: str | Path, where: str, item: dict) -> None:
-    for key in item:
-        if type(key) is not str or len(key) > _MAX_TEXT:
-            raise _wrong(source, where, 'keys that are strings', key)
+_DAMAGED = ('The file is damaged, was changed, or was made from a config that a model '
+            'file cannot keep.')
 
 
-def _check_scalar(source: str | Path, where: str, item: Any) -> None:
-    if item is None or type(item) is bool:
-        return
-    if type(item) is str:
-        if len(item) > _MAX_TEXT or '\0' in item:
-            raise _wrong(source, where, f'a text of at most {_MAX_TEXT} characters',
-                         item)
-    elif type(item) is int:
-        if abs(item) >= _MAX_INTEGER:
-            raise _wrong(source, where, 'an integer of 32 bits', item)
-    elif type(item) is not float or not math.isfinite(item):
-        raise _wrong(source, where, 'a plain, finite value', item)
-
-
-_DAMAGED = 'The file is damaged, or was not written by this project.'
+def wrong(source: str | Path, field: str, expected: str, found: str
+          ) -> CheckpointMismatch:
+    """Returns the error about a field; ``found`` is text."""
+    return CheckpointMismatch(
+        f'{source} describes itself wrongly: {field}: expected {expected}, found '
+        f'{found}. {_DAMAGED}')
 
 
 def _wrong(source: str | Path, field: str, expected: str,
            found: Any) -> CheckpointMismatch:
-    text = 'nothing' if found is None else _short(found)
-    field = f'meta["fdsr"]: {field}' if field else 'meta["fdsr"]'
-    return CheckpointMismatch(
-        f'{source} describes itself wrongly: {field}: expected {expected}, found '
-        f'{text}. {_DAMAGED}')
-
-
-def _short(value: Any) -> str:
-    """Returns a value as text, or its type where the text could be long."""
-    if type(value) is str:
-        return repr(value[:60])
-    if type(value) in (bool, float) or type(value) is int and abs(value) < 2**63:
-        return repr(value)
-    return f'a value of type {type(value).__name__}'
+    field = f'{_FACTS}.{field}' if field else _FACTS
+    return wrong(source, field, expected, 'nothing' if found is None else short(found))

@@ -9,6 +9,8 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO, Iterator
 
+from fdsr.weights.walking import Place, items_of
+
 #: By name: torch is imported where it is used.
 _DTYPES = ('float16', 'bfloat16', 'float32', 'float64', 'uint8', 'int8', 'int16',
            'int32', 'int64', 'bool')
@@ -17,6 +19,12 @@ _ZIP_MAGIC = b'PK\x03\x04'
 _VIEWS_OF_A_VALUE = 2
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 _KEY_TYPES = (str, int, float, bool, type(None))
+#: Levels, characters of a key, and tensors and containers: more than a file needs.
+_MAX_DEPTH, _MAX_KEY, _MAX_ENTERED = 256, 4096, 250_000
+#: Reserves memory of any size, as no checkpoint asks for. ``weights_only`` finds
+#: globals by this text alone, under the module's present or former name.
+_RESERVING = (b'builtins\nbytearray\n', b'__builtin__\nbytearray\n')
+_CHUNK = 1 << 24
 
 
 class UnexpectedContent(ValueError):
@@ -62,6 +70,30 @@ def check_container(file: str | Path | BinaryIO) -> None:
         raise UnexpectedContent('records that are larger than the file')
 
 
+def check_globals(file: str | Path | BinaryIO) -> None:
+    """Checks, without loading it, that a file does not ask for memory of any size.
+
+    Args:
+        file: a path, or a seekable file, whose position stays where it is. Its
+            records are not compressed, see ``check_container``.
+
+    Raises:
+        UnexpectedContent: it does.
+    """
+    if isinstance(file, (str, Path)):
+        with open(file, 'rb') as opened:
+            return check_globals(opened)
+    start, end = file.tell(), b''
+    try:
+        while chunk := file.read(_CHUNK):
+            text = end + chunk
+            if any(name in text for name in _RESERVING):
+                raise UnexpectedContent('a bytearray, which can be of any size')
+            end = chunk[-len(max(_RESERVING, key=len)):]
+    finally:
+        file.seek(start)
+
+
 def check_content(content: Any, size: int, on_cpu: bool = True) -> None:
     """Checks every tensor that a torch file contains.
 
@@ -77,10 +109,10 @@ def check_content(content: Any, size: int, on_cpu: bool = True) -> None:
     """
     storages: dict[int, int] = {}
     views: dict[tuple, int] = {}
-    for where, tensor in tensors_in(content):
+    for place, tensor in tensors_in(content):
         problem = _problem_of(tensor, size, on_cpu)
         if problem:
-            raise UnexpectedContent(f'{where or "a tensor"}, which is {problem}')
+            raise UnexpectedContent(f'{str(place) or "a tensor"}, which is {problem}')
         storage = tensor.untyped_storage()
         storages[storage.data_ptr()] = storage.nbytes()
         views[tensor.data_ptr(), tensor.shape, tensor.stride()] = _bytes_of(tensor)
@@ -89,40 +121,51 @@ def check_content(content: Any, size: int, on_cpu: bool = True) -> None:
         raise UnexpectedContent(f'tensors of {total} bytes in a file of {size} bytes')
 
 
-def tensors_in(content: Any) -> Iterator[tuple[str, Any]]:
-    """Iterates over the tensors in nested containers, each with its path of keys.
+def tensors_in(content: Any) -> Iterator[tuple[Place, Any]]:
+    """Iterates over the tensors in nested containers, each with its place.
 
     A container that occurs in several places is entered once, so that nested
     references can neither loop nor multiply.
 
     Raises:
-        UnexpectedContent: a dict has a key that is no string or number.
+        UnexpectedContent: a dict has a key that is no string or number, or a long one;
+            or there are more levels, or tensors and containers, than any file needs.
     """
     import torch
     seen: set[int] = set()
-    found = [('', content)]
+    left, found = _MAX_ENTERED, [(Place(), content)]
     while found:
-        where, value = found.pop()
+        place, value = found.pop()
         if isinstance(value, torch.Tensor):
-            yield where, value
+            yield place, value
         elif isinstance(value, _CONTAINERS) and id(value) not in seen:
             seen.add(id(value))
-            found.extend(_items_of(where, value))
+            _check_container(place, value)
+            for key, item in items_of(value):
+                if isinstance(item, (torch.Tensor, *_CONTAINERS)):
+                    left -= 1
+                    if left < 0:
+                        raise UnexpectedContent(
+                            f'more than {_MAX_ENTERED} tensors, lists and dicts')
+                    found.append((place.inside(key), item))
 
 
-def _items_of(where: str, container: Any) -> list[tuple[str, Any]]:
-    """Returns a container's tensors and containers, each with its path of keys."""
-    import torch
-    kinds = (torch.Tensor, *_CONTAINERS)
+def _check_container(place: Place, container: Any) -> None:
+    where = str(place) or 'the file'
+    if place.depth > _MAX_DEPTH:
+        raise UnexpectedContent(f'more than {_MAX_DEPTH} levels, in {where}')
     if not isinstance(container, dict):
-        return [(f'{where}[{index}]', item) for index, item in enumerate(container)
-                if isinstance(item, kinds)]
+        return
+    # what a pickle adds to an OrderedDict hides its methods; torch adds _metadata
+    if set(getattr(container, '__dict__', ())) - {'_metadata'}:
+        raise UnexpectedContent(f'a dict with attributes in {where}')
     for key in container:
         if not isinstance(key, _KEY_TYPES):
+            raise UnexpectedContent(f'a key of type {type(key).__name__} in {where}')
+        if isinstance(key, str) and len(key) > _MAX_KEY:
             raise UnexpectedContent(
-                f'a key of type {type(key).__name__} in {where or "the file"}')
-    return [(f'{where}.{key}' if where else str(key), item)
-            for key, item in container.items() if isinstance(item, kinds)]
+                f'a key of {len(key)} characters in {where}, expected at most '
+                f'{_MAX_KEY}')
 
 
 def _problem_of(tensor: Any, size: int, on_cpu: bool) -> str | None:

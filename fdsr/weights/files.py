@@ -1,5 +1,6 @@
 """Finding the files of external weights, and checking their hashes."""
 
+import errno
 import hashlib
 import importlib.util
 import os
@@ -11,6 +12,9 @@ from fdsr.weights.sources import Source
 
 WEIGHTS_DIR_VARIABLE = 'FDSR_WEIGHTS'
 _CHUNK = 1 << 20
+_NO_FILES_IN, _SHARED_MEMORY = ('/proc/', '/sys/', '/dev/'), '/dev/shm/'
+#: Bytes; a file system may compress, or not have written yet what is new.
+_MAX_SIZE, _FREE_SIZE, _MAX_COMPRESSION = 2**36, 2**32, 8
 
 
 def sha256_of(path: Union[str, Path]) -> str:
@@ -20,12 +24,35 @@ def sha256_of(path: Union[str, Path]) -> str:
 
     Raises:
         FileNotFoundError: no such file.
+        OSError: it cannot be read, or is no ordinary file.
     """
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'{path} is no file.')
+    check_ordinary(path)
     status = path.stat()
     return _sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+def check_ordinary(path: Path) -> None:
+    """Checks that a file has an end, and is on a disk.
+
+    A model file can name others by path. Those of the kernel look like files, but
+    reading one can wait forever, and a sparse one can claim any size.
+
+    Raises:
+        OSError: it is the kernel's, or larger than any file of weights.
+    """
+    real = path.resolve()
+    if (str(real).startswith(_NO_FILES_IN)
+            and not str(real).startswith(_SHARED_MEMORY)):
+        raise OSError(errno.EINVAL, 'It belongs to the system, and is no file of '
+                      'weights', str(path))
+    status = real.stat()
+    on_disk = 512 * getattr(status, 'st_blocks', status.st_size)
+    if status.st_size > min(_MAX_SIZE, _FREE_SIZE + _MAX_COMPRESSION * on_disk):
+        raise OSError(errno.EFBIG, f'Larger than {_MAX_SIZE >> 30} GiB, or mostly '
+                      'empty, as no file of weights is', str(path))
 
 
 @lru_cache(maxsize=64)

@@ -13,8 +13,10 @@ from fdsr.weights.content import (
     UnexpectedContent,
     check_container,
     check_content,
+    check_globals,
     size_of,
 )
+from fdsr.weights.files import check_ordinary
 
 #: Below this, ``weights_only=True`` is no protection: CVE-2025-32434, CVE-2026-24747.
 TORCH_FLOOR = (2, 10)
@@ -59,6 +61,7 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
         RefusedCheckpointError: the file is no torch file of tensors and plain data, or
             a tensor is not dense or larger than the file; the message names the file,
             what was found and the remedy.
+        OSError: it cannot be read, or is no ordinary file.
         RuntimeError: torch is older than 2.10.
     """
     import torch
@@ -66,6 +69,7 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: expected a checkpoint, found no file. Correct the path.')
+    check_ordinary(path)
     return _load(torch.load, path, path, map_location, mmap=mmap)
 
 
@@ -75,6 +79,7 @@ def _load(load: Callable, name: Any, file: Any, map_location: Any,
     check_torch_version()
     with _refusing(name):
         check_container(file)
+        check_globals(file)
         size = size_of(file)
         content = load(file, map_location, weights_only=True, **options)
         check_content(content, size, on_cpu=str(map_location) == 'cpu')

@@ -156,6 +156,46 @@ def test_another_file_is_refused(tmp_path, tiny, content):
     assert str(path) in str(refusal.value) and REMEDY in str(refusal.value)
 
 
+def bomb():
+    """Nested references: a few hundred bytes that are endless as text."""
+    text = ['x']
+    for _ in range(40):
+        text = [text] * 10
+    return text
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize('change, message', [
+    (lambda content: content.update(version=bomb()), 'another version.*type list'),
+    (lambda content: content.update(version=torch.ones(3)), 'version.*type Tensor'),
+    (lambda content: content.update(format=torch.ones(3)), 'is no dictionary'),
+    (lambda content: content.update(format=bomb()), 'is no dictionary'),
+    *((lambda content, key=key: content['meta'].update({key: bomb()}),
+       f'damaged dictionary: meta.{key}.*nested too deep')
+      for key in ('licence', 'channels', 'sides', 'layout', 'source')),
+    (lambda content: content['meta'].update(licence=5), 'meta.licence is missing or'),
+    (lambda content: content['meta'].update(channels=list(range(9999))),
+     'channels: expected'),
+    (lambda content: content['atoms']['nose'].__setitem__(
+        0, content['atoms']['nose'][0].double() + 1e300), 'nose atoms .* not finite'),
+])
+def test_what_a_file_says_is_checked_before_it_is_told(change, message, tmp_path, tiny):
+    path = tmp_path / 'd.pth'
+    write(path, tiny)
+    content = torch.load(path, weights_only=True)
+    change(content)
+    torch.save(content, path)
+    with pytest.raises(DictionaryMismatch, match=message) as refusal:
+        read(path, tiny)
+    assert str(path) in str(refusal.value) and len(str(refusal.value)) < 2000
+
+
+def test_facts_that_could_not_be_read_are_not_written(tmp_path, tiny):
+    with pytest.raises(DictionaryMismatch, match=r'd\.pth .*meta\.source: expected a'):
+        write(tmp_path / 'd.pth', tiny, source=torch.ones(3))
+    assert not list(tmp_path.iterdir())
+
+
 class Hostile:
     def __reduce__(self):
         return print, ('this must not be printed',)

@@ -31,6 +31,16 @@ HUGE = {
     'nested': dict(type='fdsr.UnrolledGenerator', network=dict(
         type='mmagic.DICNet', in_channels=3, out_channels=3, mid_channels=48,
         num_blocks=10**6)),
+    'masks': dict(type='mmagic.SwinIRNet', img_size=512, window_size=16, depths=[40],
+                  embed_dim=8, num_heads=[1]),
+    'masks of a network of a network': dict(type='fdsr.UnrolledGenerator', network=dict(
+        type='mmagic.SwinIRNet', img_size=[8, 1024], window_size=64, depths=[2, 2],
+        embed_dim=8, num_heads=[1, 1])),
+    'positions': dict(type='mmagic.SwinIRNet', img_size=64, window_size=64,
+                      depths=[100], embed_dim=8, num_heads=[1]),
+    'values of a line, one by one': dict(
+        type='mmagic.SwinIRNet', img_size=1, window_size=1, depths=[10_000_000],
+        num_heads=[1]),
     'stages': dict(type='mmagic.SwinIRNet', depths=[10**9], num_heads=[1]),
 }
 
@@ -68,7 +78,8 @@ def test_a_refusal_takes_little_memory(tmp_path):
     paths = [
         files.write(tmp_path / f'{number}.pth', config, {'generator.w': values})
         for number, config in enumerate(
-            (HUGE['6 GiB in one layer'], HUGE['6 GiB in many layers'], HUGE['atoms']))]
+            (HUGE['6 GiB in one layer'], HUGE['6 GiB in many layers'], HUGE['atoms'],
+             HUGE['masks']))]
     paths.append(files.write(tmp_path / 'expanded.pth', state={
         'generator.w': torch.zeros(1).expand(1536, 2**20)}))
     paths.append(files.write(tmp_path / 'views.pth', HUGE['6 GiB in many layers'], {
@@ -86,6 +97,19 @@ def test_memory_is_refused_before_it_is_taken():
     with Budget(0, 0):
         assert torch.zeros(2**20).sum() == 0
         assert torch.empty(2**40, device='meta').is_meta
+
+
+def test_a_tensor_taken_apart_counts_as_its_parts():
+    values = torch.zeros(3, 10**5)
+    for take_apart in (torch.unbind, lambda x: [row.sum() for row in x], list):
+        with Budget(0, 0):
+            take_apart(values)
+        with pytest.raises(BudgetExceeded, match='more layers'), Budget(0, 0):
+            take_apart(values.T)
+    with pytest.raises(BudgetExceeded, match='more layers'), Budget(0, 0):
+        values.unbind(dim=-1)
+    with pytest.raises(IndexError), Budget(0, 0):
+        values.unbind(5)
 
 
 def test_views_of_one_storage_do_not_add_up():

@@ -93,6 +93,10 @@ def test_only_registered_networks_are_built(position, kind, path, no_process):
     (dict(channels=-1), 'RCAN cannot be built .*Error'),
     (dict(channels=None), 'RCAN cannot be built .*TypeError'),
     (dict(scale=2**20), 'config.scale: expected a number above 0 and up to 64'),
+    (dict(scale=2.5), 'config.scale: .*a whole one, found 2.5'),
+    (dict(type='fdsr.SRFBN', steps=257), 'config.steps: .*up to 256, a whole one'),
+    (dict(type='fdsr.DictionaryTeacher', size=64.5), 'config.size: .*found 64.5'),
+    (dict(type='fdsr.DictionaryTeacher', eye_share=-1.0), 'eye_share: .*0 and 1'),
     (dict(channels=2**40), 'expected an integer of 32 bits'),
     (dict(channels=float('nan')), 'expected a plain, finite value'),
     (dict(channels=torch.ones(1)), 'expected a plain, finite value, found a value of'),
@@ -204,6 +208,110 @@ def test_what_was_saved_comes_back(config, path):
     assert type(found) is type(network)
     for key, value in network.state_dict().items():
         assert torch.equal(found.state_dict()[key].half(), value), key
+
+
+@MODELS.register_module()
+class PluginFree(nn.Module):
+    """Arguments as those of this project are called, of other ranges and types."""
+
+    def __init__(self, steps, size, window_size, seed, clip, table, _x=None):
+        super().__init__()
+        self.facts = steps, size, window_size, seed, clip, table, _x
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.register_buffer('grid', torch.zeros(4 * 10**7), persistent=False)
+
+    def forward(self, lr):
+        return lr
+
+
+@MODELS.register_module()
+def plugin_function(width):
+    return PluginNet(width) if width else 'no network'
+
+
+@MODELS.register_module()
+class PluginBuiltin(nn.Conv2d):
+    """Its call is a function of which Python knows no parameters."""
+
+    forward = torch.relu
+
+
+@MODELS.register_module()
+class PluginProperty(nn.Conv2d):
+    @property
+    def forward(self):
+        return self._conv_forward
+
+
+FREE = dict(type='PluginFree', steps=1000, size='large', window_size=32, seed=2**40,
+            clip=float('inf'), table={1: 'one', 'two': {2: 3}}, _x=1)
+
+
+@pytest.mark.parametrize('config', [
+    FREE, dict(type='fdsr.UnrolledGenerator', network=FREE),
+    dict(type='plugin_function', width=2), dict(type='fdsr.SRFBN', steps=100, groups=1),
+    *(dict(type=kind, in_channels=3, out_channels=3, kernel_size=1)
+      for kind in ('PluginBuiltin', 'PluginProperty')),
+    dict(type='mmagic.SwinIRNet', upscale=2, img_size=64, window_size=32, depths=[2],
+         embed_dim=8, num_heads=[2], mlp_ratio=2, upsampler='pixelshuffle'),
+], ids=lambda config: config['type'])
+def test_what_was_trained_with_unusual_arguments_comes_back(config, path):
+    network = MODELS.build(config)
+    save_backbone(network, config, path)
+    assert type(load_backbone(path)) is type(network)
+
+
+def test_what_initialised_a_network_is_not_kept(path):
+    config = dict(type='PluginModule', init_cfg=dict(type='Pretrained', checkpoint='x'))
+    save_backbone(PluginModule(), config, path)
+    assert load_backbone(path).init_cfg is None
+
+
+def test_a_function_that_makes_no_network_is_named(path):
+    with pytest.raises(CheckpointMismatch, match=r'model\.pth.*found a str'):
+        load_backbone(files.write(path, dict(type='plugin_function', width=0)))
+
+
+class Unregistered(nn.Conv2d):
+    pass
+
+
+@MODELS.register_module()
+class PluginHungry(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('grid', torch.zeros(1).expand(2**29), persistent=False)
+
+    def forward(self, lr):
+        return lr
+
+
+@pytest.mark.parametrize('config, message', [
+    (dict(type='fdsr.SRFBN', steps=300), 'config.steps: .*up to 256'),
+    (dict(type='fdsr.SRFBN', colour=1), 'does not fit'),
+    (dict(type='Unregistered'), "config.type is 'Unregistered'"),
+    (dict(type=Unregistered), 'type: expected a plain, finite value'),
+    (dict(type='PluginNet', act=dict(type='ReLU')), "config.act.type is 'ReLU'"),
+    (dict(type='PluginNet', width=torch.ones(1)), 'generator.width: expected a plain'),
+    (dict(type='PluginHungry'), 'fewer buffers with persistent=False'),
+], ids=str)
+def test_what_could_not_be_loaded_is_not_saved(config, message, path):
+    network = PluginHungry() if 'Hungry' in str(config['type']) else PluginNet()
+    with pytest.raises(CheckpointMismatch, match=message) as error:
+        save_backbone(network, config, path)
+    assert 'nothing is saved' in str(error.value) and str(path) in str(error.value)
+    assert 'not written by this project' not in str(error.value)
+    assert not path.exists()
+    with pytest.raises(CheckpointMismatch, match='a value of type|nested too'):
+        save_backbone(PluginNet(), dict(type='PluginNet'), path, note=torch.ones(3))
+
+
+def test_a_run_that_could_not_be_loaded_does_not_start(tmp_path):
+    config = toy.restorer_config(tmp_path, dict(type='fdsr.SRFBN', scale=4, channels=4,
+                                                steps=300, groups=1))
+    with pytest.raises(CheckpointMismatch, match='The checkpoints of this run.*steps'):
+        toy.train(config)
+    assert not list(tmp_path.glob('*.pth'))
 
 
 def test_a_loss_of_a_plugin_is_no_network(path):

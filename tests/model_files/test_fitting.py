@@ -13,6 +13,7 @@ from tests.model_files import files
     (lambda value: value.to(torch.int32), ': expected floating-point values, found'),
     (lambda value: value.bool(), ': expected floating-point values, found torch.bool'),
     (lambda value: value * torch.nan, ' holds values that are not finite'),
+    (lambda value: value.double() + 1e300, ' holds values that are not finite in t'),
     (lambda value: value + torch.inf, ' holds values that are not finite'),
     (lambda value: value[:1], r': expected \(4,\), found \(1,\)')])
 def test_a_value_of_another_kind_is_named(change, message, tmp_path):

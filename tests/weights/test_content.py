@@ -3,7 +3,10 @@
 import io
 import pickle
 import shutil
+import subprocess
+import sys
 import zipfile
+from collections import OrderedDict
 
 import pytest
 import torch
@@ -149,6 +152,87 @@ def test_references_that_go_round_or_multiply_are_walked_once(tmp_path):
     content[0].append(content)
     torch.save({'w': content}, tmp_path / 'model.pth')
     assert safe_load(tmp_path / 'model.pth')
+
+
+_IN_LITTLE_MEMORY = '''
+import resource, sys
+from fdsr.weights import RefusedCheckpointError, safe_load
+import torch
+# what is reserved counts as well; one thread reserves little
+resource.setrlimit(resource.RLIMIT_AS, (6 * 2**30, 6 * 2**30))
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+for path in sys.argv[1:]:
+    try:
+        safe_load(path)
+    except RefusedCheckpointError as error:
+        assert path in str(error) and len(str(error)) < 2000
+        print(error)
+print(round((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024))
+'''
+
+
+def nested(levels, inner=None):
+    for _ in range(levels):
+        inner = [inner]
+    return inner
+
+
+@pytest.mark.timeout(300)
+def test_keys_and_levels_take_little_memory(tmp_path):
+    """Paths of keys are put together for messages only."""
+    contents = {
+        'long key': {'K' * 2_000_000: [[] for _ in range(20_000)]},
+        'long key, deep': nested(140, {'K' * 4096: nested(140)}),
+        'many dicts': {'x': [{'K' * 4096: {}} for _ in range(10**5)]},
+        'many lists': {'x': [[] for _ in range(300_000)]},
+        'deep': None, 'bytearray': None}
+    paths = []
+    for name, content in contents.items():
+        paths.append(tmp_path / f'{name}.pth')
+        torch.save(content, paths[-1])
+    # what pickle.dumps writes for 10**6 lists in each other, were it not recursive
+    replaced(paths[4], b'\x80\x02' + b']' * 10**6 + b'a' * (10**6 - 1) + b'.')
+    replaced(paths[5], b'\x80\x02c__builtin__\nbytearray\nJ\x00\x94\x35\x77\x85R.')
+    done = subprocess.run([sys.executable, '-c', _IN_LITTLE_MEMORY, *map(str, paths)],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
+    *messages, peak = done.stdout.splitlines()
+    assert int(peak) < 700  # MiB
+    for name, message in zip(
+            ('long key', 'long key, deep', 'many lists', 'deep', 'bytearray'),
+            messages, strict=True):
+        assert f'{name}.pth' in message
+    for part in ('a key of 2000000 characters', 'more than 256 levels',
+                 'more than 250000 tensors', 'a bytearray, which'):
+        assert part in done.stdout
+
+
+def replaced(path, pickled):
+    """Puts another pickle into a torch file."""
+    rewritten(path, lambda name, data: pickled if name.endswith('data.pkl') else data)
+
+
+@pytest.mark.parametrize('legacy', [True, False])
+def test_a_bytearray_is_refused_before_it_is_made(legacy, tmp_path, monkeypatch):
+    path = tmp_path / 'model.pth'
+    for value in (bytearray(3), {'x': [bytearray(b'text')]}):
+        torch.save(value, path, _use_new_zipfile_serialization=not legacy)
+        refused(path, 'a bytearray')
+    # across two chunks, wherever the end of the first is
+    monkeypatch.setattr('fdsr.weights.content._CHUNK', 24)
+    for shift in range(24):
+        torch.save(['x' * shift, bytearray(3)], path)
+        refused(path, 'a bytearray')
+
+
+def test_a_dict_whose_methods_are_hidden_is_refused(tmp_path):
+    state = OrderedDict(w=torch.zeros(1))
+    state._metadata = {}
+    torch.save(dict(state_dict=state), tmp_path / 'model.pth')
+    assert safe_load(tmp_path / 'model.pth')
+    state.get = 5  # as a pickle could set items
+    torch.save(dict(state_dict=state), tmp_path / 'model.pth')
+    refused(tmp_path / 'model.pth', 'a dict with attributes in state_dict')
 
 
 @pytest.mark.parametrize('version', ['2.9.1', '2.6.0+cu124', '1.13.1', 'unknown'])

@@ -8,6 +8,7 @@ from mmengine.runner import find_latest_checkpoint
 from torch import Tensor, nn
 
 from fdsr.checkpoints import (
+    check_own_description,
     describe,
     external_parts,
     strip_external,
@@ -16,6 +17,7 @@ from fdsr.model_files import (
     CheckpointMismatch,
     check_description,
     check_external,
+    check_meta,
     check_values,
 )
 from fdsr.models.restorers.taps import unwrap
@@ -36,18 +38,35 @@ class SelfDescribingHook(Hook):
 
     priority = 'VERY_LOW'
 
+    def before_train(self, runner: Any) -> None:
+        """Checks that what is going to be saved can be loaded again.
+
+        Raises:
+            CheckpointMismatch: it cannot; says what has to be changed.
+        """
+        model, dataset = unwrap(runner.model), runner.train_loop.dataloader.dataset
+        meta = {'fdsr': self._facts_of(model, dataset)}
+        if hasattr(dataset, 'metainfo'):
+            meta['dataset_meta'] = dataset.metainfo
+        check_own_description('The checkpoints of this run', bare(model), meta)
+
     def before_save_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Describes the backbones, and leaves external values out."""
         model = unwrap(runner.model)
-        facts = describe(bare(model))
-        setting = getattr(runner.train_loop.dataloader.dataset, 'setting', dict)()
-        if setting:
-            facts['faces'] = setting
+        facts = self._facts_of(model, runner.train_loop.dataloader.dataset)
         checkpoint['meta']['fdsr'] = facts
         wrapped = wrapped_children(model)
         checkpoint['state_dict'] = strip_external(
             {_bare_key(key, wrapped): value
              for key, value in checkpoint['state_dict'].items()}, facts['external'])
+
+    @staticmethod
+    def _facts_of(model: nn.Module, dataset: Any) -> Dict[str, Any]:
+        facts = describe(bare(model))
+        setting = getattr(dataset, 'setting', dict)()
+        if setting:
+            facts['faces'] = setting
+        return facts
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Checks the values and the external parts, and fills those in.
@@ -68,6 +87,7 @@ class SelfDescribingHook(Hook):
                 f'run cannot go on from it. {_START_FROM}')
         # Python code that mmengine would run, only to look up a key of other projects
         meta.pop('config', None)
+        check_meta(source, meta)
         check_description(source, facts)
         model = unwrap(runner.model)
         wrapped, live = wrapped_children(model), external_parts(bare(model))
