@@ -78,7 +78,7 @@ def steps(out: Path, quick: bool) -> List[Step]:
     """
     dictionary, metrics = out / 'dictionary.pth', out / 'metrics.json'
     teacher, student = out / 'teacher', out / 'student'
-    atoms, faces = (4, 8) if quick else (32, 256)
+    atoms, faces = (4, 8) if quick else (32, 128)
     train = ['train_cfg.max_iters=2', 'train_dataloader.dataset.length=8',
              'train_dataloader.batch_size=2'] if quick else []
     test = ['test_dataloader.dataset.length=3'] if quick else []
