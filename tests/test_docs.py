@@ -55,7 +55,7 @@ RUN_ELSEWHERE = {
     'python tools/train.py configs/distill_shuffle.py':
         'tests/test_plugins.py::test_it_is_trained_as_a_student_by_config_alone',
     'python tools/test.py configs/distill_shuffle.py '
-    'work_dirs/distill_shuffle/iter_150.pth':
+    'work_dirs/distill_shuffle/iter_60.pth':
         'tests/test_plugins.py::test_the_test_tool_measures_it',
 }
 # Commands whose arguments are read in a module.
