@@ -12,7 +12,6 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils import parametrize
 
 from fdsr import __version__
 from fdsr.apis.networks import FaceSetting, example_faces, open_network
@@ -20,6 +19,7 @@ from fdsr.checkpoints import read_checkpoint
 from fdsr.export.checking import check
 from fdsr.export.packages import need_packages
 from fdsr.export.quantisation import quantise
+from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.weights.shipped import SHIPPED, shipped_weights
 
 OPSET = 17
@@ -141,13 +141,7 @@ def _refuse(network: nn.Module, int8: bool) -> None:
 
 def without_parametrisations(network: nn.Module) -> nn.Module:
     """A copy whose spectrally normalised weights are plain ones, of the same value."""
-    network = copy.deepcopy(network).eval().requires_grad_(False)
-    for module in network.modules():
-        if parametrize.is_parametrized(module):
-            for parameter in list(module.parametrizations):
-                parametrize.remove_parametrizations(
-                    module, parameter, leave_parametrized=True)
-    return network.requires_grad_(False)
+    return bake_parametrisations(copy.deepcopy(network).eval().requires_grad_(False))
 
 
 def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:

@@ -12,6 +12,7 @@ from fdsr.checkpoints import copy_matching, copy_trained_weights
 from fdsr.frozen.features import FrozenFeatures
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
+from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.models.restorers.discriminator_step import (
     discriminator_step,
     features_seen,
@@ -69,6 +70,7 @@ class DictionaryDistiller(BaseModel):
         self.backbone_configs = {'student': plain(student), 'teacher': teacher_config}
         self.report = tuple((test_cfg or {}).get('report', ('student', )))
         self._start_student(init_from)
+        bake_parametrisations(self.teacher)
         self.pixel_loss = MODELS.build(pixel_loss or dict(type='fdsr.PixelLoss'))
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
