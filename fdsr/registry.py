@@ -58,7 +58,7 @@ class FdsrRegistry(Registry):
         else:
             try:
                 found = super().get(key)
-            except RuntimeError:  # mmengine: the name is no import path either
+            except RuntimeError:  # mmengine: not an import path either
                 found = None
             if found is None and scope is None:
                 found = openmmlab.find_component(self, name)

@@ -1,4 +1,4 @@
-"""What is measured: the shipped configs at full size, and their miniatures.
+"""The networks to measure: the shipped configs at full size, and their miniatures.
 
 A case is the path of a config and the values in which it differs from the file, so it
 can be sent to another process as JSON.

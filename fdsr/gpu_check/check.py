@@ -38,12 +38,12 @@ _BATCH_SIZES = (1, 8)
 
 
 class NoGpu(RuntimeError):
-    """There is no GPU to check."""
+    """No GPU was found."""
 
 
 @dataclass
 class Settings:
-    """What a check does.
+    """The settings of a check.
 
     Args:
         root: the repository, with ``configs``, ``tools`` and ``tests``.
@@ -69,7 +69,7 @@ class Settings:
 
     @property
     def device(self) -> str:
-        """Where everything is measured."""
+        """The device to measure on."""
         return 'cpu' if self.miniature else 'cuda'
 
     def cases(self) -> dict[str, Case]:
@@ -126,7 +126,7 @@ def run_check(settings: Settings, say: Callable[[str], Any] = print) -> Report:
 
     Args:
         settings: what to do.
-        say: told what is going on.
+        say: called with each line of progress.
 
     Raises:
         NoGpu: there is none.
@@ -157,7 +157,7 @@ def require_machine(miniature: bool) -> None:
 
     Raises:
         ImportError: a package is missing; the message says how to install it.
-        NoGpu: there is no GPU, and none is needed only in miniature.
+        NoGpu: no GPU was found; only the miniature works without one.
     """
     if importlib.util.find_spec('torch') is None:
         raise ImportError('torch is not installed: see https://pytorch.org.')
@@ -267,7 +267,7 @@ def run_plan(plan: Plan, budget: Budget, report: Report, settings: Settings,
             report.protocol['hardware'] = task.row.outcome.values
         report.write(settings.out)
         say(f'[{number}/{len(plan.tasks)}, {budget.elapsed:.0f} s, '
-            f'{budget.remaining:.0f} s left] {task.row}: {_told(task.row, report)}')
+            f'{budget.remaining:.0f} s left] {task.row}: {_summary(task.row, report)}')
         if task.row.step == 'environment' and task.row.outcome.status == FAILED:
             for other in plan.tasks[number:]:
                 other.row.outcome = Outcome(NOT_RUN, 'fdsr does not work here')
@@ -291,13 +291,13 @@ def _outcome(task: Task, share: float, budget: Budget, settings: Settings) -> Ou
         return Outcome(FAILED, f'{type(error).__name__}: {error}')
 
 
-def _told(row: Row, report: Report) -> str:
+def _summary(row: Row, report: Report) -> str:
     speed = row.outcome.values.get('images_per_second')
     if speed is None:
         return f'{row.outcome.status}, {row.outcome.detail}'.rstrip(', ')
     ratio = report.ratio(row)
-    told = f'{row.outcome.status}, {speed:.1f} images/s'
-    return told if ratio is None else f'{told}, {ratio:.2f} of fp32'
+    summary = f'{row.outcome.status}, {speed:.1f} images/s'
+    return summary if ratio is None else f'{summary}, {ratio:.2f} of fp32'
 
 
 def _protocol(settings: Settings) -> dict[str, Any]:

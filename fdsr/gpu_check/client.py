@@ -34,7 +34,7 @@ class MeasuringProcess:
 
     @property
     def log(self) -> Path:
-        """What the process prints."""
+        """The output of the process."""
         return self.place.folder / 'worker.log'
 
     def ask(self, request: dict[str, Any], seconds: float) -> dict[str, Any]:

@@ -20,7 +20,7 @@ _LAST_ERROR = re.compile(r'^(\w+\.)*\w*(Error|Exception|Exit)\b.*|^\w+\.py: .*')
 
 @dataclass(frozen=True)
 class Place:
-    """Where and how commands run.
+    """Settings for running commands.
 
     Args:
         root: the repository.

@@ -1,4 +1,4 @@
-"""What a check runs on: versions, GPU and driver."""
+"""The environment of a check: versions, GPU and driver."""
 
 import importlib.metadata
 import platform
@@ -37,7 +37,7 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def _fact(read: Callable[[], Any]) -> Any:
-    """What a function returns; None where this build of torch does not tell."""
+    """Returns the result of a function, None if this build of torch lacks it."""
     try:
         return read()
     except (AttributeError, RuntimeError):

@@ -1,4 +1,4 @@
-"""What a training run tells the check about itself."""
+"""A hook that reports a training run to the check."""
 
 from pathlib import Path
 from typing import Any

@@ -1,16 +1,16 @@
-"""What a check found, as Markdown and as JSON."""
+"""The report of a check, as Markdown and as JSON."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-#: ``NOT_RUN`` is what the time did not suffice for; it is no failure.
+#: ``NOT_RUN``: the time was too short; not a failure.
 OK, FAILED, SKIPPED, NOT_RUN = 'ok', 'failed', 'skipped', 'not run'
 
 
 @dataclass
 class Outcome:
-    """How a step ended.
+    """The result of a step.
 
     Args:
         status: ``OK``, ``FAILED``, ``SKIPPED`` or ``NOT_RUN``.

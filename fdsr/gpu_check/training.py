@@ -133,7 +133,7 @@ def with_precision(settings: dict[str, Any], precision: str) -> dict[str, Any]:
 
 
 def release(device: str) -> None:
-    """Frees what is no longer used, and starts a new peak of the memory."""
+    """Frees unused memory and resets the peak."""
     gc.collect()
     if device == 'cuda':
         torch.cuda.empty_cache()
@@ -157,7 +157,7 @@ def _loss_scales(wrappers: Any) -> dict[str, float]:
 
 
 def _graphs() -> int | None:
-    """How many graphs torch.compile has made; None where torch does not tell."""
+    """Returns the number of graphs that torch.compile made, None if unknown."""
     try:
         from torch._dynamo.utils import counters
         return int(counters['stats']['unique_graphs'])

@@ -1,4 +1,4 @@
-"""Which detector is used where none is named."""
+"""The choice of a detector where none is named."""
 
 import logging
 from functools import lru_cache

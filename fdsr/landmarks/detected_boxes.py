@@ -19,7 +19,7 @@ from fdsr.registry import LANDMARKS
 class DetectedBoxes(nn.Module):
     """Gives a backbone the boxes of landmarks found on the up-sampled LR picture.
 
-    So a teacher is measured as it would be used: HR and its landmarks are not at hand
+    So a teacher is measured as it would be used: HR and its landmarks are not available
     then. Where no face is found, it gets the boxes of FFHQ's template, and that is
     counted.
 

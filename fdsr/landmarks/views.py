@@ -76,7 +76,7 @@ def windows(shape: tuple[int, ...], halvings: int,
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Where windows begin so that they overlap by at least a half and reach the end."""
+    """Returns starts of windows that overlap by half or more and reach the end."""
     if length <= side:
         return [0]
     count = -(-(length - side) // (side // 2)) + 1
@@ -84,7 +84,7 @@ def _starts(length: int, side: int) -> list[int]:
 
 
 def overlap(first: Box, second: Box) -> bool:
-    """Whether two boxes are about one face, or about parts of it."""
+    """Returns whether two boxes show one face, or parts of it."""
     width = min(first[2], second[2]) - max(first[0], second[0])
     height = min(first[3], second[3]) - max(first[1], second[1])
     if width <= 0 or height <= 0:
@@ -106,7 +106,7 @@ def near(guess: Box, face: Box) -> bool:
 
 
 def is_same_face(first: FoundFace, second: FoundFace) -> bool:
-    """Whether the landmarks of two candidates are those of one face."""
+    """Returns whether the landmarks of two candidates are of one face."""
     if first.landmarks is None or second.landmarks is None:
         return False
     apart = np.abs(first.landmarks.points - second.landmarks.points).max()

@@ -1,4 +1,4 @@
-"""How large a network may become while it is built from a file."""
+"""Limits on the size of a network while it is built from a file."""
 
 from functools import lru_cache
 from pathlib import Path

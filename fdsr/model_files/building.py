@@ -41,7 +41,7 @@ def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module
         The network with values that are to be replaced by the file's.
 
     Raises:
-        CheckpointMismatch: the config names something that is no registered network,
+        CheckpointMismatch: the config names something other than a registered network,
             has arguments that it does not take, or needs more memory than ``budget``.
         FileNotFoundError: an external file is missing.
         RefusedCheckpointError: an external file is refused.
@@ -185,7 +185,7 @@ def _register(name: str) -> None:
 
 
 def _is_network(found: Any) -> bool:
-    """Whether a registered object is a network, and no restorer, loss or the like.
+    """Returns whether a registered object is a network, not a restorer or loss.
 
     In this project the networks are those of ``fdsr.models.backbones``. A plugin's may
     be anywhere; it is known by how it is called: ``net(lr)`` or ``net(lr, boxes)``.
@@ -205,7 +205,7 @@ def _is_network(found: Any) -> bool:
 
 
 def _is_of_plugin(full_name: str) -> bool:
-    """Whether a network belongs to an installed package of somebody else."""
+    """Returns whether a network comes from a plugin."""
     scope, _, name = full_name.rpartition('.')
     return (scope == SCOPE
             and MODELS.module_dict[name].__module__.split('.')[0] != SCOPE)

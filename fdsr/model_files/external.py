@@ -9,7 +9,7 @@ from fdsr.weights import sha256_of
 
 
 def find_external(checkpoint: Path, part: str, record: dict[str, str]) -> str:
-    """Where a recorded file lies: at its path, or beside the checkpoint.
+    """Finds a recorded file, at its path or beside the checkpoint.
 
     Raises:
         FileNotFoundError: in neither place.

@@ -1,4 +1,4 @@
-"""Whether a file's values, and the files that it refers to, fit a network."""
+"""Checks that a file's values, and the files that it refers to, fit a network."""
 
 from typing import Any, Mapping
 

@@ -1,4 +1,4 @@
-"""What a torch file may contain: plain data and dense tensors that fit into the file.
+"""Checks that a torch file contains plain data and dense tensors that fit into it.
 
 ``weights_only=True`` keeps a file from running code. It does not keep a small file from
 describing tensors that are huge, sparse or without memory; these checks do.

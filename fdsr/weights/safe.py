@@ -18,7 +18,7 @@ from fdsr.weights.content import (
 )
 from fdsr.weights.files import check_ordinary
 
-#: Below this, ``weights_only=True`` is no protection: CVE-2025-32434, CVE-2026-24747.
+#: Below this, ``weights_only=True`` does not protect: CVE-2025-32434, CVE-2026-24747.
 TORCH_FLOOR = (2, 10)
 _ONE_AT_A_TIME = threading.RLock()
 _INSTALLED_MARK = '_fdsr_weights_only'
@@ -171,7 +171,7 @@ def _refusing(name: Any) -> Iterator[None]:
 
 
 def _is_of_the_machine(error: Exception) -> bool:
-    """Whether an error is about the machine or the caller, not the file's content."""
+    """Returns whether an error is not about the file's content."""
     import torch
     if isinstance(error, OSError):
         # torch seeks to where a file that was cut off should end: EINVAL

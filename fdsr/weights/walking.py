@@ -12,7 +12,7 @@ _KEYS, _CHARACTERS = 20, 60
 
 
 class Place(NamedTuple):
-    """Where a value stands: its key, and the place of the container around it."""
+    """The position of a value: its key, and the position of its container."""
 
     parent: 'Place | None' = None
     key: Any = ''
