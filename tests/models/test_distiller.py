@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fdsr.checkpoints import CheckpointMismatch
+from fdsr.checkpoints import CheckpointMismatch, load_backbone
 from fdsr.models.losses import AdversarialFeatureLoss, FeatureL1Loss
 from fdsr.models.restorers import DictionaryDistiller
 from fdsr.models.restorers.taps import FeatureTaps
@@ -163,9 +163,19 @@ def test_without_adversarial_loss_there_is_no_discriminator(teacher):
     assert set(log) == {'loss', 'loss_pixel', 'loss_feature_l1'}
 
 
+def test_the_teacher_computes_what_its_file_says_without_spectral_norm(teacher):
+    frozen, loaded = distiller(teacher).teacher, load_backbone(teacher)
+    size = loaded.size
+    lr = torch.rand(2, 3, size // 8, size // 8)
+    boxes = torch.tensor([8., 8, 24, 24]).expand(2, 4, 4)
+    with torch.no_grad():
+        assert torch.equal(frozen(lr, boxes), loaded(lr, boxes))
+    assert not any('parametrizations' in name for name in frozen.state_dict())
+
+
 def test_the_student_can_start_from_the_teachers_decoder(teacher):
     model = distiller(teacher, init_from='teacher')
-    theirs = model.teacher.decoder.state_dict()
+    theirs = load_backbone(teacher).decoder.state_dict()
     for name, value in model.student.decoder.state_dict().items():
         assert torch.equal(value, theirs[name]), name
     by_path = distiller(teacher, init_from=str(teacher))
