@@ -41,6 +41,8 @@ EXTRAS = {
         'mmcv-lite>=2.0.1,<2.2',
         'numpy>=1.26,<2',
         'lpips>=0.1.4',
+        # mmagic's transforms import it, without asking for it.
+        'albumentations>=1.3,<1.4',
         # mmagic imports names that later releases of these three removed.
         'diffusers>=0.24,<0.29',
         'transformers>=4.38,<4.47',
