@@ -236,7 +236,7 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
     Raises:
         FileNotFoundError: the file, or one that it refers to, is not there.
         CheckpointMismatch: it does not describe itself, has no backbone of that name,
-            names something that is no registered network, its values do not fit, or a
+            names something other than a registered network, its values do not fit, or a
             file that it refers to has changed.
         RefusedCheckpointError: it holds more than plain values and dense tensors.
     """

@@ -96,7 +96,7 @@ def overlap(first: Box, second: Box) -> bool:
 
 
 def near(guess: Box, face: Box) -> bool:
-    """Whether a box without landmarks is only a coarse idea of a face beside it.
+    """Returns whether a box without landmarks is a rough guess at a face beside it.
 
     At the limit of what the detector can make out, its boxes are off by their size.
     """

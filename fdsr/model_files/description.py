@@ -27,7 +27,7 @@ def check_meta(source: str | Path, meta: Any) -> None:
         meta: description, licence, the run's config and facts; a dict.
 
     Raises:
-        CheckpointMismatch: it is not, or the licence is no text.
+        CheckpointMismatch: it is not, or the licence is not text.
     """
     check_data(source, meta, 'meta', values=MANY_VALUES, text=LONG_TEXT)
     origin = meta.get('converted_from')

@@ -128,7 +128,7 @@ def tensors_in(content: Any) -> Iterator[tuple[Place, Any]]:
     references can neither loop nor multiply.
 
     Raises:
-        UnexpectedContent: a dict has a key that is no string or number, or a long one;
+        UnexpectedContent: a key of a dict is too long, or not a string or number;
             or there are more levels, or tensors and containers, than any file needs.
     """
     import torch

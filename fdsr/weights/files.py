@@ -24,7 +24,7 @@ def sha256_of(path: Union[str, Path]) -> str:
 
     Raises:
         FileNotFoundError: no such file.
-        OSError: it cannot be read, or is no ordinary file.
+        OSError: it cannot be read, or is not a regular file.
     """
     path = Path(path).expanduser()
     if not path.is_file():

@@ -58,10 +58,10 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
 
     Raises:
         FileNotFoundError: no such file.
-        RefusedCheckpointError: the file is no torch file of tensors and plain data, or
+        RefusedCheckpointError: the file holds more than tensors and plain data, or
             a tensor is not dense or larger than the file; the message names the file,
             what was found and the remedy.
-        OSError: it cannot be read, or is no ordinary file.
+        OSError: it cannot be read, or is not a regular file.
         RuntimeError: torch is older than 2.10.
     """
     import torch
