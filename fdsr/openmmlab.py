@@ -14,13 +14,14 @@ import importlib.util
 import re
 import sys
 import warnings
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from importlib import import_module
 from importlib._bootstrap import _ModuleLockManager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Sequence
+from typing import Any, Iterator, Sequence
 
 INSTALL_TRAINING = 'pip install "fdsr[train]"'
 # Decorators and the name of what they stand above; names in quotes are aliases.
@@ -108,6 +109,22 @@ def install() -> None:
     """Makes mmagic importable part by part, in this process."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
+
+
+@contextmanager
+def hidden(name: str) -> Iterator[None]:
+    """Lets others import, inside, as if a package were not installed.
+
+    Nothing happens if it has been imported already.
+    """
+    if name in sys.modules:
+        yield
+        return
+    sys.modules[name] = None
+    try:
+        yield
+    finally:
+        del sys.modules[name]
 
 
 def run_deferred(package: ModuleType) -> None:

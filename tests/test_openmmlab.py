@@ -3,6 +3,7 @@
 Each test runs in a process of its own, since imports cannot be undone.
 """
 
+import importlib
 import subprocess
 import sys
 import textwrap
@@ -178,3 +179,13 @@ def test_a_placeholder_raises_when_it_is_used_and_can_be_inherited_from():
                            (lambda: upfirdn2d(None, None), 'upfirdn2d')):
         with pytest.raises(ImportError, match=f'^{operator} is a compiled operator'):
             used()
+
+
+def test_a_package_can_be_hidden_until_it_is_needed(monkeypatch):
+    monkeypatch.delitem(sys.modules, 'colorsys', raising=False)
+    with openmmlab.hidden('colorsys'), pytest.raises(ImportError):
+        importlib.import_module('colorsys')
+    assert 'colorsys' not in sys.modules
+    module = importlib.import_module('colorsys')
+    with openmmlab.hidden('colorsys'):
+        assert importlib.import_module('colorsys') is module

@@ -6,6 +6,8 @@ from pathlib import Path
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
 
+from fdsr.engine.launch import build_runner
+
 _RUNS = itertools.count()
 SIZE, SCALE = 32, 4
 NETWORK = dict(scale=SCALE, layout='B', encoder=dict(arch='tiny', frozen=True),
@@ -96,7 +98,7 @@ def merged(settings: dict, changes: dict) -> Config:
 
 def train(config: Config) -> Runner:
     """Runs a config in this process."""
-    runner = Runner.from_cfg(Config(ConfigDict(config.to_dict())))
+    runner = build_runner(Config(ConfigDict(config.to_dict())))
     runner.train()
     return runner
 

@@ -224,3 +224,13 @@ def test_frozen_parts_have_no_optimiser(teacher):
     assert names == {'student', 'discriminator'}
     assert not any(id(parameter) in optimised
                    for parameter in model.student.encoder.parameters())
+
+
+def test_adafactor_is_that_of_transformers(tmp_path):
+    transformers = pytest.importorskip('transformers')
+    config = toy.restorer_config(
+        tmp_path, dict(type='PlainBackbone'), train_cfg__max_iters=1,
+        optim_wrapper__optimizer=dict(
+            type='Adafactor', lr=1e-3, relative_step=False, _delete_=True))
+    optimizer = toy.train(config).optim_wrapper.optimizer
+    assert isinstance(optimizer, transformers.Adafactor)

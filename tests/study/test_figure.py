@@ -9,19 +9,18 @@ from PIL import Image
 
 from fdsr.registry import DATASETS
 from fdsr.study.figure import draw_arms
-from fdsr.study.jobs import Study
-from fdsr.study.plan import read_plan
 from fdsr.study.results import result_path, write_result
-from tests.study.test_jobs import plan_path  # noqa: F401  a fixture
+from tests.study.test_jobs import finished, plan_path  # noqa: F401  fixtures
 
 
 @pytest.fixture
-def study(plan_path, tmp_path):  # noqa: F811
-    plan = read_plan(plan_path)
-    study = Study(plan, tmp_path / 'state')
-    for job in ('dictionary', 'features', 'train:teacher:0', 'train:alone:0',
-                'train:bicubic:0', 'teacher_features:teacher', 'train:distilled:0'):
-        study.do(job, {}, lambda message: None)
+def study(finished, plan_path, tmp_path):  # noqa: F811
+    """A study of which two runs are not done yet."""
+    study = finished.copy_to(tmp_path)
+    for run in ('warm-s0', 'alone-s1'):
+        (study.state / f'networks/{run}.pth').unlink()
+        for result in study.plan.results.glob(f'{run}*'):
+            result.unlink()
     return study
 
 

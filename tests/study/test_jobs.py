@@ -1,7 +1,9 @@
 """A study of toys: what is to be done, doing it, and going on where it stopped."""
 
+import dataclasses
 import multiprocessing
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,24 +46,11 @@ def write_configs(folder):
         config.dump(folder / f'{name}.py')
 
 
-@pytest.fixture
-def plan_path(tmp_path, monkeypatch):
-    write_configs(tmp_path)
-    # what is measured is another test's business, and takes long
-    rows = [dict(name=f'i{n}', model='x', PSNR=20 + n, SSIM=0.5, LPIPS=0.1,
-                 **{'LPIPS-vgg16': 0.2, 'ID-dlib': 0.9}) for n in range(3)]
-
-    def run_test(config, checkpoint, out):
-        from fdsr.apis import load_backbone
-        from fdsr.evaluation.protocol import write_rows
-        assert (checkpoint is None) == (config.model.test_cfg.name == 'bicubic')
-        if checkpoint:
-            load_backbone(checkpoint)
-        write_rows(Path(out).with_suffix('.csv'), rows)
-
-    monkeypatch.setattr('fdsr.evaluation.testing.run_test', run_test)
+def write_plan(folder):
+    """Writes a plan and its configs into a folder."""
+    write_configs(folder)
     plan = dict(
-        results=str(tmp_path / 'results'), document=str(tmp_path / 'study.md'),
+        results=str(folder / 'results'), document=str(folder / 'study.md'),
         dictionary=dict(config='teacher.py', num_atoms=2, max_faces=8, seed=0),
         taps=['decoder.to_rgb:input'],
         teachers=[dict(name='teacher', config='teacher.py', options={
@@ -73,25 +62,68 @@ def plan_path(tmp_path, monkeypatch):
             dict(name='warm', config='student.py', teacher='teacher', seeds=[0],
                  options={'model.init_from': '{teacher}'}),
             dict(name='bicubic', config='bicubic.py', frozen=False)])
-    Config(plan).dump(tmp_path / 'plan.py')
-    return tmp_path / 'plan.py'
+    Config(plan).dump(folder / 'plan.py')
+    return folder / 'plan.py'
 
 
-def test_the_whole_study(plan_path, tmp_path):
-    plan = read_plan(plan_path)
-    study = Study(plan, tmp_path / 'state')
+def run_test(config, checkpoint, out):
+    """Stands in for measuring, which is another test's business and takes long."""
+    from fdsr.apis import load_backbone
+    from fdsr.evaluation.protocol import write_rows
+    rows = [dict(name=f'i{n}', model='x', PSNR=20 + n, SSIM=0.5, LPIPS=0.1,
+                 **{'LPIPS-vgg16': 0.2, 'ID-dlib': 0.9}) for n in range(3)]
+    assert (checkpoint is None) == (config.model.test_cfg.name == 'bicubic')
+    if checkpoint:
+        load_backbone(checkpoint)
+    write_rows(Path(out).with_suffix('.csv'), rows)
+
+
+@pytest.fixture
+def plan_path(tmp_path, monkeypatch):
+    monkeypatch.setattr('fdsr.evaluation.testing.run_test', run_test)
+    return write_plan(tmp_path)
+
+
+@dataclasses.dataclass
+class Finished:
+    """A folder with a study that has been done, and what was seen meanwhile."""
+
+    folder: Path
+    first_pending: list
+    done: list
+
+    def copy_to(self, folder):
+        """Copies its state, and its results, beside a plan of the same content."""
+        for name in ('state', 'results'):
+            shutil.copytree(self.folder / name, folder / name)
+        return Study(read_plan(folder / 'plan.py'), folder / 'state')
+
+
+@pytest.fixture(scope='session')
+def finished(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('study')
+    study = Study(read_plan(write_plan(folder)), folder / 'state')
+    first, done = list(study.pending()), []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr('fdsr.evaluation.testing.run_test', run_test)
+        while not study.is_done():
+            job = next(study.pending())
+            study.do(job, {}, lambda message: None)
+            done.append(job)
+    return Finished(folder, first, done)
+
+
+def test_the_whole_study(finished, plan_path, tmp_path):
+    study = finished.copy_to(tmp_path)
+    plan = study.plan
     assert [(arm.name, seed) for arm, seed in in_order(plan)] == [
         ('alone', 0), ('distilled', 0), ('warm', 0), ('bicubic', 0), ('alone', 1),
         ('teacher', 0)]
-    assert list(study.pending()) == ['features', 'dictionary', 'train:bicubic:0']
-    done = []
-    while not study.is_done():
-        job = next(study.pending())
-        study.do(job, {}, lambda message: None)
-        done.append(job)
-    assert done == ['features', 'train:alone:0', 'dictionary', 'train:teacher:0',
-                    'teacher_features:teacher', 'train:distilled:0', 'train:warm:0',
-                    'train:bicubic:0', 'train:alone:1']
+    assert finished.first_pending == ['features', 'dictionary', 'train:bicubic:0']
+    assert finished.done == [
+        'features', 'train:alone:0', 'dictionary', 'train:teacher:0',
+        'teacher_features:teacher', 'train:distilled:0', 'train:warm:0',
+        'train:bicubic:0', 'train:alone:1']
     results = read_results(plan.results)
     assert set(results.arms) == {
         'teacher', 'alone', 'distilled', 'warm', 'bicubic'}
@@ -101,15 +133,16 @@ def test_the_whole_study(plan_path, tmp_path):
     # with its results kept, an arm is never trained again
     for network in (tmp_path / 'state/networks').iterdir():
         network.unlink()
+    assert study.is_done()
     assert Study(plan, tmp_path / 'elsewhere').is_done()
 
 
-def test_what_is_missing_is_made_again(plan_path, tmp_path):
+def test_what_is_missing_is_made_again(finished, plan_path, tmp_path):
     """The teacher's results are kept, its network is lost, and an arm needs it."""
-    plan = read_plan(plan_path)
-    study = Study(plan, tmp_path / 'state')
-    for job in ('dictionary', 'features', 'train:teacher:0'):
-        study.do(job, {}, lambda message: None)
+    study = finished.copy_to(tmp_path)
+    plan = study.plan
+    for result in (tmp_path / 'results').glob('[!t]*'):  # all but the teacher's
+        result.unlink()
     network = study.network(plan.teachers[0], 0)
     first = torch.load(network, weights_only=True)['state_dict']
     network.unlink()
@@ -120,14 +153,12 @@ def test_what_is_missing_is_made_again(plan_path, tmp_path):
     assert all(torch.equal(first[key], again[key]) for key in first)
 
 
-def test_an_arm_that_was_cut_off_goes_on(plan_path, tmp_path):
-    plan = read_plan(plan_path)
-    study = Study(plan, tmp_path / 'state')
-    study.do('features', {}, lambda message: None)
-    study.do('train:alone:0', {}, lambda message: None)
+def test_an_arm_that_was_cut_off_goes_on(finished, plan_path, tmp_path):
+    study = finished.copy_to(tmp_path)
+    plan = study.plan
     whole = torch.load(study.network(plan.arms[0], 0), weights_only=True)
     other = Study(plan, tmp_path / 'other')
-    other.do('features', {}, lambda message: None)
+    shutil.copytree(study.features(), other.features())
     config = other.config_of(plan.arms[0], 0, {})
     config.train_cfg.max_iters = 1  # it was cut off here
     toy.train(config)
@@ -141,12 +172,9 @@ def test_an_arm_that_was_cut_off_goes_on(plan_path, tmp_path):
     assert steps == [1, 2]
 
 
-def test_the_same_start_for_every_arm_of_a_seed(plan_path, tmp_path):
-    plan = read_plan(plan_path)
-    study = Study(plan, tmp_path / 'state')
-    for job in ('dictionary', 'features', 'train:teacher:0',
-                'teacher_features:teacher'):
-        study.do(job, {}, lambda message: None)
+def test_the_same_start_for_every_arm_of_a_seed(finished, plan_path, tmp_path):
+    study = finished.copy_to(tmp_path)
+    plan = study.plan
     from fdsr.engine.launch import build_runner
     alone = build_runner(study.config_of(plan.arms[0], 0, {})).model.generator
     learning = build_runner(study.config_of(plan.arms[1], 0, {})).model.student
@@ -158,7 +186,8 @@ def test_the_same_start_for_every_arm_of_a_seed(plan_path, tmp_path):
             assert not torch.equal(a, c)
 
 
-def test_an_arm_starts_from_another_ones_network_of_its_seed(plan_path, tmp_path):
+def test_an_arm_starts_from_another_ones_network_of_its_seed(
+        finished, plan_path, tmp_path):
     content = Config.fromfile(plan_path).to_dict()
     content['arms'] = [content['arms'][0], dict(
         name='further', config='student.py', start='alone', seeds=[1],
@@ -166,10 +195,12 @@ def test_an_arm_starts_from_another_ones_network_of_its_seed(plan_path, tmp_path
     Config(content).dump(plan_path)
     plan = read_plan(plan_path)
     study = Study(plan, tmp_path / 'state')
-    study.do('features', {}, lambda message: None)
+    shutil.copytree(finished.folder / 'state/frozen', tmp_path / 'state/frozen')
     assert list(study.pending()) == ['train:alone:0', 'train:alone:1',
                                      'dictionary']  # the teacher's
-    study.do('train:alone:1', {}, lambda message: None)
+    networks = tmp_path / 'state/networks'
+    networks.mkdir()
+    shutil.copy(finished.folder / 'state/networks/alone-s1.pth', networks)
     assert 'train:further:1' in list(study.pending())
     from fdsr.engine.launch import build_runner
     trained = torch.load(study.network(plan.arms[0], 1), weights_only=True)
