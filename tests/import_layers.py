@@ -79,9 +79,11 @@ class Layers:
 
         A package that stands in two rows counts as one in the first of them.
         """
-        return [(package, other) for package, found in self.edges().items()
+        edges = self.edges()
+        rows = {package: self.row_of(Path(package)) or 0 for package in edges}
+        return [(package, other) for package, found in edges.items()
                 for other in sorted(found)
-                if self.row_of(Path(package)) < self.row_of(Path(other))]
+                if rows[package] < rows[other]]
 
 
 def package_of(path: Path) -> str:

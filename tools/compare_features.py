@@ -39,8 +39,8 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     arguments = parse_arguments()
     from fdsr.engine.config import load_config
-    from fdsr.evaluation.markdown import markdown_table
     from fdsr.registry import register_all
+    from fdsr.reporting.tables import markdown_table
     register_all()
     from fdsr.study.alikeness import compare_checkpoints
     # Only what a data set skips is written to the work directory.

@@ -42,11 +42,11 @@ def main() -> None:
         config = load_config(arguments.config, arguments.data_root, work_dir=folder,
                              cfg_options=parse_options(arguments.cfg_options))
         register_all()
-        from fdsr.frozen.building import (
+        from fdsr.models.restorers.teacher import build_teacher
+        from fdsr.preparation.feature_cache import (
             freeze_student_features,
             freeze_teacher_features,
         )
-        from fdsr.models.restorers.teacher import build_teacher
         if arguments.teacher is None:
             freeze_student_features(config, arguments.out)
         else:

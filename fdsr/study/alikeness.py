@@ -9,8 +9,8 @@ from mmengine.config import Config
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from fdsr.models.restorers.prediction import run_backbone
-from fdsr.models.restorers.taps import FeatureTaps
+from fdsr.models.forward import run_backbone
+from fdsr.models.taps import FeatureTaps
 from fdsr.registry import DATASETS, FUNCTIONS, MODELS
 
 

@@ -13,11 +13,11 @@ from fdsr.benchmark.gallery import Gallery, choose_faces
 from fdsr.datasets.reading import read_picture
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
+from fdsr.reporting.figure import draw_figure, save_figure
+from fdsr.reporting.grid import save_grid
 from fdsr.study.jobs import Study
 from fdsr.study.plan import Arm
 from fdsr.study.results import LISTS, METRICS, is_finished, result_path
-from fdsr.visualization.figure import draw_figure, save_figure
-from fdsr.visualization.grid import save_grid
 
 
 def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val',

@@ -144,7 +144,7 @@ class Study:
         return config
 
     def _dictionary(self, common: Dict[str, Any], log: Log) -> None:
-        from fdsr.dictionary.from_config import build_from_config
+        from fdsr.preparation.dictionary.from_config import build_from_config
         settings = dict(self.plan.dictionary)
         config = load_config(self.plan.folder / settings.pop('config'),
                              data_root=common.get('data_root'),
@@ -154,7 +154,7 @@ class Study:
         unfinished.replace(self.dictionary)
 
     def _features(self, common: Dict[str, Any], log: Log) -> None:
-        from fdsr.frozen.building import freeze_student_features
+        from fdsr.preparation.feature_cache import freeze_student_features
         arm = next(arm for arm in self.plan.arms if arm.frozen)
         config = load_config(self.plan.folder / arm.config,
                              data_root=common.get('data_root'),
@@ -162,8 +162,8 @@ class Study:
         freeze_student_features(config, self.features(), log)
 
     def _teacher_features(self, name: str, common: Dict[str, Any], log: Log) -> None:
-        from fdsr.frozen.building import freeze_teacher_features
         from fdsr.models.restorers.teacher import build_teacher
+        from fdsr.preparation.feature_cache import freeze_teacher_features
         arm = self.plan.arm(name)
         config = load_config(self.plan.folder / arm.config,
                              data_root=common.get('data_root'),

@@ -7,7 +7,7 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from fdsr.evaluation.protocol import heading, higher_is_better
+from fdsr.reporting.numbers import heading, higher_is_better
 from fdsr.study.report import Plan, accuracies, arms_of, compare, compared
 from fdsr.study.results import Results, Series, read_results
 

@@ -5,11 +5,12 @@ from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fdsr.benchmark.formatting import interval, markdown
-from fdsr.benchmark.statistics import CONFIDENCE, RESAMPLES, Estimate
-from fdsr.evaluation.protocol import cell, heading, higher_is_better, write_text
+from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
+from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
+from fdsr.reporting.tables import markdown
 from fdsr.study.results import METRICS, Results, read_results
 from fdsr.study.statistics import Difference, arm_mean, difference, gap_recovery
+from fdsr.utils.files import write_text
 
 BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
 #: The paper's Table 1.

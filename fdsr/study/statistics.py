@@ -8,7 +8,7 @@ from typing import List, Optional, Tuple
 import numpy as np
 from scipy import stats
 
-from fdsr.benchmark.statistics import CONFIDENCE, RESAMPLES, Estimate
+from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
 
 _TAIL = (1 - CONFIDENCE) / 2
 

@@ -9,13 +9,9 @@ import pytest
 import torch
 
 from fdsr.evaluation import protocol as protocol_module
-from fdsr.evaluation.protocol import (
-    build_protocol,
-    format_table,
-    hardware,
-    write_metrics,
-    write_rows,
-)
+from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
+from fdsr.reporting.tables import format_table
+from fdsr.utils.hardware import hardware
 
 MODELS = {
     'bicubic': {'PSNR': 21.888, 'SSIM': 0.5, 'LPIPS': 0.45651},
