@@ -1,9 +1,9 @@
 """The study's arms, the most important first; docs/study.md has the protocol.
 
-    python tools/study.py configs/study/plan.py --state work_dirs/study \
+    python projects/distillation_study/run.py --state work_dirs/study \
         --data-root data/faces
 """
-results = 'docs/study'
+results = 'projects/distillation_study/results'
 document = 'docs/study.md'
 dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
 # of the teachers' features, those that arms learn from: the last ones, and SR

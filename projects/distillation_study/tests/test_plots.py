@@ -4,10 +4,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.study.plots import draw_accuracy, draw_forest, draw_learning, write_plots
-from fdsr.study.report import compare, compared
-from fdsr.study.results import read_results
-from tests.study.simulation import PLAN, write_study
+from projects.distillation_study.study.plots import (
+    draw_accuracy,
+    draw_forest,
+    draw_learning,
+    write_plots,
+)
+from projects.distillation_study.study.report import compare, compared
+from projects.distillation_study.study.results import read_results
+from projects.distillation_study.tests.simulation import PLAN, write_study
 
 
 def lines_of(panel, thick):

@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from fdsr.registry import DATASETS
-from fdsr.study.figure import draw_arms
-from fdsr.study.jobs import Study
-from fdsr.study.plan import read_plan
-from fdsr.study.results import result_path, write_result
-from tests.study.test_jobs import plan_path  # noqa: F401  a fixture
+from projects.distillation_study.study.figure import draw_arms
+from projects.distillation_study.study.jobs import Study
+from projects.distillation_study.study.plan import read_plan
+from projects.distillation_study.study.results import result_path, write_result
+from projects.distillation_study.tests.test_jobs import plan_path  # noqa: F401  a fixture
 
 
 @pytest.fixture

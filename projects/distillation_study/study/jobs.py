@@ -11,8 +11,12 @@ from mmengine.config import Config
 
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
-from fdsr.study.plan import Arm, Plan, in_order
-from fdsr.study.results import is_finished, write_curve, write_result
+from projects.distillation_study.study.plan import Arm, Plan, in_order
+from projects.distillation_study.study.results import (
+    is_finished,
+    write_curve,
+    write_result,
+)
 
 Log = Callable[[str], None]
 _SEPARATOR = ':'

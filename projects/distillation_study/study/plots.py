@@ -8,8 +8,14 @@ from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 import numpy as np
 
 from fdsr.reporting.numbers import heading, higher_is_better
-from fdsr.study.report import Plan, accuracies, arms_of, compare, compared
-from fdsr.study.results import Results, Series, read_results
+from projects.distillation_study.study.report import (
+    Plan,
+    accuracies,
+    arms_of,
+    compare,
+    compared,
+)
+from projects.distillation_study.study.results import Results, Series, read_results
 
 _DPI = 110
 _PLOTTED = ('PSNR', 'LPIPS')

@@ -8,9 +8,14 @@ import numpy as np
 from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
 from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
 from fdsr.reporting.tables import markdown
-from fdsr.study.results import METRICS, Results, read_results
-from fdsr.study.statistics import Difference, arm_mean, difference, gap_recovery
 from fdsr.utils.files import write_text
+from projects.distillation_study.study.results import METRICS, Results, read_results
+from projects.distillation_study.study.statistics import (
+    Difference,
+    arm_mean,
+    difference,
+    gap_recovery,
+)
 
 BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
 #: The paper's Table 1.

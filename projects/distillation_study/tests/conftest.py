@@ -2,8 +2,9 @@
 
 import pytest
 
-from fdsr.study.results import read_results
-from tests.study.simulation import write_study
+from projects.distillation_study.study.results import read_results
+from projects.distillation_study.tests.simulation import write_study
+from tests.conftest import registered, seeded  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope='module')

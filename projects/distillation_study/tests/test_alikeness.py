@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from fdsr.registry import MODELS
-from fdsr.study.alikeness import alikeness, sample_features
+from projects.distillation_study.study.alikeness import alikeness, sample_features
 from tests import toy
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TAP = 'decoder.to_rgb:input'
 
 
@@ -83,8 +83,9 @@ def test_the_tool_compares_checkpoints(tmp_path):
     config.dump(tmp_path / 'config.py')
     student = tmp_path / 'run' / 'iter_2.pth'
     done = subprocess.run(
-        [sys.executable, 'tools/compare_features.py', str(tmp_path / 'config.py'),
-         str(teacher), str(teacher), str(student), '--faces', '3'],
+        [sys.executable, 'projects/distillation_study/compare_features.py',
+         str(tmp_path / 'config.py'), str(teacher), str(teacher), str(student),
+         '--faces', '3'],
         cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()

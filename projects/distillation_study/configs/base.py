@@ -3,7 +3,9 @@
 Aligned faces, 128 px from 16; 2,000 iterations of batch 4, bf16; validation faces are
 of other people than those trained on.
 """
-_base_ = ['../_base_/datasets/vggface2_128_aligned.py', '../_base_/runtime.py']
+_base_ = [
+    '../../../configs/_base_/datasets/vggface2_128_aligned.py',
+    '../../../configs/_base_/runtime.py']
 
 pipeline = [
     dict(type='fdsr.FlipFace', prob=0.5),

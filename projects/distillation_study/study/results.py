@@ -8,7 +8,7 @@ from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
 import numpy as np
 
 from fdsr.evaluation.protocol import read_rows, write_rows
-from fdsr.study.statistics import Samples
+from projects.distillation_study.study.statistics import Samples
 
 LISTS = ('val', 'test')
 METRICS = ('PSNR', 'SSIM', 'LPIPS', 'LPIPS-vgg16', 'ID-dlib')

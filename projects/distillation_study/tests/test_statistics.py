@@ -6,7 +6,12 @@ import time
 import numpy as np
 import pytest
 
-from fdsr.study.statistics import Samples, arm_mean, difference, gap_recovery
+from projects.distillation_study.study.statistics import (
+    Samples,
+    arm_mean,
+    difference,
+    gap_recovery,
+)
 
 SEEDS = (0, 1, 2)
 T2 = 4.303  # the quantile of Student's t with two degrees of freedom

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fdsr.study.results import (
+from projects.distillation_study.study.results import (
     METRICS,
     curve_path,
     is_finished,

@@ -10,12 +10,12 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from fdsr.study.jobs import Study, curve_of
-from fdsr.study.plan import in_order, read_plan
-from fdsr.study.results import read_results
+from projects.distillation_study.study.jobs import Study, curve_of
+from projects.distillation_study.study.plan import in_order, read_plan
+from projects.distillation_study.study.results import read_results
 from tests import toy
 
-ROOT = Path(__file__).resolve().parents[2]
+RUN = Path(__file__).resolve().parents[1] / 'run.py'
 AUTOCAST = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
 LEARNS = {'model.teacher.checkpoint': '{teacher}'}
 
@@ -228,7 +228,7 @@ def test_plans_are_checked(plan_path):
 
 
 def test_the_projects_own_plan(tmp_path):
-    plan = read_plan(ROOT / 'configs/study/plan.py')
+    plan = read_plan(RUN.with_name('configs') / 'plan.py')
     study = Study(plan, tmp_path)
     for arm in plan.teachers + plan.arms:
         config = study.config_of(arm, 0, {})
@@ -241,10 +241,9 @@ def test_the_projects_own_plan(tmp_path):
 
 
 def test_the_tool_lists_what_is_to_be_done(plan_path, tmp_path, monkeypatch, capsys):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     monkeypatch.setattr(sys, 'argv', [
-        'study.py', str(plan_path), '--state', str(tmp_path / 'state'), '--list'])
-    runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+        'run.py', str(plan_path), '--state', str(tmp_path / 'state'), '--list'])
+    runpy.run_path(str(RUN), run_name='__main__')
     assert capsys.readouterr().out.split() == [
         'features', 'dictionary', 'train:bicubic:0']
 
@@ -252,10 +251,9 @@ def test_the_tool_lists_what_is_to_be_done(plan_path, tmp_path, monkeypatch, cap
 @pytest.mark.parametrize('option', ['--faces', '--keep'])
 def test_what_is_of_a_figure_does_not_start_the_study(plan_path, tmp_path, monkeypatch,
                                                       capsys, option):
-    monkeypatch.syspath_prepend(str(ROOT / 'tools'))
     monkeypatch.setattr(sys, 'argv', [
-        'study.py', str(plan_path), '--state', str(tmp_path / 'state'), option, 'x'])
+        'run.py', str(plan_path), '--state', str(tmp_path / 'state'), option, 'x'])
     with pytest.raises(SystemExit):
-        runpy.run_path(str(ROOT / 'tools/study.py'), run_name='__main__')
+        runpy.run_path(str(RUN), run_name='__main__')
     assert f'{option} is of a figure: give --figure FILE too' in capsys.readouterr().err
     assert not (tmp_path / 'state').exists()

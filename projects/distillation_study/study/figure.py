@@ -15,9 +15,14 @@ from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
 from fdsr.reporting.figure import draw_figure, save_figure
 from fdsr.reporting.grid import save_grid
-from fdsr.study.jobs import Study
-from fdsr.study.plan import Arm
-from fdsr.study.results import LISTS, METRICS, is_finished, result_path
+from projects.distillation_study.study.jobs import Study
+from projects.distillation_study.study.plan import Arm
+from projects.distillation_study.study.results import (
+    LISTS,
+    METRICS,
+    is_finished,
+    result_path,
+)
 
 
 def draw_arms(study: Study, out: Path, common: Dict[str, Any], which: str = 'val',

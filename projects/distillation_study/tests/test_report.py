@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fdsr.study.report import (
+from projects.distillation_study.study.report import (
     BEGIN,
     END,
     accuracy_table,
@@ -19,9 +19,9 @@ from fdsr.study.report import (
     report,
     write_report,
 )
-from fdsr.study.results import read_results
-from fdsr.study.statistics import Samples
-from tests.study.simulation import PLAN, write_study
+from projects.distillation_study.study.results import read_results
+from projects.distillation_study.study.statistics import Samples
+from projects.distillation_study.tests.simulation import PLAN, write_study
 
 
 def by_label(table):

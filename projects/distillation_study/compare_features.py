@@ -1,6 +1,7 @@
 r"""Tells how alike the features of networks are to those of a reference.
 
-    python tools/compare_features.py configs/study/distill.py TEACHER STUDENT... \
+    python projects/distillation_study/compare_features.py \
+        projects/distillation_study/configs/distill.py TEACHER STUDENT... \
         --data-root data/faces
 
 CONFIG is any config with validation faces; the checkpoints describe themselves. Where
@@ -9,10 +10,13 @@ and L1 pulls at nothing: look at this before you choose a feature loss.
 """
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 
-from _arguments import parse_options, report_errors, whole_number
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from tools._arguments import parse_options, report_errors, whole_number
 
 _TAP = 'decoder.to_rgb:input'
 
@@ -42,7 +46,7 @@ def main() -> None:
     from fdsr.registry import register_all
     from fdsr.reporting.tables import markdown_table
     register_all()
-    from fdsr.study.alikeness import compare_checkpoints
+    from projects.distillation_study.study.alikeness import compare_checkpoints
     # Only what a data set skips is written to the work directory.
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(arguments.config, arguments.data_root, work_dir=folder,

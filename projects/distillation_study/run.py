@@ -1,6 +1,6 @@
 r"""Runs a study: whatever of its arms is not finished, one after the other.
 
-    python tools/study.py configs/study/plan.py --state work_dirs/study \
+    python projects/distillation_study/run.py --state work_dirs/study \
         --data-root data/faces
 
 An arm whose results are kept is finished. An arm that was cut off goes on where it was.
@@ -17,15 +17,19 @@ import time
 from pathlib import Path
 from typing import Any, Optional
 
-from _arguments import parse_options, report_errors
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
+from tools._arguments import parse_options, report_errors
+
+_PLAN = Path(__file__).resolve().parent / 'configs' / 'plan.py'
 _WAIT = 20  # seconds, for what other processes make
 
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('plan', help='the plan, e.g. configs/study/plan.py')
+    parser.add_argument('plan', nargs='?', default=_PLAN,
+                        help="the plan (default: this folder's configs/plan.py)")
     parser.add_argument('--state', metavar='DIR',
                         help='folder of checkpoints, dictionary, frozen features')
     parser.add_argument('--data-root', metavar='DIR', help='root of the data')
@@ -65,22 +69,23 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    from fdsr.study.plan import read_plan
+    from projects.distillation_study.study.plan import read_plan
     plan = read_plan(Path(arguments.plan))
     if arguments.report is not None:
-        from fdsr.study.plots import write_plots
-        from fdsr.study.report import write_report
+        from projects.distillation_study.study.plots import write_plots
+        from projects.distillation_study.study.report import write_report
         lists = arguments.report or ['val']
         arms = dict(arms=[arm.described() for arm in plan.teachers + plan.arms])
         write_report(arms, plan.results, plan.document, lists)
-        for path in write_plots(arms, plan.results, plan.results, lists[0]):
+        for path in write_plots(
+                arms, plan.results, plan.document.with_suffix(''), lists[0]):
             print(path)
         return
-    from fdsr.study.jobs import Study
+    from projects.distillation_study.study.jobs import Study
     study = Study(plan, Path(arguments.state))
     if arguments.figure:
         from fdsr.registry import register_all
-        from fdsr.study.figure import draw_arms
+        from projects.distillation_study.study.figure import draw_arms
         register_all()
         names, files = draw_arms(study, Path(arguments.figure), _common(arguments),
                                  arguments.of, arguments.faces, arguments.keep)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from fdsr.study.results import METRICS, write_curve, write_result
+from projects.distillation_study.study.results import METRICS, write_curve, write_result
 
 PLAN = dict(arms=[
     dict(name='teacher', label='Teacher', group='reference', control='control',
