@@ -64,8 +64,8 @@ def vectors_of(args: argparse.Namespace) -> Any:
     """(N, D) fp32 features of one component at one level."""
     import torch
 
-    from fdsr.dictionary.building import DictionaryBuilder
-    from fdsr.dictionary.faces import (
+    from fdsr.preparation.dictionary.building import DictionaryBuilder
+    from fdsr.preparation.dictionary.faces import (
         FaceBatches,
         encoder_of,
         teacher_settings,
@@ -83,8 +83,8 @@ def vectors_of(args: argparse.Namespace) -> Any:
 
 def projected(vectors: Any, num_atoms: int, seed: int) -> Tuple[Any, int]:
     """Labels by our way, and the bytes that it keeps of the faces."""
-    from fdsr.dictionary.building import PROJECTED
-    from fdsr.dictionary.clustering import SignProjection, cluster
+    from fdsr.preparation.dictionary.building import PROJECTED
+    from fdsr.preparation.dictionary.clustering import SignProjection, cluster
     projection = SignProjection(vectors.shape[1], PROJECTED, (seed, 0))
     points = projection(vectors).numpy()
     return cluster(points, num_atoms, seed), points.nbytes

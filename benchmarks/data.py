@@ -69,8 +69,8 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
     from torchvision.transforms import InterpolationMode, Resize
 
     from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
-    from fdsr.preparation.prepare import prepare
-    from fdsr.preparation.settings import Settings
+    from fdsr.preparation.faces.prepare import prepare
+    from fdsr.preparation.faces.settings import Settings
     resize = Resize((size, size), InterpolationMode.BICUBIC)
     pictures = root / 'train'
     ours = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')

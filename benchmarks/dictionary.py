@@ -73,7 +73,7 @@ class Case:
     def _replace_dictionary(self, num_atoms: int) -> None:
         import torch
 
-        from fdsr.dictionary.component_dictionary import (
+        from fdsr.models.dictionary.component_dictionary import (
             ComponentDictionary,
             DictionarySpec,
         )
@@ -113,7 +113,7 @@ class Case:
         import numpy as np
         import torch
 
-        from fdsr.dictionary.components import boxes_from_five_points
+        from fdsr.geometry.components import boxes_from_five_points
         from fdsr.models.backbones.encoder import layout_of
         strides = layout_of('B').strides
         generator = torch.Generator().manual_seed(batch)
@@ -131,7 +131,7 @@ class Case:
 
     def naive(self, maps: Maps, boxes: Any) -> Tuple[Maps, Dict]:
         """The maps after the transfer, and the chosen atoms a slot."""
-        from fdsr.dictionary.components import COMPONENTS
+        from fdsr.geometry.components import COMPONENTS
         from fdsr.models.backbones.encoder import layout_of
         updated, chosen = [], {}
         for level, stride in enumerate(layout_of('B').strides):
@@ -169,7 +169,7 @@ def naive_match(atoms: Any, crop: Any) -> Tuple[Any, int]:
     """Restyles all atoms (K, C, s, s) to the crop (1, C, h, w), returns the best."""
     import torch.nn.functional as F
 
-    from fdsr.dictionary.component_dictionary import channel_statistics
+    from fdsr.models.dictionary.component_dictionary import channel_statistics
     feature = F.interpolate(
         crop, atoms.shape[-2:], mode='bilinear', align_corners=False)
     mean, deviation = channel_statistics(feature, unbiased=False)

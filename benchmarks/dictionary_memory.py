@@ -46,8 +46,8 @@ def build(count: int) -> int:
 
     import torch
 
-    from fdsr.dictionary.building import DictionaryBuilder
     from fdsr.models.backbones.encoder import FeatureEncoder
+    from fdsr.preparation.dictionary.building import DictionaryBuilder
     torch.set_num_threads(1)
     DictionaryBuilder(FeatureEncoder('tiny'), _SIZE, 0.3125, _ATOMS).build(Noise(count))
     unit = 1 if sys.platform == 'darwin' else 1024

@@ -32,8 +32,8 @@ def parse_arguments() -> argparse.Namespace:
 
 def build(size: int) -> Tuple[Any, Any]:
     """The distiller in training mode, and its optimisers."""
-    from fdsr.checkpoints import save_backbone
     from fdsr.engine.optim import GroupOptimWrapperConstructor
+    from fdsr.models.files.checkpoints import save_backbone
     from fdsr.registry import MODELS, register_all
     from fdsr.weights import weights_follow
     register_all()
@@ -58,7 +58,7 @@ def random_batch(size: int, count: int) -> Dict[str, Any]:
     import torch
     from mmagic.structures import DataSample
 
-    from fdsr.dictionary.components import boxes_from_five_points
+    from fdsr.geometry.components import boxes_from_five_points
     eyes, nose, mouth = (0.34, 0.66), 0.62, (0.38, 0.62)
     points = [(eyes[0], 0.46), (eyes[1], 0.46), (0.5, nose), (mouth[0], 0.78),
               (mouth[1], 0.78)]

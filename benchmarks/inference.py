@@ -75,7 +75,7 @@ class Case:
         import torch
 
         import fdsr.models.backbones  # noqa: F401
-        from fdsr.checkpoints import save_backbone
+        from fdsr.models.files.checkpoints import save_backbone
         from fdsr.registry import MODELS
         from fdsr.weights import weights_follow
         torch.manual_seed(0)
@@ -92,7 +92,7 @@ class Case:
     def _detector(self) -> Optional[Callable]:
         if not getattr(self.network, 'uses_boxes', False):
             return None
-        from fdsr.landmarks.detected_boxes import DetectedBoxes
+        from fdsr.models.backbones.detected_boxes import DetectedBoxes
         return DetectedBoxes(self.network).find_boxes
 
     def inputs(self, lr: Any) -> Tuple[Any, ...]:
@@ -124,8 +124,8 @@ class Case:
         return call, ''
 
     def _session(self, int8: bool, lr: Any) -> Call:
-        from fdsr.export import export_onnx
-        from fdsr.export.checking import feed, session
+        from fdsr.interchange.export import export_onnx
+        from fdsr.interchange.export.checking import feed, session
         path = self.folder / ('int8.onnx' if int8 else 'network.onnx')
         if not path.is_file():
             export_onnx(self.file, path, int8=int8)
@@ -146,7 +146,7 @@ def drawn_faces(batch: int, lr_size: int) -> Any:
     import torch
 
     import fdsr.datasets  # noqa: F401
-    from fdsr.datasets.alignment import resize
+    from fdsr.geometry.alignment import resize
     from fdsr.registry import DATASETS
     drawn = DATASETS.build(dict(
         type='fdsr.DrawnFacesDataset', size=lr_size * _SCALE, length=batch,

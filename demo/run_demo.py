@@ -207,7 +207,7 @@ def draw_grid(out: Path) -> Path:
     import numpy as np
     from PIL import Image
 
-    from fdsr.visualization.grid import make_grid, save_grid
+    from fdsr.reporting.grid import make_grid, save_grid
     images = out / 'images'
     names = sorted(path.relative_to(images / 'hr')
                    for path in (images / 'hr').rglob('*.png'))[:ROWS]

@@ -11,13 +11,15 @@ from fdsr.engine.hooks import StopOnNonFiniteHook
 from fdsr.engine.launch import build_runner
 from tests import toy
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs'
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = ROOT / 'configs'
 # a study's plan names runs, and is none itself
-RUNS = sorted(path for path in CONFIGS.rglob('*.py')
+RUNS = sorted(path for path in (*CONFIGS.rglob('*.py'),
+                                *ROOT.glob('projects/*/configs/*.py'))
               if '_base_' not in path.parts and path.name != 'plan.py')
 
 
-@pytest.mark.parametrize('path', RUNS, ids=lambda p: str(p.relative_to(CONFIGS)))
+@pytest.mark.parametrize('path', RUNS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_configs_are_short_and_readable(path):
     assert len(path.read_text().splitlines()) <= 60
     config = Config.fromfile(path)

@@ -37,7 +37,7 @@ from tests.test_plugins import place  # noqa: F401  a fixture
 RUN = {
     'python tools/profile_model.py configs/teacher_vggface2.py --data-root '
     'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0',
-    'python tools/study.py configs/study/plan.py --report test val': '',
+    'python projects/distillation_study/run.py --report test val': '',
     'python tools/export_onnx.py compact compact.onnx': '',
     'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
 }
@@ -63,9 +63,9 @@ PARSERS = dict.fromkeys(['fdsr', 'tools/infer.py'], 'fdsr.cli.infer')
 
 PAGES = [ROOT / 'README.md', *sorted((ROOT / 'docs').rglob('*.md'))]
 MARKDOWN = [*ROOT.glob('*.md'), *(
-    path for folder in ('docs', 'fdsr', 'configs', 'tools', 'demo', 'tests')
+    path for folder in ('docs', 'fdsr', 'configs', 'tools', 'demo', 'tests', 'projects')
     for path in sorted((ROOT / folder).rglob('*.md')))]
-OUR_FOLDERS = r'(?:configs|tools|benchmarks|demo|docs|tests|fdsr)/'
+OUR_FOLDERS = r'(?:configs|tools|benchmarks|demo|docs|tests|fdsr|projects)/'
 
 BLOCK = re.compile(
     r'^(?P<indent> *)```(?P<language>\w*)(?: title="(?P<title>.+?)")?\n'
@@ -281,7 +281,8 @@ def test_the_tables_are_up_to_date():
 def test_it_runs_with_nothing_but_the_repository(line, tmp_path):
     for folder in ('configs', 'tools', 'benchmarks', 'demo'):
         (tmp_path / folder).symlink_to(ROOT / folder)
-    shutil.copytree(ROOT / 'docs', tmp_path / 'docs')  # the report is written there
+    for folder in ('docs', 'projects'):  # the report is written there
+        shutil.copytree(ROOT / folder, tmp_path / folder)
     words = shlex.split(line)[1:] + shlex.split(RUN[line])
     done = subprocess.run([sys.executable, *words], cwd=tmp_path, text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
@@ -301,9 +302,10 @@ def test_the_plugin_of_the_docs_is_found(place, monkeypatch):  # noqa: F811
 def test_the_text_names_what_exists(page):
     code = code_in_lines(page)
     shown = ''.join(block.code for block in BLOCKS if block.page == page)
-    sources = ''.join(path.read_text('utf-8') for folder in (
-        'tools', 'demo', 'benchmarks', 'fdsr/cli') for path in (ROOT / folder).iterdir()
-        if path.suffix in ('.py', '.sh'))
+    sources = ''.join(
+        path.read_text('utf-8') for folder in (
+            'tools', 'demo', 'benchmarks', 'fdsr/cli', 'projects/distillation_study')
+        for path in (ROOT / folder).iterdir() if path.suffix in ('.py', '.sh'))
     for span in code:
         if re.fullmatch(OUR_FOLDERS + r'[\w./*-]*', span):
             check_path(span, page)

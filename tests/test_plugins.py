@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fdsr.checkpoints import save_backbone
+from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS, load_plugins
 from tests import toy
 from tests.conftest import REPOSITORY

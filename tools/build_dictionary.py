@@ -79,8 +79,8 @@ class Progress:
 
 def build(args: argparse.Namespace) -> None:
     """Builds the dictionary, writes it, and says what is in it."""
-    from fdsr.dictionary.from_config import build_from_config
     from fdsr.engine.config import load_config
+    from fdsr.preparation.dictionary.from_config import build_from_config
     from fdsr.registry import register_all
 
     config = load_config(args.config, **common_options(args))

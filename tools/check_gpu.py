@@ -50,7 +50,8 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    from fdsr.gpu_check.check import Settings, run_check
+    sys.path.insert(0, str(ROOT))
+    from benchmarks.gpu_check.check import Settings, run_check
     report = run_check(Settings(
         root=ROOT, out=arguments.out, minutes=arguments.minutes,
         miniature=arguments.miniature, only=tuple(arguments.only),

@@ -41,7 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    from fdsr.conversion import convert
+    from fdsr.interchange.conversion import convert
     print(convert(arguments.kind, arguments.source, arguments.out,
                   arguments.dictionary))
 

@@ -33,8 +33,8 @@ def main() -> None:
     arguments = parse_arguments()
     from fdsr.registry import register_all
     register_all()
-    from fdsr.visualization.degradations import degradation_sheet
-    from fdsr.visualization.grid import save_grid
+    from fdsr.reporting.degradations import degradation_sheet
+    from fdsr.reporting.grid import save_grid
     sheet = degradation_sheet(arguments.steps, arguments.faces, arguments.size,
                               arguments.scale, arguments.seed)
     print(f'wrote {save_grid(arguments.out, sheet)}')

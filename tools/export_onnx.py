@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Exports and tells what was found."""
     arguments = parse_arguments()
-    from fdsr.export import export_onnx
+    from fdsr.interchange.export import export_onnx
     exported = export_onnx(arguments.weights, arguments.out, arguments.name,
                            arguments.int8, arguments.faces)
     print('\n'.join([*exported.report, str(exported.path)]))

@@ -76,8 +76,9 @@ class Progress:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the files, and says what is in them."""
-    from fdsr.landmarks import choosing, extraction
-    from fdsr.landmarks.landmark_files import LandmarkFiles
+    from fdsr.landmarks import choosing
+    from fdsr.preparation.landmarks import extraction
+    from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
 
     options = parse_options(args.detector_options, '--detector-options')
     detector = {**choosing.detector_config(args.detector), **options}

@@ -1,9 +1,9 @@
 r"""Writes the features of frozen networks to disk, so that training reads them.
 
-    python tools/freeze_features.py configs/study/student.py \
+    python tools/freeze_features.py projects/distillation_study/configs/student.py \
         --data-root data/faces --out work_dirs/frozen/student
-    python tools/freeze_features.py configs/study/distill.py --teacher TEACHER.pth \
-        --data-root data/faces --out work_dirs/frozen/teacher
+    python tools/freeze_features.py projects/distillation_study/configs/distill.py \
+        --teacher TEACHER.pth --data-root data/faces --out work_dirs/frozen/teacher
 
 The first command keeps the encoder's maps of LR and GT's perceptual features, the
 second one a teacher's features at --taps, for each training face of CONFIG and for its
@@ -42,11 +42,11 @@ def main() -> None:
         config = load_config(arguments.config, arguments.data_root, work_dir=folder,
                              cfg_options=parse_options(arguments.cfg_options))
         register_all()
-        from fdsr.frozen.building import (
+        from fdsr.models.restorers.teacher import build_teacher
+        from fdsr.preparation.feature_cache import (
             freeze_student_features,
             freeze_teacher_features,
         )
-        from fdsr.models.restorers.teacher import build_teacher
         if arguments.teacher is None:
             freeze_student_features(config, arguments.out)
         else:

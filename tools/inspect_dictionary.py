@@ -62,8 +62,8 @@ def atom(text: str) -> Tuple[str, int, int]:
 
 def inspect(args: argparse.Namespace) -> None:
     """Matches the faces and writes what was asked for."""
-    from fdsr.dictionary import inspection_report as report
     from fdsr.engine.config import load_config
+    from fdsr.preparation.dictionary import inspection_report as report
     from fdsr.registry import register_all
 
     config = load_config(args.config, **common_options(args))
@@ -85,7 +85,7 @@ def inspect(args: argparse.Namespace) -> None:
 
 def draw_crops(args: argparse.Namespace, found: Any) -> None:
     """Writes a picture of crops."""
-    from fdsr.visualization.grid import make_grid, save_grid
+    from fdsr.reporting.grid import make_grid, save_grid
     atoms = args.atoms or found.most_used()
     columns = found.crops(atoms, args.num_crops)
     labels = [f'{name} {level} #{number}' for name, level, number in atoms]

@@ -51,7 +51,7 @@ def main() -> None:
     register_all()
     from fdsr.benchmark import set_checkpoints
     from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
-    from fdsr.visualization.figure import draw_figure, save_figure
+    from fdsr.reporting.figure import draw_figure, save_figure
     results = Path(arguments.results or config.work_dir)
     set_checkpoints(config, arguments.checkpoint)
     names = arguments.names or choose_faces(

@@ -139,8 +139,8 @@ def main() -> None:
     """Runs the tool."""
     arguments = vars(parse_args())
     out, workers = arguments.pop('out'), arguments.pop('workers')
-    from fdsr.preparation.prepare import prepare
-    from fdsr.preparation.settings import Settings
+    from fdsr.preparation.faces.prepare import prepare
+    from fdsr.preparation.faces.settings import Settings
     try:
         summary = prepare(Settings(**arguments), out, workers, Progress())
     except KeyboardInterrupt:

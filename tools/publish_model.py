@@ -38,7 +38,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Publishes and tells what was written."""
     options = parse_arguments()
-    from fdsr.publishing import publish, read_about
+    from fdsr.interchange.publishing import publish, read_about
     about = '' if options.about is None else read_about(options.about)
     published = publish(
         options.checkpoint, options.out, options.name, options.backbone,

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from fdsr.checkpoints import load_backbone
+from fdsr.models.files.checkpoints import load_backbone
 
 if TYPE_CHECKING:
     from fdsr.apis.photo import FaceStatus, PhotoFace, RestoredPhoto

@@ -7,8 +7,8 @@ from typing import Any, Mapping, Optional, Sequence, Tuple, Union
 import torch
 from torch import Tensor, nn
 
-from fdsr.checkpoints import load_backbone, read_checkpoint
-from fdsr.dictionary.components import FFHQ_EYE_SHARE
+from fdsr.geometry.components import FFHQ_EYE_SHARE, template_boxes
+from fdsr.models.files.checkpoints import load_backbone, read_checkpoint
 from fdsr.weights.walking import short
 
 #: The paper's, for files that do not tell.
@@ -123,7 +123,6 @@ def open_device(name: str) -> torch.device:
 def _from_config(path: Path, name: Optional[str]) -> Tuple[nn.Module, FaceSetting]:
     from mmengine.config import Config
 
-    import fdsr.models.backbones  # noqa: F401
     from fdsr.registry import MODELS
     if not path.is_file():
         raise FileNotFoundError(
@@ -152,6 +151,5 @@ def example_faces(network: nn.Module, setting: FaceSetting,
     lr = torch.rand(batch, 3, setting.lr_size, setting.lr_size, generator=generator)
     if not getattr(network, 'uses_boxes', False):
         return (lr,)
-    from fdsr.profiling.profile import template_boxes
-    boxes = template_boxes(setting.size, setting.eye_share)
+    boxes = torch.from_numpy(template_boxes(setting.size, setting.eye_share))
     return lr, boxes.expand(batch, -1, -1)

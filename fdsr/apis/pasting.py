@@ -5,7 +5,7 @@ from typing import Tuple
 import cv2
 import numpy as np
 
-from fdsr.datasets.alignment import FaceCrop
+from fdsr.geometry.alignment import FaceCrop
 
 #: How wide the mask's soft border is, as a share of the face's side.
 FEATHER = 0.12

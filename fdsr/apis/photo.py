@@ -8,7 +8,7 @@ import numpy as np
 
 from fdsr.apis.pasting import paste
 from fdsr.apis.pictures import MOST_PIXELS, BadPicture
-from fdsr.datasets.alignment import (
+from fdsr.geometry.alignment import (
     FaceCrop,
     cut,
     five_point_crop,
@@ -16,7 +16,7 @@ from fdsr.datasets.alignment import (
     padded_share,
     resize,
 )
-from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.geometry.components import boxes_from_five_points
 from fdsr.landmarks import FoundFace
 
 #: What faces have to be for a network with LR of ``lr_size``: this many times as large.

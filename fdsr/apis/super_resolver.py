@@ -20,7 +20,7 @@ from fdsr.apis.photo import (
 )
 from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
-from fdsr.landmarks.detected_boxes import DetectedBoxes
+from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.pictures import to_uint8
 from fdsr.registry import LANDMARKS
 from fdsr.weights.shipped import DEFAULT

@@ -11,12 +11,13 @@ from mmengine.logging import print_log
 from torch import nn
 
 from fdsr.benchmark.methods import Method, methods_of, network_config
-from fdsr.evaluation.protocol import cell, higher_is_better, read_rows
+from fdsr.evaluation.protocol import read_rows
+from fdsr.models.forward import run_backbone
 from fdsr.models.pictures import to_uint8
 from fdsr.models.restorers.face_tester import build_network
-from fdsr.models.restorers.prediction import run_backbone
 from fdsr.registry import DATASETS, METRICS, MODELS
-from fdsr.visualization.figure import FigureFace, zoom_regions
+from fdsr.reporting.figure import FigureFace, zoom_regions
+from fdsr.reporting.numbers import cell, higher_is_better
 
 Values = Dict[str, Dict[str, Dict[str, float]]]
 #: {method: {name of the face: (H, W, 3) uint8 RGB}}.

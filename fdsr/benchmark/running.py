@@ -19,13 +19,14 @@ from torch import Tensor, nn
 import fdsr
 from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.engine.launch import build_runner
-from fdsr.evaluation.protocol import read_rows, write_json, write_rows
+from fdsr.evaluation.protocol import read_rows, write_rows
 from fdsr.evaluation.testing import protocol_of, tester_config
-from fdsr.landmarks.detected_boxes import DetectedBoxes
+from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.profiling.detection import detection_part
 from fdsr.profiling.profile import DETECTION, NOT_MEASURED, Part, profile_backbone
 from fdsr.registry import DATASETS, EVALUATORS
+from fdsr.utils.files import write_json
 from fdsr.weights import sha256_of
 
 Facts = Dict[str, Any]
@@ -147,6 +148,11 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
         column: value for column, value in evaluator.models[method.name].items()
         if column not in row.values}
     tested = runner.model.networks[method.name]
+    if getattr(tested, 'num_not_found', 0):
+        print_log(
+            f'{tested.num_not_found} of {tested.num_seen} faces were not found on the '
+            'up-sampled LR picture and got the boxes of the template.',
+            logger='current', level=logging.WARNING)
     row.facts = dict(
         protocol=protocol_of(runner), scale=dataset.setting().get('scale'),
         num_images=evaluator.num_images,

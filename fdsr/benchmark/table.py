@@ -7,32 +7,19 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 import numpy as np
 from mmengine.config import Config
 
-from fdsr.benchmark.formatting import (
-    cost_cells,
-    cost_header,
-    flat_profile,
-    interval,
-    latex,
-    markdown,
-    profile_notes,
-)
+from fdsr.benchmark.costs import cost_cells, cost_header, flat_profile, profile_notes
 from fdsr.benchmark.running import Row
-from fdsr.benchmark.statistics import (
+from fdsr.evaluation.protocol import write_rows
+from fdsr.reporting.numbers import cell, flat, heading, higher_is_better, interval
+from fdsr.reporting.statistics import (
     CONFIDENCE,
     RESAMPLES,
     Estimate,
     bootstrap_mean,
     paired_difference,
 )
-from fdsr.evaluation.protocol import (
-    cell,
-    flat,
-    heading,
-    higher_is_better,
-    protocol_lines,
-    write_rows,
-    write_text,
-)
+from fdsr.reporting.tables import latex, markdown, protocol_lines
+from fdsr.utils.files import write_text
 
 #: The columns of the paper's Table 1.
 PAPER_COLUMNS = ('PSNR', 'SSIM', 'LPIPS')

@@ -14,7 +14,7 @@ from mmengine.dist import is_main_process
 from torch.utils.data import Dataset
 
 from fdsr.datasets.report import SkipReport
-from fdsr.dictionary.components import FFHQ_EYE_SHARE
+from fdsr.geometry.components import FFHQ_EYE_SHARE
 from fdsr.registry import FUNCTIONS, TRANSFORMS
 
 

@@ -6,9 +6,9 @@ import os
 from typing import Any, Callable, Sequence
 
 from fdsr.datasets.base import FaceDataset
-from fdsr.datasets.drawing.portrait import draw_portrait
-from fdsr.datasets.drawing.sampling import sample_face
 from fdsr.registry import DATASETS
+from fdsr.synthetic.portrait import draw_portrait
+from fdsr.synthetic.sampling import sample_face
 
 
 @DATASETS.register_module()

@@ -11,11 +11,11 @@ import numpy as np
 from mmengine.dist import is_main_process
 from PIL import Image
 
-from fdsr.datasets import alignment
 from fdsr.datasets.base import BadSample, FaceDataset
 from fdsr.datasets.reading import open_picture
 from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
+from fdsr.geometry import alignment
 from fdsr.registry import DATASETS
 
 #: Pictures whose size is looked up to tell how many crops are padded.

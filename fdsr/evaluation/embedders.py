@@ -153,7 +153,7 @@ class OnnxEmbedder(FaceEmbedder):
 
     def align(self, pictures: Sequence[np.ndarray]) -> List[Tuple[Any, bool]]:
         """Moves the five points onto ArcFace's template; see the base class."""
-        from fdsr.datasets.alignment import similarity
+        from fdsr.geometry.alignment import similarity
         return [
             (_middle_transform(picture), False) if face is None
             else (similarity(face.points, ARCFACE_TEMPLATE_112), True)

@@ -8,14 +8,10 @@ from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
-from fdsr.checkpoints import read_checkpoint
 from fdsr.engine.launch import build_runner
-from fdsr.evaluation.protocol import (
-    build_protocol,
-    format_table,
-    write_metrics,
-    write_rows,
-)
+from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
+from fdsr.models.files.checkpoints import read_checkpoint
+from fdsr.reporting.tables import format_table
 
 _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
              'val_dataloader', 'val_cfg', 'val_evaluator')

@@ -6,7 +6,7 @@ from typing import List, Optional, Sequence, Tuple
 
 import numpy as np
 
-from fdsr.dictionary.components import (
+from fdsr.geometry.components import (
     boxes_from_68_points,
     boxes_from_five_points,
     five_points_from_68,

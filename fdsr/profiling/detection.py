@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 
-from fdsr.datasets.alignment import resize
+from fdsr.geometry.alignment import resize
 from fdsr.landmarks import default_detector
 from fdsr.profiling.measuring import Clock
 from fdsr.profiling.profile import DETECTION, NOT_MEASURED, Part

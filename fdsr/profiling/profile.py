@@ -19,10 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.datasets.alignment import five_point_template
-from fdsr.dictionary.component_dictionary import ComponentDictionary
-from fdsr.dictionary.components import FFHQ_EYE_SHARE, boxes_from_five_points
-from fdsr.evaluation.protocol import hardware
+from fdsr.geometry.components import FFHQ_EYE_SHARE, template_boxes
+from fdsr.models.dictionary.component_dictionary import ComponentDictionary
 from fdsr.profiling.measuring import (
     MACS_COUNT,
     MEMORY_MEANS,
@@ -30,6 +28,7 @@ from fdsr.profiling.measuring import (
     bytes_of,
     count_gmacs,
 )
+from fdsr.utils.hardware import hardware
 
 NOT_MEASURED = 'not measured'
 #: What parts are called.
@@ -155,17 +154,6 @@ def profile_backbone(network: nn.Module, lr_size: int,
         network_mb=(bytes_of(network) - atoms) / 1e6, dictionary_mb=atoms / 1e6,
         gmacs=gmacs, latencies=latencies, parts=parts,
         protocol=_protocol(clock, inputs.dtype))
-
-
-def template_boxes(size: int, eye_share: float = FFHQ_EYE_SHARE) -> Tensor:
-    """(4, 4): the components of a face that lies where FFHQ's template has it.
-
-    Args:
-        size: side of the SR picture.
-        eye_share: distance of the eyes as a share of the side.
-    """
-    points = five_point_template(size, eye_share)
-    return torch.from_numpy(boxes_from_five_points(points, size))
 
 
 def _latency(network: nn.Module, inputs: Sequence[Tensor], clock: Clock) -> Latency:

@@ -7,14 +7,14 @@ from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
 from mmengine.config import Config
 from torch import nn
 
-from fdsr.checkpoints import load_backbone, read_checkpoint
-from fdsr.dictionary.files import read_dictionary
 from fdsr.engine.config import datasets_of
 from fdsr.models.backbones import DistilledStudent
-from fdsr.models.restorers.prediction import plain
+from fdsr.models.dictionary.files import read_dictionary
+from fdsr.models.files.checkpoints import load_backbone, read_checkpoint
 from fdsr.profiling.detection import usual_detection_part
 from fdsr.profiling.profile import Profile, profile_backbone, sr_size_of
 from fdsr.registry import MODELS
+from fdsr.utils.configs import plain
 from fdsr.weights import weights_follow
 
 #: The paper's, where neither config nor network tells.

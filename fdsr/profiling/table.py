@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Union
 
-from fdsr.evaluation.markdown import markdown_table
-from fdsr.evaluation.protocol import protocol_lines, write_json
 from fdsr.profiling.profile import DICTIONARY, NOT_MEASURED, Profile
+from fdsr.reporting.tables import markdown_table, protocol_lines
+from fdsr.utils.files import write_json
 
 
 def format_profile(profiles: Dict[str, Profile], notes: Sequence[str] = ()) -> str:

@@ -8,7 +8,7 @@ from fdsr.apis import FaceStatus, FaceSuperResolver
 from fdsr.apis.pasting import feathered_mask, paste
 from fdsr.apis.photo import check_scale
 from fdsr.apis.pictures import BadPicture
-from fdsr.datasets.alignment import cut, five_point_crop, five_point_template
+from fdsr.geometry.alignment import cut, five_point_crop, five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
 from fdsr.registry import LANDMARKS
 from tests import toy

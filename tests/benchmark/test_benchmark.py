@@ -14,8 +14,8 @@ from PIL import Image
 from fdsr.benchmark import running, set_checkpoints, tables_of, write_tables
 from fdsr.benchmark.methods import methods_of, network_config
 from fdsr.benchmark.running import run_benchmark
-from fdsr.checkpoints import save_backbone
 from fdsr.engine.config import load_config
+from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
 from tests import toy
 from tests.datasets.conftest import ToyRoot
@@ -232,7 +232,7 @@ def test_landmarks_that_are_found_are_used(config_path, checkpoints):
     """Found where HR has them, they give the very numbers that HR's give."""
     from fdsr.datasets import DrawnFacesDataset
     from fdsr.landmarks import FaceLandmarks
-    from fdsr.landmarks.detected_boxes import DetectedBoxes
+    from fdsr.models.backbones.detected_boxes import DetectedBoxes
     from fdsr.models.restorers.face_tester import build_network
     from fdsr.registry import LANDMARKS
 

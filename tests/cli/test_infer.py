@@ -15,12 +15,12 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from fdsr.checkpoints import read_checkpoint
 from fdsr.cli import outputs, video
 from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
 from fdsr.cli.restoring import Restorer
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
+from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
 from tests import toy
 
@@ -42,7 +42,7 @@ class BrightFaces(LandmarkDetector):
     def detect_faces(self, image):
         if image.mean() < 10:
             return []
-        from fdsr.datasets.alignment import five_point_template
+        from fdsr.geometry.alignment import five_point_template
         side = LR_SIZE * 1.2
         centre = (np.array(image.shape[1::-1]) - 1) / 2
         points = five_point_template(side, 0.3) - (side - 1) / 2 + centre

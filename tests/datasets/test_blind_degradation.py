@@ -249,7 +249,7 @@ def test_a_resumed_run_sees_the_same_pictures(tmp_path):
 
 
 def test_what_differs_between_epochs_is_not_frozen(tmp_path):
-    from fdsr.frozen.building import freeze_student_features
+    from fdsr.preparation.feature_cache import freeze_student_features
     config = blind_config(tmp_path)
     with pytest.raises(ValueError, match='Give BlindDegradation a seed'):
         freeze_student_features(config, tmp_path / 'store')

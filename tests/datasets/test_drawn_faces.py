@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.datasets.drawing.eyes import lids, pupil
-from fdsr.datasets.drawing.hair import STYLES
-from fdsr.datasets.drawing.mouth import mouth_corners
-from fdsr.datasets.drawing.portrait import draw_portrait, face_view
-from fdsr.datasets.drawing.sampling import sample_face
-from fdsr.datasets.drawing.traits import Face
 from fdsr.datasets.drawn_faces import DrawnFacesDataset
 from fdsr.registry import DATASETS
+from fdsr.synthetic.eyes import lids, pupil
+from fdsr.synthetic.hair import STYLES
+from fdsr.synthetic.mouth import mouth_corners
+from fdsr.synthetic.portrait import draw_portrait, face_view
+from fdsr.synthetic.sampling import sample_face
+from fdsr.synthetic.traits import Face
 
 EYE_SHARE = 0.3125
 MARKERS = ((255, 0, 255), (0, 255, 0))

@@ -18,8 +18,8 @@ from fdsr.datasets.manifest import (
     write_manifest,
 )
 from fdsr.datasets.picture_storage import decode, encode
-from fdsr.preparation.prepare import prepare
-from fdsr.preparation.settings import Settings
+from fdsr.preparation.faces.prepare import prepare
+from fdsr.preparation.faces.settings import Settings
 from fdsr.registry import DATASETS
 from tests.conftest import REPOSITORY
 

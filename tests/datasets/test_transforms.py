@@ -6,7 +6,7 @@ from PIL import Image
 
 from fdsr.datasets.base import FaceDataset, collate_samples
 from fdsr.datasets.transforms import ComponentBoxes, DownsampleToLR, FlipFace
-from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.geometry.components import boxes_from_five_points
 from fdsr.registry import TRANSFORMS
 
 SIDE = 64

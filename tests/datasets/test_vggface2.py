@@ -9,7 +9,7 @@ from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
 from fdsr.datasets import VGGFace2Dataset, collate_samples
-from fdsr.dictionary.balance import yaw_of
+from fdsr.preparation.dictionary.balance import yaw_of
 from fdsr.registry import DATASETS
 
 

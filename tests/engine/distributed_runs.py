@@ -17,8 +17,8 @@ from mmengine.config import Config
 
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.testing import run_test
-from fdsr.models.restorers.taps import unwrap
 from fdsr.registry import register_all
+from fdsr.utils.modules import unwrap
 from tests import toy
 
 SCHEDULES = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'schedules'

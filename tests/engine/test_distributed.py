@@ -12,8 +12,8 @@ import torch
 from mmengine.config import Config
 
 from fdsr.apis import load_backbone
-from fdsr.checkpoints import read_checkpoint
 from fdsr.evaluation.testing import run_test
+from fdsr.models.files.checkpoints import read_checkpoint
 from tests import toy
 from tests.engine import distributed_runs
 

@@ -6,9 +6,9 @@ from mmengine.hooks import Hook
 from torch import nn
 
 from fdsr.apis import load_backbone
-from fdsr.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.engine.hooks import SaveImagesHook, TrainedEMAHook
 from fdsr.engine.hooks.ema import copy_trained
+from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import HOOKS, MODELS
 from fdsr.weights import ExternalWeights
 from tests import toy

@@ -8,14 +8,9 @@ import stat
 import pytest
 import torch
 
-from fdsr.evaluation import protocol as protocol_module
-from fdsr.evaluation.protocol import (
-    build_protocol,
-    format_table,
-    hardware,
-    write_metrics,
-    write_rows,
-)
+from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
+from fdsr.reporting.tables import format_table
+from fdsr.utils.hardware import hardware
 
 MODELS = {
     'bicubic': {'PSNR': 21.888, 'SSIM': 0.5, 'LPIPS': 0.45651},
@@ -83,7 +78,7 @@ def test_infinity_is_written_as_valid_json(tmp_path, protocol):
 def test_a_failed_write_leaves_the_old_file(tmp_path, protocol, monkeypatch):
     path = tmp_path / 'metrics.json'
     path.write_text('old')
-    monkeypatch.setattr(protocol_module.os, 'replace', None)
+    monkeypatch.setattr('fdsr.utils.files.os.replace', None)
     with pytest.raises(TypeError):
         write_metrics(path, MODELS, protocol, 8, 0)
     assert path.read_text() == 'old'

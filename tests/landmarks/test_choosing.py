@@ -8,7 +8,7 @@ import pytest
 
 from fdsr.landmarks import choosing, default_detector, default_photo_detector
 from fdsr.landmarks.choosing import detector_config, named_detector
-from fdsr.landmarks.extraction import ExtractionSettings
+from fdsr.preparation.landmarks.extraction import ExtractionSettings
 from fdsr.weights import SOURCES, sha256_of
 from tests.conftest import REPOSITORY
 

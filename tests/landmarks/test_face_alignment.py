@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.dictionary.components import boxes_from_68_points, five_points_from_68
+from fdsr.geometry.components import boxes_from_68_points, five_points_from_68
 from fdsr.landmarks import FaceAlignmentLandmarks, FaceLandmarks68
 from fdsr.landmarks.face_alignment import FACE_FINDER, NETWORK, peaks, shown_square
 from fdsr.registry import LANDMARKS

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.geometry.components import boxes_from_five_points
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector, MediaPipeLandmarks
 from fdsr.registry import LANDMARKS
 from tests.conftest import SHARED

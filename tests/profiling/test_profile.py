@@ -7,17 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from fdsr.geometry.components import template_boxes
 from fdsr.models.backbones import RCAN, SRFBN, DistilledStudent
 from fdsr.profiling import detection
 from fdsr.profiling.detection import detection_part, usual_detection_part
 from fdsr.profiling.measuring import count_gmacs, peak_memory
-from fdsr.profiling.profile import (
-    DETECTION,
-    DICTIONARY,
-    Part,
-    profile_backbone,
-    template_boxes,
-)
+from fdsr.profiling.profile import DETECTION, DICTIONARY, Part, profile_backbone
 from fdsr.profiling.table import format_profile, write_profiles
 from fdsr.registry import LANDMARKS, MODELS
 from fdsr.weights import weights_follow

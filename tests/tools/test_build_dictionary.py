@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from fdsr.dictionary.files import load_dictionary
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.dictionary.files import load_dictionary
 from fdsr.weights import sha256_of
 from tests.datasets.conftest import toy_root  # noqa: F401  a fixture
 from tests.hostile import BROKEN, DOT, GOOD
@@ -96,7 +96,8 @@ def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch, capsy
     out, whole = tmp_path / 'cut' / 'faces.pth', tmp_path / 'whole' / 'faces.pth'
     options = ('--num-atoms', 5, '--batch-size', 4)
     with monkeypatch.context() as patch:
-        patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
+        patch.setattr(
+            'fdsr.preparation.dictionary.building.DictionaryBuilder.average', interrupt)
         with pytest.raises(SystemExit) as stop:
             call(config, '--out', out, *options)
     said = capsys.readouterr().err
@@ -114,7 +115,8 @@ def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch, capsy
 
 def test_what_is_unfinished_can_be_thrown_away(config, call, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
-        patch.setattr('fdsr.dictionary.building.DictionaryBuilder.average', interrupt)
+        patch.setattr(
+            'fdsr.preparation.dictionary.building.DictionaryBuilder.average', interrupt)
         with pytest.raises(SystemExit, match='130'):
             call(config, '--out', 'd.pth', '--num-atoms', 5)
     call(config, '--out', 'd.pth', '--num-atoms', 4, '--no-resume')
@@ -131,7 +133,7 @@ LIMITED = """
 import resource, runpy, sys
 from fdsr.registry import register_all
 register_all()
-import fdsr.dictionary.from_config
+import fdsr.preparation.dictionary.from_config
 limit = int(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
 sys.argv = sys.argv[2:]

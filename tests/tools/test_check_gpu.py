@@ -12,20 +12,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from fdsr.gpu_check import check, commands
-from fdsr.gpu_check.budget import Budget
-from fdsr.gpu_check.cases import (
+from benchmarks.gpu_check import check, commands
+from benchmarks.gpu_check.budget import Budget
+from benchmarks.gpu_check.cases import (
     PRECISIONS,
     RANDOM_WEIGHTS,
     full_cases,
     inference_networks,
     miniature_cases,
 )
-from fdsr.gpu_check.client import MeasuringProcess, OutOfTime
-from fdsr.gpu_check.networks import config_of
-from fdsr.gpu_check.report import FAILED, NOT_RUN, OK, Outcome, Report, Row
-from fdsr.gpu_check.training import with_precision
-from fdsr.gpu_check.worker import one_line
+from benchmarks.gpu_check.client import MeasuringProcess, OutOfTime
+from benchmarks.gpu_check.networks import config_of
+from benchmarks.gpu_check.report import FAILED, NOT_RUN, OK, Outcome, Report, Row
+from benchmarks.gpu_check.training import with_precision
+from benchmarks.gpu_check.worker import one_line
 from tests.conftest import REPOSITORY as ROOT
 
 TOOL = ROOT / 'tools' / 'check_gpu.py'

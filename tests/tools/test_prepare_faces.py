@@ -9,7 +9,7 @@ import pytest
 
 from fdsr.datasets import FaceManifestDataset
 from tests.conftest import REPOSITORY
-from tests.preparation.conftest import people, tree  # noqa: F401  fixtures
+from tests.preparation.faces.conftest import people, tree  # noqa: F401  fixtures
 
 TOOL = REPOSITORY / 'tools' / 'prepare_faces.py'
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from fdsr.checkpoints import save_backbone
-from fdsr.dictionary.files import save_dictionary
+from fdsr.models.dictionary.files import save_dictionary
+from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
 from tests import toy
 

@@ -267,7 +267,7 @@ def test_a_process_ends_with_the_message_and_status_one(tmp_path):
 # The authors' checkpoints
 
 def test_a_converted_checkpoint_is_tested_like_any_other(tmp_path, call, capsys):
-    from tests.conversion import official
+    from tests.interchange.conversion import official
     torch.save(official.rcan_state(toy.SCALE), tmp_path / 'official.pt')
     call('convert_checkpoint.py', 'rcan', 'official.pt', 'rcan.pth')
     told = capsys.readouterr().out

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver, load_backbone
-from fdsr.checkpoints import read_checkpoint
+from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import METRICS
 from fdsr.weights import sha256_of
 from fdsr.weights.shipped import DEFAULT, SHIPPED, shipped_weights

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from mmcv.transforms import BaseTransform
 
-from fdsr.dictionary.components import boxes_from_five_points
+from fdsr.geometry.components import boxes_from_five_points
 from fdsr.registry import TRANSFORMS
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from fdsr.dictionary.components import flip_boxes
+from fdsr.geometry.components import flip_boxes
 from fdsr.registry import TRANSFORMS
 
 # mirrored, the right eye is the image's left one; so with the mouth's corners

@@ -7,9 +7,9 @@ import torch
 from mmengine.hooks import Hook
 from torch import nn
 
-from fdsr.checkpoints import external_parts
-from fdsr.models.restorers.taps import unwrap
+from fdsr.models.files.checkpoints import external_parts
 from fdsr.registry import HOOKS
+from fdsr.utils.modules import unwrap
 
 
 @HOOKS.register_module()

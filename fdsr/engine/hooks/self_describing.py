@@ -7,21 +7,21 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import find_latest_checkpoint
 from torch import Tensor, nn
 
-from fdsr.checkpoints import (
-    check_own_description,
-    describe,
-    external_parts,
-    strip_external,
-)
-from fdsr.model_files import (
+from fdsr.models.files import (
     CheckpointMismatch,
     check_description,
     check_external,
     check_meta,
     check_values,
 )
-from fdsr.models.restorers.taps import unwrap
+from fdsr.models.files.checkpoints import (
+    check_own_description,
+    describe,
+    external_parts,
+    strip_external,
+)
 from fdsr.registry import HOOKS
+from fdsr.utils.modules import unwrap
 
 _START_FROM = ('To start from the weights of another run, give its checkpoint as '
                'model.init_from.')
@@ -29,7 +29,9 @@ _START_FROM = ('To start from the weights of another run, give its checkpoint as
 
 @HOOKS.register_module()
 class SelfDescribingHook(Hook):
-    """Puts ``meta['fdsr']`` into the runner's checkpoints, see ``fdsr.checkpoints``.
+    """Puts ``meta['fdsr']`` into the runner's checkpoints.
+
+    See ``fdsr.models.files.checkpoints``.
 
     Frozen parts with a file of their own (VGG, dictionary, teacher) are named by path
     and SHA-256 instead of being saved again; on loading they are checked. How the

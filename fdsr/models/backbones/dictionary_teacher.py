@@ -5,13 +5,16 @@ from typing import Dict, List, Optional, Sequence, Union
 import torch
 from torch import Tensor, nn
 
-from fdsr.dictionary.component_dictionary import ComponentDictionary, DictionarySpec
-from fdsr.dictionary.components import COMPONENTS, FFHQ_EYE_SHARE, atom_sides
-from fdsr.dictionary.files import load_dictionary
-from fdsr.dictionary.roi import BoxRegions
+from fdsr.geometry.components import COMPONENTS, FFHQ_EYE_SHARE, atom_sides
 from fdsr.models.backbones.decoder import sn_conv
 from fdsr.models.backbones.distilled_student import DistilledStudent
 from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.models.dictionary.component_dictionary import (
+    ComponentDictionary,
+    DictionarySpec,
+)
+from fdsr.models.dictionary.files import load_dictionary
+from fdsr.models.dictionary.roi import BoxRegions
 from fdsr.registry import MODELS
 from fdsr.weights import announce_random, weights_are_to_follow
 

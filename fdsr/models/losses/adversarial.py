@@ -6,7 +6,7 @@ import torch
 from mmagic.models.losses.gan_loss import GANLoss
 from torch import Tensor
 
-from fdsr.dictionary.component_dictionary import normalise as normalise_channels
+from fdsr.models.dictionary.component_dictionary import normalise as normalise_channels
 from fdsr.models.losses.feature import FeatureLoss
 from fdsr.models.losses.schedule import Schedule, Scheduled
 from fdsr.registry import MODELS

@@ -8,8 +8,9 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
-from fdsr.checkpoints import copy_matching, copy_trained_weights
-from fdsr.frozen.features import FrozenFeatures
+from fdsr.models.feature_cache.features import FrozenFeatures
+from fdsr.models.files.checkpoints import copy_matching, copy_trained_weights
+from fdsr.models.forward import run_backbone
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.parametrisations import bake_parametrisations
@@ -18,10 +19,12 @@ from fdsr.models.restorers.discriminator_step import (
     features_seen,
 )
 from fdsr.models.restorers.per_tap import build_per_tap, probe_features
-from fdsr.models.restorers.prediction import plain, predict, run_backbone, with_bicubic
-from fdsr.models.restorers.taps import FeatureTaps, unwrap
+from fdsr.models.restorers.prediction import predict, with_bicubic
 from fdsr.models.restorers.teacher import build_teacher
+from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
+from fdsr.utils.configs import plain
+from fdsr.utils.modules import unwrap
 
 Features = Dict[str, Tensor]
 
@@ -47,8 +50,9 @@ class DictionaryDistiller(BaseModel):
         loss_weights: a preset (``dfdnet``, ``literal``) or weights by term.
         init_from: a checkpoint that the student starts from, or ``'teacher'`` for the
             teacher's own decoder.
-        frozen_features: folders of stores, see ``fdsr.frozen``: what stands in them is
-            not computed again; with the teacher's features it is not run at all.
+        frozen_features: folders of stores, see ``fdsr.models.feature_cache``: what
+            stands in them is not computed again; with the teacher's features it is not
+            run at all.
         test_cfg: ``report``, which of ``student``, ``teacher`` and ``bicubic`` are
             tested (the student alone).
         data_preprocessor: default: ``FacePreprocessor``.

@@ -6,7 +6,7 @@ import torch
 from mmengine.dist import all_reduce
 from torch import Tensor, nn
 
-from fdsr.models.restorers.taps import unwrap
+from fdsr.utils.modules import unwrap
 
 Features = Dict[str, Tensor]
 

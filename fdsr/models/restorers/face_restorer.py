@@ -6,19 +6,14 @@ from mmagic.models.base_models.base_edit_model import BaseEditModel
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
-from fdsr.checkpoints import copy_trained_weights
-from fdsr.frozen.features import FrozenFeatures
+from fdsr.models.feature_cache.features import FrozenFeatures
+from fdsr.models.files.checkpoints import copy_trained_weights
+from fdsr.models.forward import boxes_of, run_backbone, takes_boxes
 from fdsr.models.losses.restoration import loss_weights as resolve_weights
 from fdsr.models.losses.restoration import restoration_losses
-from fdsr.models.restorers.prediction import (
-    boxes_of,
-    plain,
-    predict,
-    run_backbone,
-    takes_boxes,
-    with_bicubic,
-)
+from fdsr.models.restorers.prediction import predict, with_bicubic
 from fdsr.registry import MODELS
+from fdsr.utils.configs import plain
 
 
 @MODELS.register_module()
@@ -34,8 +29,8 @@ class FaceRestorer(BaseEditModel):
         loss_weights: a preset (``dfdnet``, ``literal``) or weights by term.
         init_from: a checkpoint whose trained weights the backbone starts from, where
             names and shapes agree; each that is trained has to be found.
-        frozen_features: folders of stores, see ``fdsr.frozen``: what stands in them is
-            not computed again.
+        frozen_features: folders of stores, see ``fdsr.models.feature_cache``: what
+            stands in them is not computed again.
         test_cfg: ``name``, under which the backbone is reported (``generator``), and
             ``bicubic``, whether plain up-sampling is reported beside it (False).
         train_cfg, init_cfg, data_preprocessor: as in mmagic's ``BaseEditModel``.

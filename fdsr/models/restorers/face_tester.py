@@ -6,8 +6,8 @@ from mmagic.structures import DataSample
 from mmengine.model import BaseModel
 from torch import nn
 
-from fdsr.checkpoints import load_backbone
-from fdsr.landmarks.detected_boxes import DetectedBoxes
+from fdsr.models.backbones.detected_boxes import DetectedBoxes
+from fdsr.models.files.checkpoints import load_backbone
 from fdsr.models.restorers.prediction import predict, with_bicubic
 from fdsr.registry import MODELS
 

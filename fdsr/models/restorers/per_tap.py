@@ -6,8 +6,8 @@ import torch
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
-from fdsr.models.restorers.prediction import run_backbone
-from fdsr.models.restorers.taps import FeatureTaps
+from fdsr.models.forward import run_backbone
+from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 
 #: Side of the LR picture that the networks are probed with.

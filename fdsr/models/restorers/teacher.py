@@ -6,13 +6,13 @@ from typing import Any, Dict, Optional, Tuple, Union
 import torch
 from torch import nn
 
-from fdsr.checkpoints import (
+from fdsr.models.files.checkpoints import (
     CheckpointMismatch,
     load_backbone,
     read_checkpoint,
     teacher_weights,
 )
-from fdsr.models.restorers.prediction import plain
+from fdsr.utils.configs import plain
 
 _TRAIN_ONE = 'Train one with: python tools/train.py configs/teacher_vggface2.py'
 

@@ -1,5 +1,0 @@
-"""From the authors' own checkpoints to files that describe themselves."""
-
-from fdsr.conversion.convert import CONVERTERS, convert
-
-__all__ = ['CONVERTERS', 'convert']

@@ -1,5 +1,0 @@
-"""Networks as ONNX files, checked against what they were made from."""
-
-from fdsr.export.onnx import Exported, export_onnx
-
-__all__ = ['Exported', 'export_onnx']

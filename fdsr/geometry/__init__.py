@@ -1,0 +1,1 @@
+"""Where a face and its components lie: landmarks, boxes, alignment."""

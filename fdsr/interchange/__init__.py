@@ -1,0 +1,1 @@
+"""Models of other programs, coming in and going out."""

@@ -1,0 +1,232 @@
+"""The dictionary's file: atoms of every component and level, and where they are from.
+
+One ``torch.save`` file of plain tensors and values::
+
+    {'format': 'fdsr-dictionary', 'version': 1,
+     'meta': {'layout', 'encoder': {'arch', 'sha256'}, 'sides', 'channels',
+              'unbiased', 'source', 'seed'},
+     'atoms': {component: [(K, C, s, s) normalised, one a level]}}
+"""
+
+import errno
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
+
+import torch
+
+from fdsr.geometry.components import COMPONENTS
+from fdsr.models.dictionary.component_dictionary import (
+    ComponentDictionary,
+    DictionarySpec,
+)
+from fdsr.weights import ExternalWeights, RefusedCheckpointError, safe_load, sha256_of
+from fdsr.weights.plain import MANY_VALUES, NotPlain, check_plain
+from fdsr.weights.walking import brief, short
+
+if TYPE_CHECKING:
+    from fdsr.models.backbones.encoder import FeatureEncoder
+
+FORMAT = 'fdsr-dictionary'
+VERSION = 1
+_REBUILD = ('Build one that fits with: python tools/build_dictionary.py CONFIG '
+            '--out FILE')
+
+
+class DictionaryMismatch(ValueError):
+    """A dictionary that was built for something else."""
+
+
+def check_writable(path: Union[str, Path]) -> None:
+    """Finds out before the work, not after it, whether a file can be written.
+
+    Raises:
+        PermissionError: it cannot; names the file and why.
+    """
+    path = Path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, 'expected a file, found a folder')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise PermissionError(
+            f'The dictionary cannot be written to {path} ({error.strerror}). Give '
+            'another file with --out.') from error
+
+
+def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
+                    encoder: 'FeatureEncoder', **facts: Any) -> str:
+    """Writes a dictionary into one file, whole or not at all.
+
+    Args:
+        dictionary: with its atoms set.
+        path: of the file; its folder is made.
+        encoder: that the atoms are features of.
+        facts: plain values to keep: ``source``, ``seed``, …
+
+    Returns:
+        The file's SHA-256.
+
+    Raises:
+        OSError: it cannot be written; nothing is left of it.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    spec = dictionary.spec
+    content = {
+        'format': FORMAT,
+        'version': VERSION,
+        'meta': {
+            'layout': encoder.layout,
+            'encoder': {'arch': encoder.arch, 'sha256': encoder.fingerprint()},
+            'sides': {name: list(sides) for name, sides in spec.sides.items()},
+            'channels': list(spec.channels),
+            'unbiased': spec.unbiased,
+            **facts,
+        },
+        'atoms': {
+            name: [dictionary.atoms(name, level) for level in range(len(spec.channels))]
+            for name in COMPONENTS
+        },
+    }
+    _check_plain(path, content['meta'])
+    unfinished = path.with_name(path.name + '.part')
+    try:
+        torch.save(content, unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
+        unfinished.unlink(missing_ok=True)
+        raise OSError(
+            f'The dictionary cannot be written to {path} '
+            f'({" ".join(str(error).split())}). Make room there and run the same '
+            'command again: what was finished is kept.') from error
+    return sha256_of(path)
+
+
+def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
+                    channels: Sequence[int], sides: Dict[str, List[int]],
+                    unbiased: bool,
+                    dtype: torch.dtype = torch.float32) -> ComponentDictionary:
+    """Reads a dictionary and checks that it fits the network.
+
+    Args:
+        path: of the file.
+        encoder: of the network that is going to use it.
+        channels, sides, unbiased: what that network needs, see ``DictionarySpec``.
+        dtype: to keep the atoms in.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        RefusedCheckpointError: the file is broken, or holds more than plain data.
+        DictionaryMismatch: it is no dictionary, or one for another layout, encoder,
+            size or alignment; the message names the first difference.
+    """
+    path = Path(path)
+    content = read_dictionary(path)
+    meta, atoms = content['meta'], content['atoms']
+    _check(path, 'layout', encoder.layout, meta['layout'])
+    _check(path, 'encoder', encoder.arch, meta['encoder']['arch'])
+    _check(path, 'variance (unbiased)', unbiased, meta['unbiased'])
+    _check(path, 'channels', list(channels), list(meta['channels']))
+    for name in COMPONENTS:
+        _check(path, f'sides of the {name} atoms', list(sides[name]),
+               list(meta['sides'][name]))
+        _check(path, f'levels of the {name} atoms', len(channels), len(atoms[name]))
+    _check(path, 'weights of the encoder (SHA-256)', encoder.fingerprint(),
+           meta['encoder']['sha256'])
+    counts = {name: [len(level) for level in atoms[name]] for name in COMPONENTS}
+    dictionary = ComponentDictionary(
+        DictionarySpec(channels, sides, counts, unbiased), dtype)
+    for name, level in dictionary.spec.slots():
+        values = atoms[name][level].to(dtype)
+        _check(path, f'shape of the {name} atoms at level {level}',
+               dictionary.spec.atom_shape(name, level), tuple(values.shape))
+        if not torch.isfinite(values).all():
+            raise DictionaryMismatch(
+                f'{path}: the {name} atoms at level {level} contain values that are '
+                f'not finite in {dtype}. {_REBUILD}')
+        dictionary.atoms(name, level).copy_(values)
+    dictionary.metadata = meta
+    dictionary.external_weights = ExternalWeights(
+        name='dictionary', path=str(path.resolve()), sha256=sha256_of(path),
+        licence=meta.get('licence', 'as its source'))
+    return dictionary
+
+
+def read_dictionary(path: Path) -> Dict[str, Any]:
+    """Reads a dictionary's file and checks that it has every field.
+
+    Returns:
+        The file's content, see the module.
+
+    Raises:
+        FileNotFoundError, RefusedCheckpointError, DictionaryMismatch: see
+            ``load_dictionary``.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'There is no dictionary at {path}. {_REBUILD}')
+    try:
+        content = safe_load(path)
+    except RefusedCheckpointError as error:
+        raise RefusedCheckpointError(f'{error} {_REBUILD}') from error
+    keys = list(content) if isinstance(content, dict) else []
+    found = f'a {type(content).__name__}' + (
+        f' with keys {", ".join(map(short, keys[:5]))}' if keys else '')
+    kind, version = ((content.get('format'), content.get('version')) if keys else
+                     (None, None))
+    if type(kind) is not str or kind != FORMAT:
+        raise DictionaryMismatch(
+            f'{path} is no dictionary: expected format {FORMAT!r}, found {found}. '
+            f'{_REBUILD}')
+    if (type(version) is not int or version != VERSION
+            or not {'meta', 'atoms'} <= set(keys)):
+        raise DictionaryMismatch(
+            f'{path} is a dictionary of another version: expected {VERSION}, found '
+            f'{short(version)}, {found}. {_REBUILD}')
+    _check_plain(path, content['meta'])
+    wrong = _first_wrong_field(content['meta'], content['atoms'])
+    if wrong:
+        raise DictionaryMismatch(
+            f'{path} is a damaged dictionary: {wrong} is missing or of another type. '
+            f'{_REBUILD}')
+    return content
+
+
+def _check_plain(path: Union[str, Path], meta: Any) -> None:
+    try:
+        check_plain(meta, 'meta', values=MANY_VALUES)
+    except NotPlain as error:
+        raise DictionaryMismatch(
+            f'{path} is a damaged dictionary: {error}. {_REBUILD}') from error
+
+
+def _first_wrong_field(meta: Any, atoms: Any) -> str | None:
+    """Names the first field that a dictionary's file must have and has not."""
+    sizes = (list, tuple)
+    for field, kind in (('layout', str), ('encoder', dict), ('sides', dict),
+                        ('channels', sizes), ('unbiased', bool), ('licence', str)):
+        if not isinstance(meta, dict) or not isinstance(
+                meta.get(field, '' if field == 'licence' else None), kind):
+            return f'meta.{field}'
+    for field in ('arch', 'sha256'):
+        if not isinstance(meta['encoder'].get(field), str):
+            return f'meta.encoder.{field}'
+    for name in COMPONENTS:
+        if not isinstance(meta['sides'].get(name), sizes):
+            return f'meta.sides.{name}'
+        levels = atoms.get(name) if isinstance(atoms, dict) else None
+        if not isinstance(levels, sizes) or not all(
+                isinstance(level, torch.Tensor) and level.is_floating_point()
+                and level.ndim == 4 for level in levels):
+            return f'atoms.{name}'
+    return None
+
+
+def _check(path: Path, what: str, expected: Any, found: Any) -> None:
+    if expected != found:
+        raise DictionaryMismatch(
+            f'The dictionary {path} does not fit this network: {what}: expected '
+            f'{brief(expected)}, found {brief(found)}. {_REBUILD}')

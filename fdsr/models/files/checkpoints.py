@@ -1,0 +1,339 @@
+"""Self-describing checkpoints: what is in them, and backbones out of them.
+
+A checkpoint is a ``torch.save`` file of plain values::
+
+    {'meta': {'fdsr': {'format': 1,
+                       'backbones': {name: config},
+                       'default': name,
+                       'external': {module path: {name, path, sha256, licence,
+                                                  member}},
+                       'faces': {size, scale, eye_share}}, …},
+     'state_dict': {'NAME.module.weight': tensor, …}, …}
+
+``external`` are parts whose values stand in a file of their own: a frozen VGG, a
+dictionary, the distillation's teacher. They are named by path and SHA-256 instead of
+being copied into every checkpoint. ``faces``, where it is known, tells how faces were
+cut for training: HR's side, its ratio to LR's, and the distance of the eyes as a share
+of HR's side.
+"""
+
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple, Union
+
+from torch import Tensor, nn
+
+from fdsr.models.files import (
+    FORMAT,
+    Budget,
+    CheckpointMismatch,
+    build_network,
+    check_description,
+    check_external,
+    check_loadable,
+    check_meta,
+    check_values,
+    find_external,
+    relocated,
+)
+from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
+from fdsr.weights.walking import brief, short
+
+#: How many files may take a backbone from one another.
+_MAX_FILES = 4
+_HOW_TO_DESCRIBE = (
+    'Files that tools/train.py writes describe themselves; a foreign one has to be '
+    'converted first.')
+
+
+def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
+    """The outermost modules whose values come from files of their own, by path.
+
+    A module that stands in several places, as an average's encoder does, is named in
+    each of them: so does the state dict.
+    """
+    parts: Dict[str, ExternalWeights] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        external = getattr(module, 'external_weights', None)
+        if external is not None and not _inside(path, parts):
+            parts[path] = external
+    return parts
+
+
+def _inside(path: str, parts: Dict[str, Any]) -> bool:
+    return any(path == part or path.startswith(f'{part}.') for part in parts)
+
+
+def describe(model: nn.Module) -> Dict[str, Any]:
+    """What ``meta['fdsr']`` of a checkpoint of a model is.
+
+    Args:
+        model: with ``backbone_configs``, {name of the submodule: config}.
+    """
+    external = {path: asdict(part) for path, part in external_parts(model).items()}
+    backbones = {
+        name: _with_absolute_paths(config, external)
+        for name, config in model.backbone_configs.items()
+    }
+    trained = [name for name in backbones if name not in external]
+    averaged = [name for name in trained if name.endswith('_ema')]
+    return dict(format=FORMAT, backbones=backbones,
+                default=(averaged or trained or list(backbones))[0], external=external)
+
+
+def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
+    """Writes out relative paths of external files, so that they are found later.
+
+    What initialises a network is left out: its values are in the file.
+    """
+    if isinstance(config, dict):
+        return {key: _with_absolute_paths(value, external)
+                for key, value in config.items() if key != 'init_cfg'}
+    if isinstance(config, (list, tuple)):
+        return [_with_absolute_paths(value, external) for value in config]
+    if isinstance(config, str) and any(
+            str(Path(config).expanduser().resolve()) == part['path']
+            for part in external.values()):
+        return str(Path(config).expanduser().resolve())
+    return config
+
+
+def check_own_description(source: Union[str, Path], model: nn.Module,
+                          meta: Dict[str, Any]) -> None:
+    """Checks, before it is saved, that a model's file could be loaded.
+
+    Args:
+        source: the file, or what it is for.
+        model: see ``describe``.
+        meta: the file's ``meta``, with ``fdsr``.
+
+    Raises:
+        CheckpointMismatch: it could not; says what has to be changed.
+    """
+    facts = meta['fdsr']
+    try:
+        check_meta(source, meta)
+        check_description(source, facts)
+        for name, config in facts['backbones'].items():
+            if name in facts['external']:
+                continue
+            network = model.get_submodule(name)
+            parts = external_parts(network)
+            files = [part.path for part in parts.values() if os.path.isfile(part.path)]
+            values = strip_external(network.state_dict(), parts)
+            check_loadable(source, config, network, Budget.of(values, files))
+    except CheckpointMismatch as error:
+        raise CheckpointMismatch(
+            'What is going to be saved could not be loaded again, so nothing is saved: '
+            f'{error} Change the config of the network, or the facts that are saved '
+            'with it; docs/security.md says what a model file can contain.') from error
+
+
+def strip_external(state: Dict[str, Tensor],
+                   external: Dict[str, Any]) -> Dict[str, Tensor]:
+    """A state dict without the values of external parts."""
+    return {key: value for key, value in state.items() if not _inside(key, external)}
+
+
+def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
+                  name: str = 'generator', faces: Optional[Dict[str, Any]] = None,
+                  **meta: Any) -> None:
+    """Writes one backbone into a self-describing file, whole or not at all.
+
+    Args:
+        network: the backbone.
+        config: what builds it.
+        path: of the file.
+        name: of the backbone in the file.
+        faces: how they were cut for training, if it is known.
+        **meta: plain values to keep in the file's ``meta``; ``licence`` is the
+            file's own.
+
+    Raises:
+        CheckpointMismatch: the file could not be loaded again.
+        OSError: it cannot be written, or not whole; nothing is left behind then.
+    """
+    import torch
+    holder = nn.Module()
+    holder.add_module(name, network)
+    holder.backbone_configs = {name: config}
+    facts = describe(holder)
+    if faces:
+        facts['faces'] = dict(faces)
+    state = strip_external(holder.state_dict(), facts['external'])
+    path = Path(path)
+    content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
+    check_own_description(path, holder, content['meta'])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(path.name + '.part')
+    try:
+        torch.save(content, unfinished)
+        os.replace(unfinished, path)
+    except (OSError, RuntimeError) as error:  # of a full disk torch makes the latter
+        raise OSError(f'{path} cannot be written ({error}). Make room there, or name '
+                      'another place.') from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+    """Reads a checkpoint's description and its values.
+
+    Returns:
+        What ``describe`` made of it, with the ``licence`` of a converted or published
+        file; and the state dict.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        CheckpointMismatch: the file does not describe itself, or does so wrongly.
+        RefusedCheckpointError: it holds more than plain values and dense tensors.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(
+            f'There is no checkpoint at {path}. Train one with tools/train.py, or '
+            f'correct the path.')
+    content = safe_load(path)
+    facts = None
+    if isinstance(content, dict) and isinstance(content.get('meta'), dict):
+        facts = content['meta'].get('fdsr')
+    if not isinstance(facts, dict) or 'state_dict' not in content:
+        raise CheckpointMismatch(
+            f'{path} does not say which backbone it holds (no meta["fdsr"]). '
+            f'{_HOW_TO_DESCRIBE}')
+    check_meta(path, content['meta'])
+    check_description(path, facts)
+    origin = content['meta'].get('converted_from')
+    licence = content['meta'].get('licence') or (
+        origin.get('licence') if isinstance(origin, dict) else None)
+    if licence is not None:
+        facts = dict(facts, licence=licence)
+    return facts, _checked_state(path, content['state_dict'])
+
+
+def _checked_state(path: Path, state: Any) -> Dict[str, Tensor]:
+    if not isinstance(state, dict) or not all(
+            isinstance(key, str) and isinstance(value, Tensor)
+            for key, value in state.items()):
+        raise CheckpointMismatch(
+            f'{path}: expected tensors by name in state_dict, found something else. '
+            'The file is damaged, or was not written by this project.')
+    return state
+
+
+def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Module:
+    """Builds the backbone that a file describes, with its weights.
+
+    Args:
+        path: a checkpoint of ``tools/train.py``, or a converted or published file.
+        name: which of the file's backbones; default: the trained one, by its moving
+            average if there is one.
+
+    Returns:
+        The network in eval mode on the CPU: RGB in [0, 1] to RGB in [0, 1].
+
+    Raises:
+        FileNotFoundError: the file, or one that it refers to, is not there.
+        CheckpointMismatch: it does not describe itself, has no backbone of that name,
+            names something other than a registered network, its values do not fit, or a
+            file that it refers to has changed.
+        RefusedCheckpointError: it holds more than plain values and dense tensors.
+    """
+    path, name, facts, state = open_backbone(path, name)
+    prefix = f'{name}.'
+    external = {part[len(prefix):]: record for part, record in facts['external'].items()
+                if part.startswith(prefix)}
+    values = {key[len(prefix):]: value for key, value in state.items()
+              if key.startswith(prefix)}
+    config, moved = relocated(path, facts['backbones'][name], external)
+    with preferring(record['sha256'] for record in external.values()):
+        network = build_network(path, config, Budget.of(values, moved.values()))
+    _fill(path, network, values, external)
+    return network.eval()
+
+
+def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: int = 1
+                  ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
+    """The file that holds a backbone's own values, its name there, and the content.
+
+    A distillation's checkpoint only names its teacher: then it is the teacher's file.
+
+    Args:
+        path: of a checkpoint.
+        name: which of its backbones; default: the trained one.
+
+    Raises:
+        FileNotFoundError, CheckpointMismatch: see ``load_backbone``.
+    """
+    path = Path(path).expanduser()
+    facts, state = read_checkpoint(path)
+    name = facts['default'] if name is None else name
+    if name not in facts['backbones']:
+        raise CheckpointMismatch(
+            f'{path} has no backbone {short(name)}; it has '
+            f'{brief(", ".join(facts["backbones"]))}.')
+    record = facts['external'].get(name)
+    if record is None:
+        return path, name, facts, state
+    if _files == _MAX_FILES:
+        raise CheckpointMismatch(
+            f'{path} takes {name!r} from another file, and is itself the last of '
+            f'{_MAX_FILES} that name each other. Give the file that has the values.')
+    return open_backbone(find_external(path, name, record), record.get('member'),
+                         _files + 1)
+
+
+def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
+          recorded: Dict[str, Dict[str, str]]) -> None:
+    """Loads what the checkpoint holds and checks what it only names."""
+    check_external(str(path), recorded, external_parts(network))
+    own = strip_external(network.state_dict(), recorded)
+    values = strip_external(values, recorded)
+    check_values(str(path), own, values)
+    network.load_state_dict(values, strict=False)
+
+
+def copy_trained_weights(path: Union[str, Path], network: nn.Module,
+                         name: Optional[str] = None) -> None:
+    """Starts a network from another's trained weights, where names agree.
+
+    A student starts so from its teacher's decoder: the modules have the same names.
+
+    Args:
+        path: a self-describing checkpoint.
+        network: whose trained parameters and buffers all have to be found there.
+        name: which backbone of the file; default: its default.
+
+    Raises:
+        CheckpointMismatch: a trained value is missing or has another shape.
+    """
+    path, name, _, state = open_backbone(path, name)
+    prefix = f'{name}.'
+    theirs = {key[len(prefix):]: value for key, value in state.items()
+              if key.startswith(prefix)}
+    copy_matching(str(path), theirs, network)
+
+
+def copy_matching(source: str, theirs: Dict[str, Tensor], network: nn.Module) -> None:
+    """Copies every value that the network trains out of another state dict."""
+    own = strip_external(network.state_dict(), external_parts(network))
+    check_values(source, own,
+                 {key: value for key, value in theirs.items() if key in own})
+    network.load_state_dict({key: theirs[key] for key in own}, strict=False)
+
+
+def teacher_weights(path: Union[str, Path], member: str,
+                    licence: Optional[str] = None) -> ExternalWeights:
+    """What a network frozen out of a checkpoint is recorded as.
+
+    Args:
+        path: of the checkpoint.
+        member: which of its backbones.
+        licence: of the file, where it has one of its own: a student's checkpoint names
+            it too.
+    """
+    return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
+                           sha256=sha256_of(path),
+                           licence=licence or 'as its training data',
+                           member=member)

@@ -1,0 +1,102 @@
+"""Reading features inside a network without touching it."""
+
+import difflib
+from typing import Any, Callable, Dict, Iterable, List, Tuple
+
+from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
+
+from fdsr.utils.modules import unwrap
+
+_SIDES = ('input', 'output')
+
+
+def parse_tap(tap: str) -> Tuple[str, str]:
+    """Splits ``'decoder.to_rgb:input'`` into the module's path and the side.
+
+    Raises:
+        ValueError: the side is neither ``input`` nor ``output``.
+    """
+    path, _, side = tap.partition(':')
+    if side not in _SIDES:
+        raise ValueError(
+            f'A tap is MODULE.PATH:input or MODULE.PATH:output, found {tap!r}.')
+    return path, side
+
+
+class FeatureTaps:
+    """Records what flows into or out of named modules during forwards.
+
+    Used as a context, so that nothing is held between two steps::
+
+        with FeatureTaps(student, ['decoder.to_rgb:input']) as features:
+            sr = student(lr)
+        features['decoder.to_rgb:input']  # (B, C, H, W)
+
+    Hooks sit on the inner modules, so that they also fire when the network runs
+    inside a distributed wrapper.
+
+    Args:
+        network: the network, wrapped or not.
+        taps: which features to record.
+
+    Raises:
+        ValueError: a tap is written wrongly or its module is not in the network.
+    """
+
+    def __init__(self, network: nn.Module, taps: Iterable[str]) -> None:
+        self._modules: List[Tuple[str, str, nn.Module]] = []
+        for tap in dict.fromkeys(taps):
+            path, side = parse_tap(tap)
+            self._modules.append((tap, side, find_module(unwrap(network), path)))
+        self._handles: List[RemovableHandle] = []
+        self._features: Dict[str, Tensor] = {}
+
+    def __enter__(self) -> 'FeatureTaps':
+        self._handles = [
+            module.register_forward_hook(self._recorder(tap, side))
+            for tap, side, module in self._modules
+        ]
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        for handle in self._handles:
+            handle.remove()
+        self._handles = []
+
+    def _recorder(self, tap: str, side: str) -> Callable:
+        def record(module: nn.Module, inputs: tuple, output: Any) -> None:
+            value = output if side == 'output' else inputs[0]
+            if not isinstance(value, Tensor):
+                raise TypeError(
+                    f'The tap {tap} gives a {type(value).__name__}, not a tensor; tap '
+                    f'another module.')
+            self._features[tap] = value
+        return record
+
+    def __getitem__(self, tap: str) -> Tensor:
+        """The feature recorded last.
+
+        Raises:
+            KeyError: nothing passed there.
+        """
+        if tap not in self._features:
+            raise KeyError(
+                f'Nothing passed through the tap {tap}: the network did not run its '
+                f'module. Tap one that runs in every forward.')
+        return self._features[tap]
+
+
+def find_module(network: nn.Module, path: str) -> nn.Module:
+    """The module at a path.
+
+    Raises:
+        ValueError: there is none; the message lists the nearest paths.
+    """
+    modules = dict(network.named_modules())
+    if path not in modules:
+        near = difflib.get_close_matches(path, modules, n=4, cutoff=0.3)
+        raise ValueError(
+            f'{type(network).__name__} has no module {path!r} to tap. Near are: '
+            f'{", ".join(near) or ", ".join(list(modules)[1:8])}.')
+    return modules[path]

@@ -1,0 +1,1 @@
+"""Building a dictionary with a teacher's encoder, and looking at one."""

@@ -1,0 +1,1 @@
+"""Faces cut, filtered, split and written once, with their manifests."""

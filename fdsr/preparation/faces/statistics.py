@@ -1,0 +1,64 @@
+"""What a report counts of a split; memory does not grow with the faces."""
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any, Iterator, Sequence
+
+import numpy as np
+
+from fdsr.preparation.faces.cutting import KINDS
+
+#: Below which widths of the cut, and which sharpness, faces are counted.
+SIDES = (64, 128, 200, 256, 512, 1024)
+SHARPNESS = (4, 16, 64, 256, 1024)
+
+
+class SplitStatistics:
+    """Counts of one split, a shard at a time."""
+
+    def __init__(self) -> None:
+        self.kept, self.padded, self.up_sampled, self.eyes = 0, 0, 0, 0.0
+        self.skipped: Counter[str] = Counter()
+        self.narrower: Counter[int] = Counter()
+        self.softer: Counter[int] = Counter()
+
+    def add(self, kept: np.ndarray, skipped: Sequence[tuple[str, str, str]],
+            size: int) -> None:
+        """Count a shard.
+
+        Args:
+            kept: Records of its faces.
+            skipped: (name, kind, reason) of the pictures that are none.
+            size: Side of HR in pixels.
+        """
+        self.kept += len(kept)
+        self.skipped.update(kind for _, kind, _ in skipped)
+        self.up_sampled += int((kept['side'] < size).sum())
+        self.padded += int((kept['padded'] > 0).sum())
+        for side in SIDES:
+            self.narrower[side] += int((kept['side'] < side).sum())
+        for value in SHARPNESS:
+            self.softer[value] += int((kept['sharpness'] < value).sum())
+        eyes = (kept['landmarks'][:, 1] - kept['landmarks'][:, 0]).astype(np.float64)
+        self.eyes += float(np.linalg.norm(eyes, axis=1).sum()) / size
+
+    def summary(self) -> dict[str, Any]:
+        """Plain JSON for manifests."""
+        return dict(
+            listed=self.kept + sum(self.skipped.values()), kept=self.kept,
+            skipped={kind: self.skipped[kind] for kind in KINDS if self.skipped[kind]},
+            up_sampled=self.up_sampled, padded=self.padded,
+            mean_eye_share=round(self.eyes / self.kept, 4) if self.kept else 0.0)
+
+    def rows(self) -> Iterator[tuple[str, int]]:
+        """(what, faces) for the report."""
+        yield 'listed', self.kept + sum(self.skipped.values())
+        yield 'kept', self.kept
+        for kind in KINDS:
+            yield f'skipped: {kind}', self.skipped[kind]
+        yield 'kept, enlarged to HR', self.up_sampled
+        yield 'kept, reflected beyond the picture', self.padded
+        for side in SIDES:
+            yield f'kept, cut below {side} px', self.narrower[side]
+        for value in SHARPNESS:
+            yield f'kept, sharpness below {value}', self.softer[value]

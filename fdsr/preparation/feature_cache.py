@@ -1,0 +1,139 @@
+"""Running frozen networks over a training set, once."""
+
+import time
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+
+from fdsr.models.autocast import bf16_autocast
+from fdsr.models.feature_cache.features import (
+    ENCODED,
+    PERCEPTUAL,
+    TEACHER,
+    encoder_facts,
+    perceptual_facts,
+)
+from fdsr.models.feature_cache.store import FeatureWriter
+from fdsr.models.forward import run_backbone
+from fdsr.models.taps import FeatureTaps
+from fdsr.registry import DATASETS, FUNCTIONS, MODELS
+
+Batch = Dict[str, Any]
+
+
+def freeze_student_features(config: Config, out: Union[str, Path],
+                            report: Callable[[str], None] = print) -> None:
+    """Writes what every student of a config computes without learning from it.
+
+    Args:
+        config: of a ``FaceRestorer`` with a frozen encoder; its training set.
+        out: folder of the store: the encoder's maps of LR, and GT's features of the
+            perceptual loss if there is one.
+        report: told how far it is.
+
+    Raises:
+        ValueError: the encoder is trained, so that its features change.
+    """
+    model = config.model
+    network = MODELS.build(model.get('generator') or model.student).eval()
+    facts = dict(encoder=encoder_facts(network))
+    perceptual = model.get('perceptual_loss')
+    perceptual = None if perceptual is None else MODELS.build(perceptual)
+
+    def features(batch: Batch) -> Dict[str, Tensor]:
+        maps = network.encode(batch['inputs'])
+        found = {f'{ENCODED}{level}': feature for level, feature in enumerate(maps)}
+        if perceptual is not None:
+            layers = perceptual.trunk(batch['data_samples'].gt_img)
+            found.update({f'{PERCEPTUAL}{layer}': layers[layer] for layer in layers})
+        return found
+
+    if perceptual is not None:
+        facts['perceptual'] = perceptual_facts(perceptual)
+    _write(config, features, facts, out, report)
+
+
+def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Config,
+                            out: Union[str, Path],
+                            report: Callable[[str], None] = print) -> None:
+    """Writes a teacher's features, so that a distillation need not run it.
+
+    Args:
+        teacher: as ``build_teacher`` returns it.
+        taps: which features, e.g. ``decoder.to_rgb:input``.
+        config: whose training set is taken.
+        out: folder of the store.
+        report: told how far it is.
+    """
+    def features(batch: Batch) -> Dict[str, Tensor]:
+        with FeatureTaps(teacher, taps) as tapped:
+            run_backbone(teacher, batch['inputs'], batch['data_samples'])
+        return {f'{TEACHER}{number}': tapped[tap] for number, tap in enumerate(taps)}
+
+    facts = dict(teacher=teacher.external_weights.sha256, taps=list(taps))
+    _write(config, features, facts, out, report)
+
+
+@torch.no_grad()
+def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
+           facts: Dict[str, Any], out: Union[str, Path],
+           report: Callable[[str], None]) -> None:
+    settings = config.train_dataloader
+    preprocess = MODELS.build(dict(type='fdsr.FacePreprocessor'))
+    writer: Optional[FeatureWriter] = None
+    started, done = time.monotonic(), 0
+    for mirrored in (False, True):
+        dataset = DATASETS.build(dict(
+            settings.dataset, pipeline=_pipeline(settings.dataset.pipeline, mirrored)))
+        _check_repeats(dataset.pipeline)
+        if writer is None:
+            names = [dataset.sample_name(index) for index in range(len(dataset))]
+            rows = {name: row for row, name in enumerate(names)}
+            writer = FeatureWriter(out, names)
+            facts = dict(facts, degradation=_degradation(dataset.pipeline))
+        loader = DataLoader(
+            dataset, settings.batch_size, num_workers=1,
+            collate_fn=FUNCTIONS.get('fdsr.collate_samples'))
+        for batch in loader:
+            if not len(batch['inputs']):
+                continue
+            batch = preprocess(batch)
+            with bf16_autocast('cpu'):
+                found = features(batch)
+            names_here: List[str] = batch['data_samples'].metainfo['name']
+            writer.write([2 * rows[name] + int(mirrored) for name in names_here], found,
+                         batch['data_samples'].gt_img, batch['inputs'])
+            done += len(names_here)
+            if done % (50 * settings.batch_size) < settings.batch_size:
+                share = done / (2 * len(rows))
+                left = (time.monotonic() - started) * (1 / share - 1)
+                report(f'{done} of {2 * len(rows)} faces, about {left / 60:.0f} min '
+                       'to go')
+    writer.finish(facts)
+
+
+def _check_repeats(pipeline: Sequence[Any]) -> None:
+    """Refuses a pipeline whose LR differs between epochs."""
+    for step in pipeline:
+        if getattr(step, 'varies', False):
+            raise ValueError(
+                f'{type(step).__name__} makes another LR of a face in each epoch, so '
+                'its features cannot be frozen. Give BlindDegradation a seed, which '
+                'makes it the same each time, or train without frozen features.')
+
+
+def _degradation(pipeline: Sequence[Any]) -> str:
+    """How a pipeline makes LR, in words."""
+    return '; '.join(step.protocol() for step in pipeline if hasattr(step, 'protocol'))
+
+
+def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:
+    """The training pipeline with every face mirrored, or none."""
+    return [
+        dict(step, prob=float(mirrored))
+        if step['type'].rpartition('.')[2] == 'FlipFace' else dict(step)
+        for step in pipeline]

@@ -1,0 +1,1 @@
+"""The landmarks of a folder, as CSVs."""

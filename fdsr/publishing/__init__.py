@@ -1,6 +1,0 @@
-"""Trained networks as files that can be handed on, each with a model card."""
-
-from fdsr.publishing.card import read_about
-from fdsr.publishing.publish import CannotPublish, Published, publish
-
-__all__ = ['CannotPublish', 'Published', 'publish', 'read_about']

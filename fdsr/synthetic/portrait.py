@@ -1,0 +1,99 @@
+"""Puts a drawn face together: the picture and its exact landmarks."""
+
+import cv2
+import numpy as np
+
+from fdsr.synthetic.background import background
+from fdsr.synthetic.canvas import Canvas
+from fdsr.synthetic.extras import draw_beard, draw_clothes, draw_glasses
+from fdsr.synthetic.eyes import draw_brows, draw_eyes, pupil
+from fdsr.synthetic.hair import draw_hair_behind, draw_hair_front
+from fdsr.synthetic.head import (
+    draw_earrings,
+    draw_ears,
+    draw_face,
+    draw_neck,
+    face_outline,
+    skin_noise,
+)
+from fdsr.synthetic.lighting import LightMap
+from fdsr.synthetic.mouth import draw_mouth, mouth_corners
+from fdsr.synthetic.nose import draw_nose, nose_tip
+from fdsr.synthetic.traits import Face
+from fdsr.synthetic.view import View
+
+# Shapes are painted at least this many times larger and averaged down.
+_SUPERSAMPLE = 2
+# Below this side of the canvas the finest strokes would be too thick.
+_SMALLEST_CANVAS = 256
+
+
+def face_view(face: Face, eye_share: float) -> View:
+    """The camera of a face whose eyes are ``eye_share`` of the side apart."""
+    photo = face.photo
+    return View.of_pose(photo.angles, eye_share * photo.zoom, photo.shift)
+
+
+def face_landmarks(face: Face, view: View, size: int) -> np.ndarray:
+    """The five points, float32 ``(5, 2)`` in pixels, x then y.
+
+    Pupils, nose tip, mouth corners; image-left first. The centre of the top
+    left pixel is (0, 0).
+    """
+    depths = [pupil(face, -1), pupil(face, 1), nose_tip(face)]
+    points = [view(point) for point in depths] + list(view(mouth_corners(face)))
+    return (np.stack(points) * size - 0.5).astype(np.float32)
+
+
+def draw_portrait(
+    face: Face, size: int, eye_share: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw a face.
+
+    Args:
+        face: who is drawn, and how.
+        size: side of the picture in pixels.
+        eye_share: distance of the eyes of a frontal head as a share of the side.
+
+    Returns:
+        The picture, uint8 ``(size, size, 3)`` RGB, and its landmarks, float32
+        ``(5, 2)``, see :func:`face_landmarks`.
+    """
+    view = face_view(face, eye_share)
+    factor = max(_SUPERSAMPLE, -(-_SMALLEST_CANVAS // size))
+    canvas = Canvas(view, size * factor)
+    light = LightMap(view, face.photo)
+    canvas.image = background(face, canvas.side)
+    _paint(canvas, light, face)
+    image = cv2.resize(canvas.image, (size, size), interpolation=cv2.INTER_AREA)
+    return _lit(image, light, face), face_landmarks(face, view, size)
+
+
+def _paint(canvas: Canvas, light: LightMap, face: Face) -> None:
+    draw_hair_behind(canvas, face)
+    draw_neck(canvas, light, face)
+    draw_clothes(canvas, face)
+    draw_ears(canvas, face)
+    draw_earrings(canvas, face)
+    draw_face(canvas, light, face)
+    draw_beard(canvas, face)
+    draw_mouth(canvas, light, face)
+    draw_eyes(canvas, light, face)
+    draw_nose(canvas, light, face)
+    draw_brows(canvas, face)
+    draw_glasses(canvas, light, face)
+    draw_hair_front(canvas, light, face)
+
+
+def _lit(image: np.ndarray, light: LightMap, face: Face) -> np.ndarray:
+    """Multiply the drawing, uint8 ``(S, S, 3)``, by light and skin relief."""
+    gains = _resized(light.render(), len(image))
+    skin = _resized(light.mask(face_outline(face.person.head)), len(image))
+    gains *= (1 + _resized(skin_noise(face), len(image)) * skin)[..., None]
+    return cv2.multiply(image, gains, dtype=cv2.CV_8U)
+
+
+def _resized(array: np.ndarray, side: int) -> np.ndarray:
+    shrink = side < len(array)
+    kernel = cv2.INTER_AREA if shrink else cv2.INTER_LINEAR
+    return cv2.resize(array, (side, side), interpolation=kernel)

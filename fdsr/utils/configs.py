@@ -1,0 +1,16 @@
+"""Configs as plain values."""
+
+from typing import Any
+
+from mmengine.config import ConfigDict
+
+
+def plain(config: Any) -> Any:
+    """A config as plain dicts, lists and values, as checkpoints keep it."""
+    if isinstance(config, ConfigDict):
+        config = config.to_dict()
+    if isinstance(config, dict):
+        return {key: plain(value) for key, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return [plain(value) for value in config]
+    return config

@@ -1,0 +1,244 @@
+"""A study's pictures: learning curves, D's accuracy, and a forest of differences."""
+
+import io
+import os
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from fdsr.reporting.numbers import heading, higher_is_better
+from projects.distillation_study.study.report import (
+    Plan,
+    accuracies,
+    arms_of,
+    compare,
+    compared,
+)
+from projects.distillation_study.study.results import Results, Series, read_results
+
+_DPI = 110
+_PLOTTED = ('PSNR', 'LPIPS')
+_UNITS = dict(PSNR=', dB')
+_LETTER = 0.06  # inches
+_COLOURS = 64  # of a PNG
+#: Told apart by lightness, by dashes and by markers: in grey as well.
+_STYLES = [
+    dict(color='#000000', linestyle='-'),
+    dict(color='#c8501e', linestyle='--'),
+    dict(color='#2166ac', linestyle='-.'),
+    dict(color='#7fbf7b', linestyle=':'),
+    dict(color='#af8dc3', linestyle=(0, (6, 1, 1, 1, 1, 1))),
+    dict(color='#d9a400', linestyle=(0, (1, 1))),
+    dict(color='#666666', linestyle=(0, (8, 3))),
+    dict(color='#40b0a6', linestyle=(0, (4, 1, 1, 1)))]
+_MARKERS = 'os^DvPX*p'
+_Lines = List[Tuple[str, Dict[int, Series]]]
+
+
+def write_plots(plan: Plan, results_folder: Union[str, Path], out: Union[str, Path],
+                which: str = 'test') -> List[Path]:
+    """Draws what there is to draw.
+
+    Args:
+        plan: as for ``report.arms_of``.
+        results_folder: as ``read_results`` wants it.
+        out: folder of the pictures; it is made.
+        which: the list of the forest, 'val' or 'test'.
+
+    Returns:
+        The PNGs: learning.png, accuracy.png, forest.png; those without data left out.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``read_results``.
+        OSError: the folder cannot be written.
+    """
+    results = read_results(results_folder)
+    figures = dict(
+        learning=draw_learning(plan, results), accuracy=draw_accuracy(plan, results),
+        forest=draw_forest(plan, results, which))
+    return [_save(figure, Path(out) / f'{name}.png')
+            for name, figure in figures.items() if figure is not None]
+
+
+def draw_learning(plan: Plan, results: Results) -> Optional[Any]:
+    """Validation PSNR and LPIPS by iteration: a column a group, controls in each.
+
+    Returns:
+        A matplotlib figure; None if no run logged any.
+    """
+    groups: Dict[str, _Lines] = {}
+    arms = arms_of(plan, results)
+    by_name = {arm['name']: arm for arm in arms}
+    for arm in arms:
+        groups.setdefault(arm['group'], [])
+    for group in groups:
+        names = dict.fromkeys(
+            name for arm in arms if arm['group'] == group
+            for name in (arm['control'], arm['name']) if name)
+        groups[group] = [(by_name[name]['label'], results.curves(name))
+                         for name in names if results.curves(name)]
+    groups = {group: lines for group, lines in groups.items() if lines}
+    if not groups:
+        return None
+    figure, axes = _panels(len(_PLOTTED), len(groups), 3.6, 2.5)
+    for column, (group, lines) in enumerate(groups.items()):
+        for row, metric in enumerate(_PLOTTED):
+            _draw_lines(axes[row][column], [
+                (label, {seed: curve[f'val/{metric}'] for seed, curve in curves.items()
+                         if f'val/{metric}' in curve}) for label, curves in lines])
+        axes[0][column].set_title(group, fontsize=9)
+        axes[-1][column].set_xlabel('iteration')
+        _legend(axes[-1][column])
+    for row, metric in enumerate(_PLOTTED):
+        axes[row][0].set_ylabel(f'validation {heading(metric)}{_UNITS.get(metric, "")}')
+    return figure
+
+
+def draw_accuracy(plan: Plan, results: Results) -> Optional[Any]:
+    """D's accuracy by iteration, smoothed, a panel a group; None if there is no D."""
+    groups: Dict[str, _Lines] = {}
+    for arm in arms_of(plan, results):
+        found = [*accuracies(results, arm['name'])]
+        for name, seeds in found:
+            label = f'{arm["label"]} ({name})' if len(found) > 1 else arm['label']
+            groups.setdefault(arm['group'], []).append((label, {
+                seed: _smoothed(series) for seed, series in seeds.items()}))
+    if not groups:
+        return None
+    figure, axes = _panels(1, len(groups), 3.8, 2.9)
+    for panel, (group, lines) in zip(axes[0], groups.items()):
+        _draw_lines(panel, lines)
+        panel.axhline(0.5, color='0.5', linewidth=0.8)
+        panel.set(title=group, xlabel='iteration', ylim=(0.0, 1.04))
+        panel.title.set_fontsize(9)
+        _legend(panel)
+    axes[0][0].set_ylabel('accuracy of D (0.5 is chance)')
+    return figure
+
+
+def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[Any]:
+    """Differences to the control with their intervals; None if there are none.
+
+    Filled where the interval leaves 0 out; the seeds are small strokes.
+    """
+    arms = compared(plan, results)
+    if not arms:
+        return None
+    places, titles = _rows(arms)
+    labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
+    texts = [f'{arm["label"]} − {labels[arm["control"]]}' for arm in arms]
+    figure, axes = _panels(
+        1, len(_PLOTTED), 2.7, 0.27 * (max(places) + 1) + 0.9)
+    figure.set_figwidth(figure.get_figwidth() + _LETTER * max(map(len, texts)))
+    for panel, metric in zip(axes[0], _PLOTTED):
+        panel.axvline(0, color='0.5', linewidth=0.8)
+        for arm, place in zip(arms, places):
+            _draw_difference(panel, compare(results, arm, which, metric), place)
+        better = 'right' if higher_is_better(metric) else 'left'
+        panel.set_xlabel(f'Δ {metric}{_UNITS.get(metric, "")} (better: {better})')
+        panel.grid(axis='x', color='0.9', linewidth=0.6)
+        panel.set_ylim(max(places) + 0.7, -0.7)
+    ticks = sorted([*zip(places, texts), *titles])
+    axes[0][0].set_yticks([place for place, _ in ticks], [text for _, text in ticks])
+    for tick, (place, _) in zip(axes[0][0].get_yticklabels(), ticks):
+        tick.set_weight('normal' if place in places else 'bold')
+    for panel in axes[0]:
+        panel.tick_params(axis='y', length=0)
+    return figure
+
+
+def _rows(arms: Sequence[Mapping[str, Any]]
+          ) -> Tuple[List[int], List[Tuple[int, str]]]:
+    """Lines of the arms, and those of the groups' names above them."""
+    places, titles = [], []
+    group = None
+    for arm in arms:
+        if arm['group'] != group:
+            group = arm['group']
+            titles.append((len(places) + len(titles), group))
+        places.append(len(places) + len(titles))
+    return places, titles
+
+
+def _draw_difference(panel: Any, found: Any, place: int) -> None:
+    estimate = found.estimate
+    panel.plot([estimate.low, estimate.high], [place, place], color='black',
+               linewidth=1.3, solid_capstyle='butt')
+    panel.plot(estimate.mean, place, 'o', color='black', markersize=5.5,
+               markerfacecolor='black' if found.excludes_zero else 'white')
+    if len(found.seeds) > 1:
+        panel.plot(found.per_seed, [place + 0.27] * len(found.seeds), '|',
+                   color='#c8501e', markersize=5, markeredgewidth=1.1)
+
+
+def _draw_lines(panel: Any, lines: _Lines) -> None:
+    """Each seed thin, their mean thick."""
+    for number, (label, seeds) in enumerate(lines):
+        style = _STYLES[number % len(_STYLES)]
+        marker = _MARKERS[number % len(_MARKERS)]
+        for iterations, values in seeds.values():
+            panel.plot(iterations, values, **style, linewidth=0.6, alpha=0.55)
+        if seeds:
+            iterations, values = _mean_series([*seeds.values()])
+            panel.plot(iterations, values, **style, linewidth=1.6, marker=marker,
+                       markersize=4, markevery=max(1, len(iterations) // 8),
+                       label=label)
+    panel.grid(color='0.9', linewidth=0.6)
+
+
+def _mean_series(series: Sequence[Series]) -> Series:
+    """Over the seeds, where all of them logged."""
+    common = series[0][0]
+    for iterations, _ in series[1:]:
+        common = np.intersect1d(common, iterations)
+    values = [found[np.isin(iterations, common)] for iterations, found in series]
+    return common, np.mean(values, axis=0)
+
+
+def _smoothed(series: Series, window: int = 5) -> Series:
+    """A running mean: what is logged is that of one batch."""
+    iterations, values = series
+    window = min(window, len(values))
+    kernel = np.ones(window)
+    return iterations, (np.convolve(values, kernel, 'same')
+                        / np.convolve(np.ones(len(values)), kernel, 'same'))
+
+
+def _legend(panel: Any) -> None:
+    if panel.get_legend_handles_labels()[0]:
+        panel.legend(loc='upper center', bbox_to_anchor=(0.5, -0.24), fontsize=7,
+                     frameon=False, handlelength=4)
+
+
+def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, Any]:
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+    figure = Figure(figsize=(columns * width + 0.5, rows * height), dpi=_DPI,
+                    layout='constrained')
+    axes = figure.subplots(rows, columns, squeeze=False, sharey='row')
+    for panel in axes.flat:
+        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+        panel.tick_params(labelsize=8)
+        panel.xaxis.label.set_size(8)
+        panel.yaxis.label.set_size(8)
+        for side in ('top', 'right'):
+            panel.spines[side].set_visible(False)
+    return figure, axes
+
+
+def _save(figure: Any, path: Path) -> Path:
+    """Writes a PNG of few colours, whole or not."""
+    from PIL import Image
+    drawn = io.BytesIO()
+    figure.savefig(drawn, format='png', dpi=_DPI)
+    picture = Image.open(drawn).convert('RGB').quantize(
+        _COLOURS, dither=Image.Dither.NONE)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
+    try:
+        picture.save(part, format='png', optimize=True)
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
+    return path

@@ -1,0 +1,334 @@
+"""What a study's results say, as Markdown."""
+
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import numpy as np
+
+from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
+from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
+from fdsr.reporting.tables import markdown
+from fdsr.utils.files import write_text
+from projects.distillation_study.study.results import METRICS, Results, read_results
+from projects.distillation_study.study.statistics import (
+    Difference,
+    arm_mean,
+    difference,
+    gap_recovery,
+)
+
+BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
+#: The paper's Table 1.
+PAPER = dict(
+    teacher=dict(PSNR=26.74, SSIM=0.771, LPIPS=0.2413),
+    control=dict(PSNR=25.837, SSIM=0.750, LPIPS=0.2746),
+    student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
+ACCURACY = 'd_accuracy_'
+_BICUBIC = 'bicubic'
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, where D's accuracy is told
+_WINDOW = 0.05  # of the iterations: what is logged is that of one batch
+_LISTS = dict(test='Test', val='Validation')
+Arm = Mapping[str, Any]
+Plan = Mapping[str, Any]
+PathLike = Union[str, Path]
+Table = Tuple[List[str], List[List[str]]]
+
+
+def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
+    """The arms of a plan by group, every one with all keys.
+
+    ``paired`` is added: whether a run is compared with the control's of the same seed.
+    A teacher, of which there is one run, is compared with all of them.
+
+    Args:
+        plan: with ``arms``, each a dict with ``name`` and, if there are any, ``label``,
+            ``group``, ``control``, ``beside``, ``teacher`` and ``seeds``, those that
+            are planned.
+        results: bicubic stands first if they have it and the plan does not.
+
+    Raises:
+        ValueError: a control, a teacher or an arm beside is not of the plan.
+    """
+    listed = [*plan['arms']]
+    if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
+        listed.insert(0, dict(name=_BICUBIC, group='reference'))
+    teachers = {arm.get('teacher') for arm in listed}
+    arms = [
+        dict(name=arm['name'], label=arm.get('label') or arm['name'],
+             group=arm.get('group') or '', control=arm.get('control'),
+             beside=arm.get('beside') or [], teacher=arm.get('teacher'),
+             seeds=arm.get('seeds'),
+             paired=arm['name'] not in teachers)
+        for arm in listed]
+    names = [arm['name'] for arm in arms]
+    for arm in arms:
+        named = [('control', arm['control']), ('teacher', arm['teacher'])]
+        for what, wanted in named + [('beside', other) for other in arm['beside']]:
+            if wanted and wanted not in names:
+                raise ValueError(f'The {what} of {arm["name"]} is {wanted!r}; the '
+                                 f'arms of the plan are {", ".join(names)}.')
+    groups = [*dict.fromkeys(arm['group'] for arm in arms)]
+    return sorted(arms, key=lambda arm: groups.index(arm['group']))
+
+
+def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
+    """What is compared: teachers and controls, arms and controls, arms and others.
+
+    Returns:
+        The arms of which a run has a control of the same seed; before them, each
+        teacher with the control of a student of its, as group 'the gap', if it is not
+        among the arms; behind them each arm with those that it names as ``beside``,
+        these in the control's place, as group 'arm beside arm'.
+    """
+    listed = arms_of(plan, results)
+    arms = [arm for arm in listed if arm['control'] and arm['control'] != arm['name']
+            and _runs_compared(results, arm)]
+    others = [{**arm, 'control': other, 'teacher': None, 'group': 'arm beside arm'}
+              for arm in listed for other in arm['beside']]
+    by_name = {arm['name']: arm for arm in listed}
+    pairs = dict.fromkeys((arm['teacher'], arm['control']) for arm in arms
+                          if arm['teacher'] and results.seeds(arm['teacher']))
+    known = {(arm['name'], arm['control']) for arm in arms}
+    gaps = [{**by_name[teacher], 'control': control, 'teacher': None,
+             'group': 'the gap'} for teacher, control in pairs
+            if (teacher, control) not in known and teacher != control]
+    return gaps + arms + [arm for arm in others if _runs_compared(results, arm)]
+
+
+def _runs_compared(results: Results, arm: Arm) -> int:
+    """How many runs of an arm go together with one of its control."""
+    runs, controls = (set(results.seeds(arm[what])) for what in ('name', 'control'))
+    if arm['paired']:
+        return len(runs & controls)
+    return len(runs) if controls else 0
+
+
+def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
+    """How much an arm differs from its control on a list."""
+    return difference(results.samples(arm['name'], which, metric),
+                      results.samples(arm['control'], which, metric),
+                      paired=arm['paired'])
+
+
+# Tables
+
+def arms_table(plan: Plan, results: Results, which: str) -> Table:
+    """Every arm's means; of unfinished ones, which seeds there are.
+
+    Args:
+        plan: as for ``arms_of``.
+        results: of its runs.
+        which: 'val' or 'test'.
+    """
+    lines = []
+    for arm in arms_of(plan, results):
+        seeds = results.seeds(arm['name'])
+        missing = sorted(set(arm['seeds'] or ()) - set(seeds))
+        found = ', '.join(map(str, seeds))
+        if missing or not seeds:
+            wanted = ', '.join(map(str, missing)) or 'all'
+            found = f'{found} *(unfinished: {wanted})*'.strip()
+        lines.append([arm['label'], arm['group'], found, *(
+            interval(metric, arm_mean(results.samples(arm['name'], which, metric)))
+            if seeds else cell(metric, None) for metric in METRICS)])
+    return ['Arm', 'group', 'seeds', *map(heading, METRICS)], lines
+
+
+def differences_table(plan: Plan, results: Results, which: str) -> Table:
+    """Every arm's differences to its control; below them, those of each seed."""
+    labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
+    lines = []
+    for arm in compared(plan, results):
+        lines.append([_marked(results, arm), labels[arm['control']], *(
+            _difference_cell(metric, compare(results, arm, which, metric))
+            for metric in METRICS)])
+    return ['Arm', 'control', *(f'Δ {heading(name)}' for name in METRICS)], lines
+
+
+def _marked(results: Results, arm: Arm) -> str:
+    """Its label, with a † where but one run is compared."""
+    return arm['label'] + ('' if _runs_compared(results, arm) > 1 else ' †')
+
+
+def _difference_cell(metric: str, found: Difference) -> str:
+    text = interval(metric, found.estimate, sign='+')
+    text = f'**{text}**' if found.excludes_zero else text
+    if len(found.seeds) < 2:
+        return text
+    by_seed = ', '.join(cell(metric, value, '+') for value in found.per_seed)
+    return f'{text}<br>{by_seed} ({found.agreeing}/{len(found.seeds)})'
+
+
+def recovery_table(plan: Plan, results: Results, which: str) -> Table:
+    """The share of the gap to its teacher that every student closes."""
+    lines = []
+    for arm in compared(plan, results):
+        if arm['teacher'] and results.seeds(arm['teacher']):
+            lines.append([_marked(results, arm), *(
+                _recovery_cell(results, arm, which, metric) for metric in METRICS)])
+    paper = paper_recovery()
+    lines.append(['*the paper*', *(
+        _percent(paper[metric]) if metric in paper else cell(metric, None)
+        for metric in METRICS)])
+    return ['Student', *METRICS], lines
+
+
+def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
+    teacher = dict(name=arm['teacher'], control=arm['control'], paired=False)
+    gap = compare(results, teacher, which, metric).estimate.mean
+    found = gap_recovery(*(results.samples(arm[key], which, metric)
+                           for key in ('name', 'control', 'teacher')))
+    if found is None:
+        return 'gap not shown'
+    if (gap > 0) != higher_is_better(metric):
+        return 'teacher worse'
+    return _share(found)
+
+
+def _share(found: Estimate) -> str:
+    low, high = (f'{100 * end:.0f}'.replace('inf', '∞')
+                 for end in (found.low, found.high))
+    return f'{_percent(found.mean)} [{low}, {high}]'
+
+
+def _percent(share: float) -> str:
+    return f'{100 * share:.0f} %'
+
+
+def paper_recovery() -> Dict[str, float]:
+    """The shares that follow from the paper's Table 1."""
+    student, control, teacher = (PAPER[name] for name in (
+        'student', 'control', 'teacher'))
+    return {metric: (student[metric] - control[metric])
+            / (teacher[metric] - control[metric]) for metric in teacher}
+
+
+def accuracies(results: Results, name: str
+               ) -> Iterator[Tuple[str, Dict[int, Tuple[np.ndarray, np.ndarray]]]]:
+    """Each discriminator's name and {seed: its logged accuracy} of an arm."""
+    curves = results.curves(name)
+    columns = dict.fromkeys(column for curve in curves.values() for column in curve
+                            if column.startswith(ACCURACY))
+    for column in columns:
+        yield column[len(ACCURACY):], {
+            seed: curve[column] for seed, curve in curves.items() if column in curve}
+
+
+def accuracy_table(plan: Plan, results: Results) -> Table:
+    """How often D told F_S from F_T; the mean over seeds, and their range."""
+    arms = arms_of(plan, results)
+    series = [(arm['label'], found) for arm in arms
+              for found in accuracies(results, arm['name'])]
+    last = max((iterations[-1] for _, (_, seeds) in series
+                for iterations, _ in seeds.values()), default=0)
+    places = [round(share * last) for share in _SHARES]
+    lines = []
+    for label, (name, seeds) in series:
+        several = sum(other == label for other, _ in series) > 1
+        lines.append([f'{label} ({name})' if several else label, *(
+            _accuracy_cell(seeds, place, _WINDOW * last) for place in places)])
+    return ['D of', *(f'{place}' for place in places)], lines
+
+
+def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: int,
+                   window: float) -> str:
+    means = []
+    for iterations, values in seeds.values():
+        inside = (iterations > place - window) & (iterations <= place)
+        if inside.any():
+            means.append(values[inside].mean())
+    if not means:
+        return '–'
+    text = f'{np.mean(means):.2f}'
+    return text if len(means) < 2 else f'{text} [{min(means):.2f}, {max(means):.2f}]'
+
+
+# The document
+
+def report(plan: Plan, results: Results,
+           lists: Sequence[str] = ('test', 'val')) -> str:
+    """Everything, in Markdown.
+
+    Args:
+        plan: as for ``arms_of``.
+        results: of its runs.
+        lists: which lists, in order.
+    """
+    parts: List[str] = []
+    for which in lists:
+        title = _LISTS[which]
+        parts += _section(f'{title}: all arms', arms_table(plan, results, which),
+                          f'{len(results.images(which))} images. {_intervals()}')
+        parts += _section(f'{title}: differences to the control',
+                          differences_table(plan, results, which), _DIFFERENCES)
+        parts += _section(f'{title}: share of the gap that is closed',
+                          recovery_table(plan, results, which), _RECOVERY)
+    parts += _section('Accuracy of the discriminator', accuracy_table(plan, results),
+                      _ACCURACY)
+    known = [arm['name'] for arm in arms_of(plan, results)]
+    others = [name for name in results.arms if name not in known]
+    if others:
+        parts += [f'Results that are not of the plan: {", ".join(others)}.', '']
+    return '\n'.join(parts).strip()
+
+
+def _section(title: str, table: Table, note: str) -> List[str]:
+    lines = markdown(*table) if table[1] else ['*There is nothing to compare yet.*']
+    return [f'### {title}', '', *lines, '', note, '']
+
+
+def _intervals() -> str:
+    return (
+        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which '
+        f'are drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
+        'Student\'s t for as few runs; with one seed they are those of the images '
+        'alone.')
+
+
+_DIFFERENCES = (
+    'Arm − control, image by image and seed by seed. Bold: the interval leaves out 0; '
+    'it is not corrected for the number of comparisons. Below: the difference of each '
+    'seed, and how many have the sign of the mean. † one seed: how much another run '
+    'of this arm would differ is not in the interval.')
+_RECOVERY = (
+    '(student − control) / (teacher − control), with the control\'s runs of the '
+    'student\'s seeds. *gap not shown*: the interval of teacher − control holds 0, so '
+    'what is divided by may be nothing; *teacher worse*: it leaves 0 out on the wrong '
+    'side; *∞*: over so few runs the gap may be nothing. A teacher is one run, and '
+    'counts as it is. † one seed, as above. '
+    'The paper\'s shares follow from its Table 1, whose setting is another one.')
+_ACCURACY = (
+    'By iteration: the share of feature maps, or pictures, that D told right, 0.5 '
+    f'being chance, mean over what was logged in the {_WINDOW:.0%} of the iterations '
+    'before; the mean over seeds [smallest, largest].')
+
+
+def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
+                 lists: Optional[Sequence[str]] = None) -> Path:
+    """Replaces what stands between the markers of a document.
+
+    Args:
+        plan: as for ``arms_of``.
+        results_folder: as ``read_results`` wants it.
+        document: with ``<!-- study:begin -->`` and ``<!-- study:end -->``.
+        lists: as for ``report``; default: both.
+
+    Returns:
+        The document.
+
+    Raises:
+        FileNotFoundError: there is no such folder or document.
+        ValueError: the markers are not there, each once and in order; or a file of
+            results is broken.
+    """
+    document = Path(document)
+    text = document.read_text(encoding='utf-8')
+    begin, end = text.find(BEGIN), text.find(END)
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
+        raise ValueError(
+            f'{document}: expected one {BEGIN} and, below it, one {END}, found '
+            f'{text.count(BEGIN)} and {text.count(END)}; put them where the tables '
+            'have to stand.')
+    found = report(plan, read_results(results_folder), lists or [*_LISTS])
+    write_text(document, f'{text[:begin]}{BEGIN}\n\n{found}\n\n{text[end:]}')
+    return document

@@ -1,0 +1,241 @@
+"""The files that finished runs leave, and reading all of them at once."""
+
+import math
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+
+import numpy as np
+
+from fdsr.evaluation.protocol import read_rows, write_rows
+from projects.distillation_study.study.statistics import Samples
+
+LISTS = ('val', 'test')
+METRICS = ('PSNR', 'SSIM', 'LPIPS', 'LPIPS-vgg16', 'ID-dlib')
+_KEYS = ('list', 'name')
+_RESULT = re.compile(r'(?P<arm>.+)-s(?P<seed>\d+)\.csv')
+#: (T,) iterations and the (T,) values that were logged there.
+Series = Tuple[np.ndarray, np.ndarray]
+Curve = Dict[str, Series]
+PathLike = Union[str, Path]
+
+
+def result_path(folder: PathLike, arm: str, seed: int) -> Path:
+    """The file of a run's values, image by image."""
+    return Path(folder) / f'{arm}-s{seed}.csv'
+
+
+def curve_path(folder: PathLike, arm: str, seed: int) -> Path:
+    """The file of what a run logged."""
+    return Path(folder) / f'{arm}-s{seed}-curve.csv'
+
+
+def is_finished(folder: PathLike, arm: str, seed: int) -> bool:
+    """Whether a run's values are there: they are written last, and whole or not."""
+    return result_path(folder, arm, seed).is_file()
+
+
+def write_result(folder: PathLike, arm: str, seed: int,
+                 rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes what a run reached; from then on it is finished.
+
+    Args:
+        folder: of the results; it is made.
+        arm: its name.
+        seed: of the run.
+        rows: one an image: 'list', 'name' and every metric, as number or text; what
+            else they hold is left out. Five digits are kept.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: a column is missing, a value is not a finite number, or an image
+            comes twice.
+    """
+    path = result_path(folder, arm, seed)
+    _values_of(path, rows)
+    write_rows(path, [
+        {**{key: row[key] for key in _KEYS},
+         **{key: _short(float(row[key])) for key in METRICS}} for row in rows])
+    return path
+
+
+def write_curve(folder: PathLike, arm: str, seed: int,
+                rows: Sequence[Mapping[str, Any]]) -> Path:
+    """Writes what a run logged.
+
+    Args:
+        folder: of the results; it is made.
+        arm: its name.
+        seed: of the run.
+        rows: each with 'iteration' and what was logged there. Five digits are kept.
+
+    Returns:
+        The file.
+
+    Raises:
+        OSError: the folder cannot be written.
+        ValueError: there are no rows, or one holds what is not a number.
+    """
+    path = curve_path(folder, arm, seed)
+    columns = [*dict.fromkeys(['iteration', *(key for row in rows for key in row)])]
+    table = [{key: row.get(key, '') for key in columns} for row in rows]
+    _curve_of(path, table)
+    write_rows(path, [
+        {key: value if key == 'iteration' else _short(value)
+         for key, value in row.items()} for row in table])
+    return path
+
+
+def _short(value: Any) -> str:
+    return '' if value in ('', None) else f'{float(value):.5g}'
+
+
+class Results:
+    """What all finished runs of a folder reached and logged.
+
+    Args:
+        values: {(arm, seed): {list: {metric: {name of the image: value}}}}.
+        curves: {(arm, seed): curve}; not every run has one.
+    """
+
+    def __init__(self, values: Dict[Tuple[str, int], '_Lists'],
+                 curves: Dict[Tuple[str, int], Curve]) -> None:
+        self._values, self._curves = values, curves
+
+    @property
+    def arms(self) -> List[str]:
+        """Names of the arms of which there is a finished run."""
+        return [*dict.fromkeys(arm for arm, _ in sorted(self._values))]
+
+    def seeds(self, arm: str) -> Tuple[int, ...]:
+        """The seeds of an arm's finished runs."""
+        return tuple(sorted(seed for name, seed in self._values if name == arm))
+
+    def images(self, which: str) -> Tuple[str, ...]:
+        """Names of a list's images, in the order of the values."""
+        lists = next(iter(self._values.values()), {})
+        return tuple(sorted(lists[which][METRICS[0]])) if which in lists else ()
+
+    def samples(self, arm: str, which: str, metric: str) -> Samples:
+        """What an arm reached.
+
+        Args:
+            arm: its name.
+            which: 'val' or 'test'.
+            metric: one of ``METRICS``.
+
+        Raises:
+            KeyError: there is no finished run of the arm, or no such list or metric.
+        """
+        seeds, names = self.seeds(arm), self.images(which)
+        if not seeds or not names or metric not in METRICS:
+            raise KeyError(
+                f'There are no results of {arm!r} on {which!r} in {metric!r}; finished '
+                f'are {", ".join(self.arms) or "none"}.')
+        return Samples(seeds, np.array([
+            [self._values[arm, seed][which][metric][name] for name in names]
+            for seed in seeds]))
+
+    def curves(self, arm: str) -> Dict[int, Curve]:
+        """{seed: {column: iterations and values}} of the runs that logged any."""
+        return {seed: self._curves[arm, seed] for seed in self.seeds(arm)
+                if (arm, seed) in self._curves}
+
+
+def read_results(folder: PathLike) -> Results:
+    """Reads every finished run of a folder.
+
+    Raises:
+        FileNotFoundError: there is no such folder.
+        ValueError: a file is broken, or two were not measured on the same images.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise FileNotFoundError(f'There is no folder of results at {folder}.')
+    values, curves = {}, {}
+    for path in sorted(folder.glob('*.csv')):
+        found = _RESULT.fullmatch(path.name)
+        if found:
+            run = found['arm'], int(found['seed'])
+            values[run] = _values_of(path, read_rows(path))
+            curve = curve_path(folder, *run)
+            if curve.is_file():
+                curves[run] = _curve_of(curve, read_rows(curve))
+    _check_images(folder, values)
+    return Results(values, curves)
+
+
+_Lists = Dict[str, Dict[str, Dict[str, float]]]
+
+
+def _values_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> _Lists:
+    """{list: {metric: {name: value}}}, every value looked at."""
+    _check_columns(path, rows, (*_KEYS, *METRICS))
+    lists: _Lists = {}
+    for number, row in enumerate(rows, 2):
+        if row['list'] not in LISTS:
+            raise ValueError(
+                f'{path}, line {number}, column list: expected one of '
+                f'{", ".join(LISTS)}, found {row["list"]!r}.')
+        columns = lists.setdefault(row['list'], {metric: {} for metric in METRICS})
+        for metric in METRICS:
+            if row['name'] in columns[metric]:
+                raise ValueError(f'{path}, line {number}, column name: '
+                                 f'{row["name"]!r} comes twice in {row["list"]}.')
+            columns[metric][row['name']] = _number(path, number, metric, row[metric])
+    return lists
+
+
+def _curve_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> Curve:
+    _check_columns(path, rows, ('iteration',))
+    points: Dict[str, List[Tuple[float, float]]] = {}
+    for number, row in enumerate(rows, 2):
+        iteration = _number(path, number, 'iteration', row['iteration'])
+        for column, value in row.items():
+            if column != 'iteration' and value not in ('', None):
+                points.setdefault(column, []).append(
+                    (iteration, _number(path, number, column, value, finite=False)))
+    return {column: tuple(np.array(sorted(found)).T)
+            for column, found in points.items()}
+
+
+def _check_columns(path: Path, rows: Sequence[Mapping[str, Any]],
+                   columns: Sequence[str]) -> None:
+    if not rows:
+        raise ValueError(f'{path}: there are no rows; measure the run again.')
+    for number, row in enumerate(rows, 2):
+        for column in columns:
+            if row.get(column) in ('', None):
+                raise ValueError(f'{path}, line {number}: column {column} is missing; '
+                                 f'found are {", ".join(map(str, row))}.')
+
+
+def _number(path: Path, line: int, column: str, value: Any,
+            finite: bool = True) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = None
+    if number is None or (finite and not math.isfinite(number)):
+        raise ValueError(f'{path}, line {line}, column {column}: expected a '
+                         f'{"finite " if finite else ""}number, found {value!r}.')
+    return number
+
+
+def _check_images(folder: Path, values: Dict[Tuple[str, int], _Lists]) -> None:
+    """The comparisons are made image by image."""
+    images = {run: {which: set(columns[METRICS[0]]) for which, columns in lists.items()}
+              for run, lists in values.items()}
+    first = next(iter(images), None)
+    for run, found in images.items():
+        for which in LISTS:
+            other = found.get(which, set()) ^ images[first].get(which, set())
+            if other:
+                raise ValueError(
+                    f'{result_path(folder, *run)}, column name: the images of {which} '
+                    f'are not those of {result_path(folder, *first).name}; '
+                    f'{len(other)} are in one of the two only, e.g. '
+                    f'{sorted(other)[0]!r}.')

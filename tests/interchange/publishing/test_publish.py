@@ -1,0 +1,152 @@
+"""Published files: one network, nothing else, and what the card says is true."""
+
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.apis.networks import example_faces
+from fdsr.interchange.publishing import CannotPublish, publish
+from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
+from fdsr.registry import MODELS
+from fdsr.weights import safe_load
+from tests import toy
+
+ROOT = Path(__file__).parents[3]
+LICENCE = 'CC0-1.0'
+
+
+@pytest.fixture(scope='module')
+def student(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('student')
+    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
+    return folder / 'iter_3.pth'
+
+
+def test_one_network_and_nothing_else(student, tmp_path):
+    done = publish(student, tmp_path, 'toy', licence=LICENCE, about='Drawn faces.')
+    content = safe_load(done.path)
+    assert set(content) == {'meta', 'state_dict'}
+    assert all(value.dtype == torch.float16
+               for value in content['state_dict'].values() if value.is_floating_point())
+    digest = hashlib.sha256(done.path.read_bytes()).hexdigest()
+    assert done.path.name == f'toy-{digest[:8]}.pth'
+    facts = read_checkpoint(done.path)[0]
+    assert facts['licence'] == LICENCE
+    assert facts['faces'] == read_checkpoint(student)[0]['faces']
+    card = done.card.read_text()
+    assert digest in card and LICENCE in card and 'Drawn faces.' in card
+    assert done.path.stat().st_size < student.stat().st_size / 2
+    assert sorted(tmp_path.iterdir()) == sorted([done.path, done.card])
+    assert str(student.parent) not in done.path.read_bytes().decode('latin-1')
+
+
+def test_it_computes_what_its_source_computes(student, tmp_path):
+    half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
+    whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
+    source = load_backbone(student)
+    lr, = example_faces(source, half.facts.setting, 3)
+    with torch.no_grad():
+        wanted = source(lr)
+        assert torch.equal(load_backbone(whole.path)(lr), wanted)
+        assert (load_backbone(half.path)(lr) - wanted).abs().max() < 2e-2
+    assert whole.facts.rounding == 0 < half.facts.rounding < 5
+    face = np.random.default_rng(0).integers(0, 256, (lr.shape[-1],) * 2 + (3,), 'u1')
+    assert np.array_equal(FaceSuperResolver(whole.path)(face),
+                          FaceSuperResolver(student)(face))
+
+
+def test_a_teacher_brings_its_dictionary(tmp_path):
+    teacher = toy.trained_teacher(tmp_path)
+    done = publish(teacher, tmp_path / 'out', 'teacher', half=False, licence=LICENCE)
+    facts = read_checkpoint(done.path)[0]
+    assert facts['external'] == {}
+    for file in tmp_path.rglob('*.pth'):
+        if file != done.path:
+            file.unlink()
+    network = load_backbone(done.path)
+    assert network.dictionary.external_weights is None
+    assert float(network.dictionary.atoms('mouth', 0).abs().sum()) > 0
+
+
+def test_the_licence_of_the_source_is_kept(student, tmp_path):
+    first = publish(student, tmp_path / 'a', 'toy', licence=LICENCE)
+    second = publish(first.path, tmp_path / 'b', 'toy')
+    assert second.facts.licence == LICENCE
+    with pytest.raises(ValueError, match='licence'):
+        publish(student, tmp_path / 'c', 'toy')
+
+
+def test_values_that_fp16_cannot_hold_are_refused(tmp_path):
+    from fdsr.models.files.checkpoints import save_backbone
+    config = dict(type='fdsr.RCAN', scale=2, channels=4, groups=1, blocks=1,
+                  reduction=2)
+    network = MODELS.build(config)
+    network.head.weight.data[0] = 1e6
+    save_backbone(network, config, tmp_path / 'large.pth')
+    with pytest.raises(ValueError, match='--fp32'):
+        publish(tmp_path / 'large.pth', tmp_path / 'out', 'large', licence=LICENCE)
+    assert publish(tmp_path / 'large.pth', tmp_path / 'out', 'large', half=False,
+                   licence=LICENCE).path.is_file()
+
+
+def test_a_part_that_cannot_be_put_in_is_named(student, tmp_path, monkeypatch):
+    from fdsr.interchange.publishing import publish as module
+    from fdsr.weights import ExternalWeights
+    record = ExternalWeights('x', '/some/file', '0' * 64, 'MIT')
+    monkeypatch.setattr(sys.modules[module.__module__], 'external_parts',
+                        lambda network: {'part': record})
+    with pytest.raises(CheckpointMismatch, match='/some/file'):
+        publish(student, tmp_path, 'toy', licence=LICENCE)
+
+
+def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch):
+    out = tmp_path / 'out'
+    (tmp_path / 'none.json').write_text('[]')
+    for name, metrics, message in (
+            ('toy', [tmp_path / 'absent.json'], 'no metrics at .*absent.json'),
+            ('toy', [tmp_path / 'none.json'], 'no metrics.json'),
+            ('a/b', [], "not 'a/b'"), ('', [], "not ''")):
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            publish(student, out, name, licence=LICENCE, metrics=metrics)
+    assert not out.exists()
+    (tmp_path / 'file').touch()
+    with pytest.raises(CannotPublish, match='Nothing can be written to .*file'):
+        publish(student, tmp_path / 'file', 'toy', licence=LICENCE)
+    real = torch.save
+
+    def full(content, path):  # as torch says it, with a part of the file there
+        real(content, path)
+        raise RuntimeError('[enforce fail at inline_container.cc:664] . unexpected pos')
+    monkeypatch.setattr(torch, 'save', full)
+    with pytest.raises(CannotPublish, match='Make room'):
+        publish(student, out, 'toy', licence=LICENCE)
+    assert list(out.iterdir()) == []
+
+
+def test_the_tool_and_the_results_on_the_card(student, tmp_path):
+    metrics = tmp_path / 'metrics.json'
+    metrics.write_text(json.dumps(dict(
+        protocol=dict(data='drawn'), num_images=7, skipped=0,
+        models=dict(student={'PSNR': 21.5}))))
+    about = tmp_path / 'about.md'
+    about.write_text('Only frontal faces.')
+    command = [sys.executable, 'tools/publish_model.py', str(student), '--name', 'toy',
+               '--out', str(tmp_path / 'out'), '--licence', LICENCE, '--about',
+               str(about), '--metrics', str(metrics)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    card = next((tmp_path / 'out').glob('*.md')).read_text()
+    assert '21.5' in card and 'images: 7' in card and 'Only frontal' in card
+    metrics.write_text('[]')
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and 'no metrics.json' in done.stderr
+    about.unlink()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    assert done.returncode == 1 and 'There is no text at' in done.stderr

@@ -1,0 +1,318 @@
+"""Frozen features: what is read is what would be computed, or it is refused."""
+
+import copy
+import json
+import pickle
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from fdsr.datasets.base import collate_samples
+from fdsr.models.backbones import Bicubic, DictionaryTeacher, DistilledStudent
+from fdsr.models.feature_cache import FeatureStore
+from fdsr.models.feature_cache.features import FrozenFeatures
+from fdsr.models.feature_cache.store import FeatureWriter
+from fdsr.models.restorers.teacher import build_teacher
+from fdsr.preparation.feature_cache import (
+    freeze_student_features,
+    freeze_teacher_features,
+)
+from fdsr.registry import DATASETS, MODELS
+from tests import toy
+
+TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'freeze_features.py'
+TAP = 'decoder.to_rgb:input'
+PERCEPTUAL = dict(type='fdsr.PerceptualLoss', encoder='vgg16', pretrained=None,
+                  layers={'relu1_1': 1.0, 'relu2_1': 1.0})
+AUTOCAST = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(type='Adam', lr=1e-3))
+
+
+def with_mirrored(config, folders=()):
+    """The toy's pipeline as frozen features need it."""
+    pipeline = config.train_dataloader.dataset.pipeline
+    pipeline[-1].meta_keys = ['name', 'mirrored']
+    if folders:
+        config.model.frozen_features = folders
+    return config
+
+
+def read(store, name, mirrored):
+    """Every feature of one face."""
+    return {key: store.read(key, [name], [mirrored])[0] for key in store.shapes}
+
+
+def student_config(folder, folders=(), **changes):
+    config = toy.restorer_config(
+        folder, optim_wrapper=AUTOCAST, model__perceptual_loss=PERCEPTUAL, **changes)
+    return with_mirrored(config, folders)
+
+
+def test_what_is_read_is_what_would_be_computed(tmp_path):
+    config = student_config(tmp_path / 'run')
+    told = []
+    torch.manual_seed(0)
+    freeze_student_features(config, tmp_path / 'store', told.append)
+    store = pickle.loads(pickle.dumps(FeatureStore(tmp_path / 'store')))
+    assert len(store.names) == 12 and 'perceptual_relu2_1' in store.shapes
+    torch.manual_seed(0)
+    model = MODELS.build(config.model)
+    for mirrored in (False, True):
+        pipeline = copy.deepcopy(config.train_dataloader.dataset.pipeline)
+        pipeline[0].prob = float(mirrored)
+        dataset = DATASETS.build(
+            dict(config.train_dataloader.dataset, pipeline=pipeline))
+        for index in (0, 7):
+            sample = dataset[index]
+            lr = sample['inputs'][None] / 255
+            gt = sample['data_samples'].gt_img[None] / 255
+            found = read(store, sample['data_samples'].name, mirrored)
+            with torch.no_grad(), torch.autocast('cpu', torch.bfloat16):
+                for level, feature in enumerate(model.generator.encode(lr)):
+                    torch.testing.assert_close(
+                        found[f'encoded_{level}'], feature[0].bfloat16(), rtol=0.02,
+                        atol=0.02)
+                for layer, feature in model.perceptual_loss.trunk(gt).items():
+                    torch.testing.assert_close(
+                        found[f'perceptual_{layer}'], feature[0].bfloat16(), rtol=0.02,
+                        atol=0.02)
+    other = read(store, store.names[0], True)['encoded_0']
+    assert not torch.equal(other, read(store, store.names[0], False)['encoded_0'])
+
+
+def test_training_is_the_same_and_computes_nothing_frozen(tmp_path, monkeypatch):
+    plain = toy.train(student_config(tmp_path / 'plain'))
+    store = str(tmp_path / 'store')
+    torch.manual_seed(1)
+    reference = student_config(tmp_path / 'frozen', [store])
+    # the perceptual weights are random: the store takes those of this very model
+    model = MODELS.build(student_config(tmp_path / 'unused').model)
+    monkeypatch.setattr('fdsr.preparation.feature_cache.MODELS.build',
+                        _once(model, MODELS.build))
+    freeze_student_features(student_config(tmp_path / 'unused'), store)
+    monkeypatch.undo()
+    called, encode = [], DistilledStudent.encode
+    monkeypatch.setattr(
+        DistilledStudent, 'encode',
+        lambda self, lr: called.append(self.training) or encode(self, lr))
+    frozen = toy.train(reference)
+    assert called and not any(called)  # in the validation at the end alone
+    theirs = dict(plain.model.generator.named_parameters())
+    for name, value in frozen.model.generator.named_parameters():
+        assert not torch.isnan(value).any()
+        assert (value - theirs[name]).abs().max() < 0.02, name
+
+
+def test_only_the_faces_that_the_loss_compares_are_read(tmp_path):
+    config = student_config(tmp_path / 'run')
+    freeze_student_features(config, tmp_path / 'store')
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[index] for index in (3, 5)]))
+    student = MODELS.build(toy.STUDENT)
+    found = {}
+    for faces in (None, 1):
+        loss = MODELS.build(dict(config.model.perceptual_loss, faces=faces))
+        frozen = FrozenFeatures([tmp_path / 'store'], student, loss)
+        found[faces] = frozen.perceptual(batch['data_samples'])
+        assert len(frozen.encoded(batch['data_samples'], batch['inputs'])[0]) == 2
+    for layer, features in found[None].items():
+        assert len(features) == 2 and torch.equal(found[1][layer], features[:1])
+
+
+def _once(model, build):
+    """Builds the parts of a finished model instead of new ones."""
+    def found(config):
+        kind = config['type']
+        if kind == 'fdsr.DistilledStudent':
+            return model.generator
+        return model.perceptual_loss if kind == 'fdsr.PerceptualLoss' else build(config)
+
+    return found
+
+
+def test_a_teacher_whose_features_are_there_is_not_run(tmp_path, monkeypatch):
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    wrappers = dict(constructor='fdsr.GroupOptimWrapperConstructor', student=AUTOCAST,
+                    discriminator=AUTOCAST)
+    config = with_mirrored(toy.distiller_config(
+        tmp_path / 'run', checkpoint, optim_wrapper=wrappers))
+    teacher, _ = build_teacher(str(checkpoint))
+    freeze_student_features(config, tmp_path / 'student')
+    freeze_teacher_features(teacher, [TAP], config, tmp_path / 'features')
+    folders = [str(tmp_path / 'student'), str(tmp_path / 'features')]
+    config = with_mirrored(toy.distiller_config(
+        tmp_path / 'frozen', checkpoint, optim_wrapper=wrappers), folders)
+    runs, transfer = [], DictionaryTeacher.transfer
+    monkeypatch.setattr(
+        DictionaryTeacher, 'transfer',
+        lambda self, *args: runs.append(1) or transfer(self, *args))
+    runner = toy.train(config)
+    # but once, to see that the features' sizes agree
+    assert len(runs) == 1 and runner.iter == 2
+
+
+def test_features_of_other_networks_are_refused(tmp_path):
+    config = student_config(tmp_path / 'run')
+    freeze_student_features(config, tmp_path / 'store')
+    generator = MODELS.build(toy.STUDENT)
+    FrozenFeatures([tmp_path / 'store'], generator)
+    with torch.no_grad():
+        next(generator.encoder.parameters()).add_(1)
+    with pytest.raises(ValueError, match='made with another encoder'):
+        FrozenFeatures([tmp_path / 'store'], generator)
+    with pytest.raises(ValueError, match='Bicubic has no frozen encoder'):
+        FrozenFeatures([tmp_path / 'store'], Bicubic(4))
+    trained = dict(toy.STUDENT, encoder=dict(arch='tiny', frozen=False))
+    with pytest.raises(ValueError, match='no frozen encoder'):
+        freeze_student_features(
+            student_config(tmp_path / 'b', model__generator=trained), tmp_path / 'c')
+
+
+def test_an_unfinished_store_is_none(tmp_path):
+    writer = FeatureWriter(tmp_path, ['a', 'b'])
+    pictures = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 2 / 255)])
+    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, pictures,
+                 pictures[..., :1, :1])
+    with pytest.raises(FileNotFoundError, match='not finished'):
+        FeatureStore(tmp_path)
+    writer.finish(dict(encoder='e'))
+    store = FeatureStore(tmp_path)
+    found = store.read('x', ['b', 'a'], [True, False])
+    assert found.dtype == torch.bfloat16
+    assert found.flatten().tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
+    with pytest.raises(KeyError, match='not among the 2 faces'):
+        store.read('x', ['c'], [False])
+    store.check(['a', 'b'], [False, True], pictures)
+    with pytest.raises(ValueError, match='features of a .* another picture'):
+        store.check(['a', 'b'], [False, True], pictures.flip(0))
+    (tmp_path / 'x.bin').write_bytes(b'short')
+    with pytest.raises(ValueError, match='x.bin has 5 bytes, expected 32'):
+        FeatureStore(tmp_path)
+    with pytest.raises(OSError, match='x.bin ends before the features of b'):
+        store.read('x', ['b'], [True])
+
+
+def test_other_crops_are_not_given_these_features(tmp_path):
+    """The same names, but another picture: what is kept belongs to the old one."""
+    store = tmp_path / 'store'
+    freeze_student_features(student_config(tmp_path / 'run'), store)
+    config = student_config(tmp_path / 'other', [str(store)],
+                            train_dataloader__dataset__eye_share=0.2)
+    config.model.perceptual_loss = None
+    with pytest.raises(ValueError, match='made of another picture'):
+        toy.train(config)
+
+
+def degraded(config, **step):
+    """A config with another step from HR to LR."""
+    config.train_dataloader.dataset.pipeline[2] = dict(scale=toy.SCALE, **step)
+    return config
+
+
+def without_marks(store):
+    """A store as it was written before it knew its LR."""
+    path = store / 'store.json'
+    content = json.loads(path.read_text())
+    del content['marks'], content['facts']['degradation']
+    path.write_text(json.dumps(content))
+
+
+BLIND = dict(type='fdsr.BlindDegradation', steps=[dict(type='fdsr.AddNoise')])
+
+
+@pytest.mark.parametrize('made, read, wrong', [
+    ({}, {}, False), ({}, dict(BLIND, seed=1), True), ({}, BLIND, True),
+    (dict(BLIND, seed=1), dict(BLIND, seed=1), False),
+    (dict(BLIND, seed=1), dict(BLIND, seed=2), True),
+    (dict(BLIND, seed=1), {}, True), ({}, dict(scale=8), True)])
+def test_the_features_of_another_lr_are_refused(tmp_path, made, read, wrong):
+    """For a student, whose maps are of LR; GT's features are the same for both."""
+    plain = dict(type='fdsr.DownsampleToLR')
+    store = tmp_path / 'store'
+    freeze_student_features(
+        degraded(student_config(tmp_path / 'run'), **{**plain, **made}), store)
+    config = degraded(student_config(tmp_path / 'other'), **plain)
+    config.train_dataloader.dataset.pipeline[2].update(read)
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[3]]))
+    frozen = FrozenFeatures([store], MODELS.build(toy.STUDENT))
+    assert frozen.perceptual(batch['data_samples'])
+    if not wrong:
+        assert frozen.encoded(batch['data_samples'], batch['inputs'])
+        return
+    words = 'degradation: Gaussian noise' if made else 'LR = HR / 4 by PIL bicubic'
+    with pytest.raises(ValueError, match=f'made of another LR: .*{words}.*between epo'):
+        frozen.encoded(batch['data_samples'], batch['inputs'])
+
+
+def test_a_training_on_another_lr_stops(tmp_path):
+    """Student and teacher: each restorer hands its LR to what it reads."""
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    config = with_mirrored(toy.distiller_config(tmp_path / 'run', checkpoint))
+    freeze_student_features(config, tmp_path / 'student')
+    freeze_teacher_features(build_teacher(str(checkpoint))[0], [TAP], config,
+                            tmp_path / 'features')
+    for number, (name, make) in enumerate((
+            ('student', lambda folder: toy.restorer_config(folder)),
+            ('student', lambda folder: toy.distiller_config(folder, checkpoint)),
+            ('features', lambda folder: toy.distiller_config(folder, checkpoint)))):
+        other = with_mirrored(make(tmp_path / str(number)), [str(tmp_path / name)])
+        with pytest.raises(ValueError, match='made of another LR'):
+            toy.train(degraded(other, **BLIND))
+
+
+@pytest.mark.parametrize('scale, steps, wrong', [
+    (8, [], False), (8, BLIND['steps'], True), (4, [], True)])
+def test_a_store_that_does_not_know_its_lr_has_the_default(
+        tmp_path, scale, steps, wrong):
+    config = student_config(tmp_path / 'run')
+    config.train_dataloader.dataset.pipeline[2].scale = 8
+    config.model.generator.scale = 8
+    freeze_student_features(config, tmp_path / 'store')
+    without_marks(tmp_path / 'store')
+    step = dict(type='fdsr.BlindDegradation', steps=steps, scale=scale)
+    config.train_dataloader.dataset.pipeline[2] = step
+    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
+        [DATASETS.build(config.train_dataloader.dataset)[index] for index in (3, 5)]))
+    frozen = FrozenFeatures([tmp_path / 'store'], MODELS.build(toy.STUDENT))
+    if not wrong:
+        assert len(frozen.encoded(batch['data_samples'], batch['inputs'])[0]) == 2
+        return
+    with pytest.raises(ValueError, match='another LR: LR = HR / 8 by PIL bicubic'):
+        frozen.encoded(batch['data_samples'], batch['inputs'])
+
+
+def test_an_lr_of_each_epoch_is_not_frozen(tmp_path):
+    config = degraded(student_config(tmp_path / 'run'), **BLIND)
+    with pytest.raises(ValueError, match='another LR of a face in each epoch'):
+        freeze_student_features(config, tmp_path / 'store')
+    assert not (tmp_path / 'store').exists()
+
+
+def test_a_pipeline_that_does_not_tell_of_mirroring(tmp_path):
+    store = tmp_path / 'store'
+    freeze_student_features(student_config(tmp_path / 'run'), store)
+    config = student_config(tmp_path / 'other', [str(store)])
+    config.model.perceptual_loss = None
+    config.train_dataloader.dataset.pipeline[-1].meta_keys = ['name']
+    with pytest.raises(ValueError, match="need 'mirrored' .* meta_keys"):
+        toy.train(config)
+
+
+def test_the_tool_writes_what_a_training_reads(tmp_path, monkeypatch):
+    checkpoint = toy.trained_teacher(tmp_path / 'teacher')
+    config = with_mirrored(toy.distiller_config(tmp_path / 'unused', checkpoint))
+    for key in ('work_dir', 'experiment_name'):
+        config.pop(key)
+    config.dump(tmp_path / 'distill.py')
+    monkeypatch.syspath_prepend(str(TOOL.parent))
+    for out, rest in (('student', ()), ('teacher', ('--teacher', str(checkpoint)))):
+        monkeypatch.setattr(sys, 'argv', [
+            str(TOOL), str(tmp_path / 'distill.py'), '--out', str(tmp_path / out),
+            *rest])
+        runpy.run_path(str(TOOL), run_name='__main__')
+    folders = [str(tmp_path / 'student'), str(tmp_path / 'teacher')]
+    config = with_mirrored(toy.distiller_config(tmp_path / 'run', checkpoint), folders)
+    assert toy.train(config).iter == 2

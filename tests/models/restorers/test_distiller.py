@@ -1,0 +1,246 @@
+"""Distillation: equations, gradients, taps, connectors, the shared encoder."""
+
+import pytest
+import torch
+from torch import nn
+
+from fdsr.models.files.checkpoints import CheckpointMismatch, load_backbone
+from fdsr.models.losses import AdversarialFeatureLoss, FeatureL1Loss
+from fdsr.models.restorers import DictionaryDistiller
+from fdsr.models.taps import FeatureTaps
+from fdsr.registry import MODELS
+from tests import toy
+
+
+@pytest.fixture(scope='module')
+def teacher(tmp_path_factory):
+    return toy.trained_teacher(tmp_path_factory.mktemp('teacher'))
+
+
+def distiller(teacher, **changes) -> DictionaryDistiller:
+    config = toy.distiller_config('unused', teacher).model.to_dict()
+    return MODELS.build({**config, **changes})
+
+
+def batch(size=2):
+    from mmengine.registry import FUNCTIONS
+
+    from fdsr.registry import DATASETS
+    config = toy.loaders()['train_dataloader']['dataset']
+    collate = FUNCTIONS.get('fdsr.collate_samples')
+    dataset = DATASETS.build(dict(config))
+    return collate([dataset[index] for index in range(size)])
+
+
+def optimisers(model, lr=1e-3):
+    from mmengine.optim import OptimWrapper, OptimWrapperDict
+    return OptimWrapperDict(**{
+        name: OptimWrapper(torch.optim.SGD(
+            [p for module in modules for p in module.parameters() if p.requires_grad],
+            lr))
+        for name, modules in model.trainable_groups().items()})
+
+
+def test_a_step_trains_student_and_discriminator_and_not_the_teacher(teacher):
+    model = distiller(teacher).train()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    log = model.train_step(batch(), optimisers(model))
+    changed = {name.split('.')[0] for name, value in model.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert changed == {'student', 'discriminator'}
+    assert set(log) == {
+        'loss', 'loss_pixel', 'loss_adversarial', 'loss_d_adversarial',
+        'd_real_adversarial', 'd_fake_adversarial', 'd_accuracy_adversarial'}
+
+
+def test_losses_are_the_papers_equations(teacher):
+    model = distiller(teacher, loss_weights='literal').train()
+    data = model.data_preprocessor(batch(), True)
+    lr, samples = data['inputs'], data['data_samples']
+    tap = 'decoder.to_rgb:input'
+    model.eval()  # spectral and batch norm hold still
+    with FeatureTaps(model.teacher, [tap]) as theirs, torch.no_grad():
+        model.teacher(lr, samples.boxes)
+    with FeatureTaps(model.student, [tap]) as ours:
+        sr = model.student(lr)
+    judge = model.discriminator['adversarial']
+    expected_pixel = ((2 * (sr - samples.gt_img))**2).mean()
+    expected_adversarial = ((judge(ours[tap]) - 1)**2).mean()
+    expected_d = ((judge(theirs[tap]) - 1)**2).mean() + (judge(ours[tap])**2).mean()
+
+    encoded, their_features = model.teacher_forward(lr, samples)
+    losses, our_features = model.student_losses(lr, samples, encoded, their_features)
+    torch.testing.assert_close(losses['loss_pixel'], expected_pixel)
+    torch.testing.assert_close(losses['loss_adversarial'], expected_adversarial)
+    log = model.discriminator_step(our_features, their_features,
+                                   optimisers(model)['discriminator'])
+    torch.testing.assert_close(log['loss_d_adversarial'], expected_d.detach())
+
+
+def test_the_adversarial_gradient_reaches_the_student_alone(teacher):
+    model = distiller(teacher, loss_weights=dict(pixel=0.0)).train()
+    data = model.data_preprocessor(batch(), True)
+    encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+    losses, _ = model.student_losses(data['inputs'], data['data_samples'], encoded,
+                                     theirs)
+    losses['loss_adversarial'].backward()
+    assert all(p.grad is None for p in model.teacher.parameters())
+    assert all(p.grad is None for p in model.discriminator.parameters())
+    assert all(p.requires_grad for p in model.discriminator.parameters())
+    trained = [name for name, p in model.student.named_parameters() if
+               p.grad is not None and p.grad.abs().sum() > 0]
+    assert 'decoder.bottleneck.join.parametrizations.weight.original' in trained
+    assert not any(name.startswith('encoder') for name in trained)
+
+
+def test_the_shared_encoder_runs_once_and_changes_nothing(teacher, monkeypatch):
+    model = distiller(teacher).train()
+    assert model.shares_encoder
+    runs = []
+    forward = type(model.teacher.encoder).forward
+    monkeypatch.setattr(type(model.teacher.encoder), 'forward',
+                        lambda self, image: runs.append(1) or forward(self, image))
+    data = model.data_preprocessor(batch(), True)
+    model.eval()
+
+    def losses():
+        encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+        return model.student_losses(data['inputs'], data['data_samples'], encoded,
+                                    theirs)[0]
+
+    shared = losses()
+    assert len(runs) == 1
+    model.shares_encoder = False
+    separate = losses()
+    assert len(runs) == 3
+    for name in shared:
+        torch.testing.assert_close(shared[name], separate[name])
+
+
+@MODELS.register_module(force=True)
+class PlainStudent(nn.Module):
+    """A foreign backbone with other channels."""
+
+    def __init__(self, channels=6):
+        super().__init__()
+        self.head = nn.Conv2d(3, channels, 3, padding=1)
+        self.up = nn.Upsample(scale_factor=toy.SCALE)
+        self.last = nn.Conv2d(channels, 3, 3, padding=1)
+
+    def forward(self, lr):
+        return self.last(self.up(self.head(lr)))
+
+
+def test_another_backbone_learns_through_a_connector(teacher):
+    model = distiller(
+        teacher, student=dict(type='PlainStudent'),
+        feature_losses=[
+            dict(type='fdsr.AdversarialFeatureLoss', student='last:input'),
+            dict(type='fdsr.FeatureL1Loss', student='up:output', loss_weight=0.1)])
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    log = model.train().train_step(batch(), optimisers(model))
+    assert 'loss_feature_l1' in log
+    changed = {name for name, value in model.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert {'connectors.adversarial.weight', 'connectors.feature_l1.weight',
+            'student.head.weight'} <= changed
+    assert not any(name.startswith('teacher') for name in changed)
+
+
+def test_taps_at_several_places_have_a_discriminator_each(teacher):
+    model = distiller(teacher, feature_losses=[
+        dict(type='fdsr.AdversarialFeatureLoss', teacher='decoder.stages.0:output'),
+        dict(type='fdsr.AdversarialFeatureLoss', teacher='decoder.stages.3:output')])
+    assert list(model.discriminator) == ['adversarial', 'adversarial2']
+    log = model.train().train_step(batch(), optimisers(model))
+    assert {'loss_d_adversarial', 'loss_d_adversarial2'} <= set(log)
+
+
+def test_without_adversarial_loss_there_is_no_discriminator(teacher):
+    model = distiller(teacher, feature_losses=[dict(type='fdsr.FeatureL1Loss')])
+    assert list(model.trainable_groups()) == ['student']
+    log = model.train().train_step(batch(), optimisers(model))
+    assert set(log) == {'loss', 'loss_pixel', 'loss_feature_l1'}
+
+
+def test_the_teacher_computes_what_its_file_says_without_spectral_norm(teacher):
+    frozen, loaded = distiller(teacher).teacher, load_backbone(teacher)
+    size = loaded.size
+    lr = torch.rand(2, 3, size // 8, size // 8)
+    boxes = torch.tensor([8., 8, 24, 24]).expand(2, 4, 4)
+    with torch.no_grad():
+        assert torch.equal(frozen(lr, boxes), loaded(lr, boxes))
+    assert not any('parametrizations' in name for name in frozen.state_dict())
+
+
+def test_the_student_can_start_from_the_teachers_decoder(teacher):
+    model = distiller(teacher, init_from='teacher')
+    theirs = load_backbone(teacher).decoder.state_dict()
+    for name, value in model.student.decoder.state_dict().items():
+        assert torch.equal(value, theirs[name]), name
+    by_path = distiller(teacher, init_from=str(teacher))
+    assert torch.equal(by_path.student.decoder.to_rgb.weight, theirs['to_rgb.weight'])
+
+
+@pytest.mark.parametrize('feature_losses', [
+    None, [dict(type='fdsr.AdversarialImageLoss'),
+           dict(type='fdsr.FeatureL1Loss', connector=True)]])
+def test_a_student_starts_as_it_would_on_its_own(teacher, feature_losses):
+    torch.manual_seed(7)
+    alone = MODELS.build(dict(type='fdsr.FaceRestorer', generator=toy.STUDENT))
+    torch.manual_seed(7)
+    model = distiller(teacher, feature_losses=feature_losses)
+    expected = alone.generator.state_dict()
+    found = model.student.state_dict()
+    assert list(found) == list(expected)
+    for name, value in expected.items():
+        assert torch.equal(found[name], value), name
+    torch.manual_seed(8)
+    other = distiller(teacher).student.decoder.to_rgb.weight
+    assert not torch.equal(other, found['decoder.to_rgb.weight'])
+
+
+def test_weights_follow_their_schedule():
+    loss = FeatureL1Loss(loss_weight=[(0, 10.0), (100, 0.0)])
+    assert [loss.weight_at(i) for i in (0, 50, 100, 500)] == [10.0, 5.0, 0.0, 0.0]
+    assert AdversarialFeatureLoss(loss_weight=0.3).weight_at(7) == 0.3
+    with pytest.raises(ValueError, match='ascend'):
+        FeatureL1Loss(loss_weight=[(10, 1.0), (5, 0.0)])
+
+
+def test_a_missing_teacher_says_how_to_train_one():
+    with pytest.raises(FileNotFoundError, match='nowhere.pth.*teacher_vggface2'):
+        distiller('nowhere.pth')
+    with pytest.raises(FileNotFoundError, match='model.teacher.checkpoint'):
+        distiller(dict(checkpoint=None))
+
+
+def test_a_teacher_of_another_width_is_refused(teacher):
+    wider = {**toy.TEACHER, 'width': 1.0}
+    with pytest.raises(CheckpointMismatch, match='width: expected 1.0, found 0.2'):
+        distiller(dict(checkpoint=str(teacher), expect=wider))
+    distiller(dict(checkpoint=str(teacher), expect=toy.TEACHER))
+
+
+@pytest.mark.parametrize('tap, message', [
+    ('decoder.to_rbg:input', 'decoder.to_rgb'),
+    ('decoder.to_rgb', 'MODULE.PATH:input'),
+    ('decoder.stages.0:output', 'do not meet'),
+])
+def test_wrong_taps_are_refused_before_training(teacher, tap, message):
+    with pytest.raises(ValueError, match=message):
+        distiller(teacher, feature_losses=[
+            dict(type='fdsr.FeatureL1Loss', student=tap)])
+
+
+def test_another_scale_is_refused(teacher):
+    with pytest.raises(ValueError, match='scales have to agree'):
+        distiller(teacher, student={**toy.STUDENT, 'scale': 8})
+
+
+def test_taps_leave_no_hooks_behind(teacher):
+    model = distiller(teacher)
+    with FeatureTaps(model.student, ['decoder.tail:output']) as features:
+        model.student(torch.rand(1, 3, 8, 8))
+    assert features['decoder.tail:output'].shape[-1] == 8 * toy.SCALE
+    assert not model.student.decoder.tail._forward_hooks
