@@ -83,9 +83,10 @@ def run_tool(monkeypatch, name, *arguments):
 
 def roads(tmp_path, monkeypatch):
     """By name, what a person would do with a checkpoint."""
-    config = toy.restorer_config(tmp_path / 'run')
-    file = tmp_path / 'toy_config.py'
-    config.dump(file)
+    def toy_config():
+        toy.restorer_config(tmp_path / 'run').dump(tmp_path / 'toy_config.py')
+        return tmp_path / 'toy_config.py'
+
     return {
         'load_backbone': load_backbone,
         'FaceSuperResolver': lambda path: FaceSuperResolver(path, 'cpu'),
@@ -115,8 +116,9 @@ def roads(tmp_path, monkeypatch):
         'dictionary': lambda path: toy.train(toy.restorer_config(
             tmp_path, {**toy.TEACHER, 'dictionary': dict(file=str(path))})),
         'tools/train.py --resume': lambda path: run_tool(
-            monkeypatch, 'train.py', file, '--resume', path),
-        'tools/test.py': lambda path: run_tool(monkeypatch, 'test.py', file, path),
+            monkeypatch, 'train.py', toy_config(), '--resume', path),
+        'tools/test.py': lambda path: run_tool(
+            monkeypatch, 'test.py', toy_config(), path),
     }
 
 
