@@ -23,6 +23,7 @@ INSTALL_REQUIRES = [
     'opencv-python>=4.8',
     'pillow>=10',
     'safetensors>=0.4',
+    'filelock>=3.12',
     'tqdm>=4.60',
 ]
 

@@ -20,6 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable, Dict, List
 
+from fdsr.utils.files import write_text
+
 ROOT = Path(__file__).resolve().parents[1]
 TEACHER, DISTILL = 'configs/demo/teacher.py', 'configs/demo/distill.py'
 COLUMNS = {'LR': 'lr', 'bicubic': 'bicubic', 'student': 'student',
@@ -142,7 +144,7 @@ class Demo:
         self.seconds[step.name] = time.monotonic() - start
         self._done[step.name] = dict(
             command=command, seconds=self.seconds[step.name])
-        write_whole(self._record, json.dumps(self._done, indent=2))
+        write_text(self._record, json.dumps(self._done, indent=2))
         print(f'  done in {clock(self.seconds[step.name])}; its log: '
               f'{shown(self.log_of(step))}', flush=True)
 
@@ -188,13 +190,6 @@ class Progress:
         self._last, self._at = time.monotonic(), found[1]
         loss = f', loss {found[3]}' if found[3] else ''
         print(f'    {found[1]} of {found[2]}{loss}', flush=True)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Writes a file beside itself and renames it."""
-    part = path.with_name(f'{path.name}.part')
-    part.write_text(text)
-    os.replace(part, path)
 
 
 def clock(seconds: float) -> str:

@@ -12,7 +12,7 @@ _TRACEBACK = 'FDSR_TRACEBACK'
 #: Packages by the extra that installs them; '' is fdsr itself.
 EXTRAS = {
     '': ('torch', 'torchvision', 'mmengine', 'numpy', 'cv2', 'PIL', 'tqdm',
-         'safetensors'),
+         'safetensors', 'filelock'),
     'train': ('mmagic', 'mmcv', 'lpips', 'pandas', 'scipy', 'sklearn', 'lmdb',
               'matplotlib', 'diffusers', 'transformers', 'huggingface_hub',
               'einops', 'resize_right', 'av', 'click'),
@@ -22,6 +22,8 @@ EXTRAS = {
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),
 }
+#: The project's packages; the last two are those of a checkout.
+_OURS = ('fdsr', 'benchmarks', 'projects')
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -61,9 +63,8 @@ def _explanation(error: Exception) -> str | None:
 
 
 def _raised_here(error: Exception) -> bool:
-    package = sys.modules.get('fdsr')
-    raised_in = Path(traceback.extract_tb(error.__traceback__)[-1].filename)
-    return package is not None and Path(package.__path__[0]) in raised_in.parents
+    frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
+    return frame.f_globals.get('__name__', '').partition('.')[0] in _OURS
 
 
 def _missing_package(name: str) -> str | None:

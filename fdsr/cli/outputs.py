@@ -2,13 +2,15 @@
 
 import csv
 import errno
-import os
+from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Optional
+from typing import Any, Iterator
 
 import numpy as np
+
+from fdsr.utils.files import atomic_path
 
 RESULTS = 'results.csv'
 
@@ -103,24 +105,24 @@ def write_picture(path: Path, image: np.ndarray) -> None:
     from PIL import Image
     content = BytesIO()
     Image.fromarray(image).save(content, 'png')
-    unfinished = part_of(path)
+    with written_whole(path) as part:
+        part.write_bytes(content.getvalue())
+
+
+@contextmanager
+def written_whole(path: Path) -> Iterator[Path]:
+    """A file of the same suffix beside another one, whose place it takes at the end.
+
+    Raises:
+        CannotWrite: the disk is full, or the folder cannot be written.
+    """
     try:
-        unfinished.write_bytes(content.getvalue())
-        os.replace(unfinished, path)
+        with atomic_path(path, suffix=path.suffix) as part:
+            yield part
+    except CannotWrite:
+        raise
     except OSError as error:
-        remove(unfinished)
         raise cannot_write(path, error) from error
-
-
-def part_of(path: Path) -> Path:
-    """Where a file stands while it is written; it keeps its suffix."""
-    return path.with_name(f'{path.stem}.part{path.suffix}')
-
-
-def remove(path: Optional[Path]) -> None:
-    """Removes a file if it is there."""
-    if path is not None:
-        path.unlink(missing_ok=True)
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -1,6 +1,5 @@
 """Videos, a frame at a time."""
 
-import os
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
@@ -9,7 +8,7 @@ import cv2
 import numpy as np
 
 from fdsr.apis.pictures import BadPicture
-from fdsr.cli.outputs import CannotWrite, Result, part_of, remove
+from fdsr.cli.outputs import CannotWrite, Result, written_whole
 
 #: uint8 (H, W, 3) RGB to the same, and how many faces were found and restored.
 FrameRestorer = Callable[[np.ndarray], Tuple[np.ndarray, int, int]]
@@ -43,28 +42,27 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
             the result would be too large for a video.
         CannotWrite: the result cannot be written, or not whole.
     """
-    unfinished = part_of(target)
     writer: Optional[cv2.VideoWriter] = None
     frames = found = restored = with_face = 0
-    with _opened(source) as (video, rate, expected):
+    with (_opened(source) as (video, rate, expected),
+          written_whole(target) as part):
         try:
             for frame in watch(_frames(video), expected):
                 result, here, done = restore(frame)
                 if writer is None:
-                    writer = _writer(unfinished, result.shape, rate)
+                    writer = _writer(part, result.shape, rate)
                 writer.write(np.ascontiguousarray(result[..., ::-1]))
                 frames, found, restored = frames + 1, found + here, restored + done
                 with_face += done > 0
             if writer is None:
                 raise BadPicture(f'{source} has no frame that can be read.')
-            writer.release()
-            if restored:
-                _check_whole(unfinished, target, frames)
-                os.replace(unfinished, target)
         finally:
             if writer is not None:
                 writer.release()
-            remove(unfinished)
+        if restored:
+            _check_whole(part, target, frames)
+        else:
+            part.unlink()
     message = f'{with_face} of {frames} frames have restored faces; without sound.'
     if frames < expected:
         message += f' The file promises {expected} frames: it may be truncated.'

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 import weakref
 from collections import OrderedDict
 from pathlib import Path
@@ -25,6 +24,7 @@ from fdsr.datasets.picture_storage import (
     forget_readers,
     open_reader,
 )
+from fdsr.utils.files import write_bytes
 
 #: Raise it whenever the files' meaning changes.
 FORMAT = 1
@@ -76,16 +76,6 @@ def digest_of(index: Path) -> str:
     return hashlib.sha256(index.read_bytes()).hexdigest()[:16]
 
 
-def write_whole(path: Path, data: bytes) -> None:
-    """Write a file beside itself and rename it, so that it is whole or not there."""
-    part = path.with_name(f'{path.name}.{uuid.uuid4().hex[:8]}.part')
-    try:
-        part.write_bytes(data)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
 def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
                    ) -> Path:
     """Write ``manifest.json``; the shards have to be there already.
@@ -103,7 +93,7 @@ def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
     text = json.dumps(whole, indent=1)
     rows = ',\n  '.join(json.dumps(list(shard)) for shard in shards)
     text = f'{text[:-2]},\n "shards": [\n  {rows}\n ]\n}}\n'
-    write_whole(folder / MANIFEST, text.encode())
+    write_bytes(folder / MANIFEST, text.encode())
     return folder / MANIFEST
 
 

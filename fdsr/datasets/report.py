@@ -9,10 +9,9 @@ import uuid
 from pathlib import Path
 from typing import Iterable, Iterator, TextIO
 
-try:
-    import fcntl
-except ImportError:  # Windows: one worker process, or rows may be doubled
-    fcntl = None
+from filelock import FileLock
+
+from fdsr.utils.files import atomic_path
 
 HEADER = ('name', 'reason', 'stage')
 
@@ -54,11 +53,9 @@ class SkipReport:
                 if self.path.exists():
                     self.path.unlink()
                 return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_name(f'{self.path.name}.{uuid.uuid4().hex[:8]}.part')
-            with part.open('w', encoding='utf-8', newline='') as file:
+            with (atomic_path(self.path) as part,
+                  part.open('w', encoding='utf-8', newline='') as file):
                 csv.writer(file).writerows([HEADER, *rows])
-            os.replace(part, self.path)
 
     def add(self, name: str, reason: str) -> int:
         """Write one row for a sample that failed to load, unless it has one.
@@ -119,7 +116,6 @@ class SkipReport:
     def _locked(self) -> Iterator[TextIO]:
         """The file, open to read and append, while no other process has it."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open('a+', encoding='utf-8', newline='') as file:
-            if fcntl is not None:
-                fcntl.flock(file, fcntl.LOCK_EX)  # released when it is closed
+        with (FileLock(self.path.with_name(f'.{self.path.name}.lock')),
+              self.path.open('a+', encoding='utf-8', newline='') as file):
             yield file

@@ -6,12 +6,12 @@ import csv
 import hashlib
 import json
 import os
-import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
+from filelock import FileLock
 
 from fdsr.datasets.vggface2_files import (
     BOX_COLUMNS,
@@ -20,11 +20,7 @@ from fdsr.datasets.vggface2_files import (
     read_csv,
     read_listing,
 )
-
-try:
-    import fcntl
-except ImportError:  # Windows: two processes may both build, and one is kept
-    fcntl = None
+from fdsr.utils.files import atomic_path
 
 #: Raise it whenever the arrays' meaning changes: older caches are then built anew.
 FORMAT = 1
@@ -123,7 +119,8 @@ def open_index(files: SplitFiles, split: str,
         with contextlib.suppress(*UNUSABLE):
             return _checked(FaceIndex(folder / name))
     folder = _writable(choices)
-    with _lock(folder / f'{name}.lock'):
+    # one process builds while the others wait: each would need the memory
+    with FileLock(folder / f'{name}.lock'):
         with contextlib.suppress(*UNUSABLE):  # built while we waited
             return _checked(FaceIndex(folder / name))
         build(files, folder / name)
@@ -157,15 +154,6 @@ def _checked(index: FaceIndex) -> FaceIndex:
         if len(array) != len(index):
             raise ValueError(f'{index.folder}/{name}.npy has {len(array)} rows.')
     return index
-
-
-@contextlib.contextmanager
-def _lock(path: Path) -> Iterator[None]:
-    """One process builds while the others wait: each would need the memory."""
-    with path.open('w') as file:
-        if fcntl is not None:
-            fcntl.flock(file, fcntl.LOCK_EX)  # released when it is closed
-        yield
 
 
 def build(files: SplitFiles, folder: Path) -> None:
@@ -278,21 +266,15 @@ def _identities(names: np.ndarray) -> np.ndarray:
 
 def _write(folder: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any],
            notes: list[tuple[str, str]]) -> None:
-    part = folder.with_name(f'{folder.name}.{uuid.uuid4().hex[:8]}.part')
-    part.mkdir()
     try:
-        for name, array in arrays.items():
-            np.save(part / f'{name}.npy', array)
-        with (part / 'notes.csv').open('w', encoding='utf-8', newline='') as file:
-            csv.writer(file).writerows(notes)
-        (part / 'facts.json').write_text(json.dumps(facts, indent=1),
-                                         encoding='utf-8')
-        if folder.exists():  # broken, or it would have been opened
-            shutil.rmtree(folder)
-        os.replace(part, folder)
+        with atomic_path(folder, folder=True) as part:
+            for name, array in arrays.items():
+                np.save(part / f'{name}.npy', array)
+            with (part / 'notes.csv').open('w', encoding='utf-8', newline='') as file:
+                csv.writer(file).writerows(notes)
+            (part / 'facts.json').write_text(json.dumps(facts, indent=1),
+                                             encoding='utf-8')
     except OSError as error:
         raise OSError(f'The index of the data set cannot be written to {folder} '
                       f'({error}). Make room there, or give another cache_dir.'
                       ) from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)

@@ -3,9 +3,9 @@
 import csv
 import math
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, TextIO, Union
+from typing import Any, Dict, List, Sequence, Union
 
-from fdsr.utils.files import write_json, write_whole
+from fdsr.utils.files import atomic_path, explained, write_json
 from fdsr.utils.hardware import hardware
 
 Models = Dict[str, Dict[str, float]]
@@ -80,12 +80,11 @@ def write_rows(path: Union[str, Path], rows: Sequence[Dict[str, Any]]) -> None:
     if not rows:
         raise ValueError(f'{path}: there are no rows to write; evaluate first.')
 
-    def write(file: TextIO) -> None:
+    with (explained(path), atomic_path(path) as part,
+          part.open('w', encoding='utf-8', newline='') as file):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
         writer.writeheader()
         writer.writerows(rows)
-
-    write_whole(path, write)
 
 
 def read_rows(path: Union[str, Path]) -> List[Dict[str, str]]:

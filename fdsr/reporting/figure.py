@@ -1,12 +1,13 @@
 """The qualitative figure: faces below each other, methods beside each other."""
 
-import os
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Dict, List, Sequence, Tuple, Union
 
 import numpy as np
+
+from fdsr.utils.files import atomic_path
 
 _DPI = 200
 _GAP, _HEADER, _CAPTION = 6, 34, 30  # pixels
@@ -160,15 +161,10 @@ def save_figure(figure: Any, path: Union[str, Path]) -> List[Path]:
     """
     path = Path(path)
     path = path.with_suffix('') if path.suffix in ('.png', '.pdf') else path
-    path.parent.mkdir(parents=True, exist_ok=True)
     written = []
     for kind in ('png', 'pdf'):
         target = path.with_name(f'{path.name}.{kind}')
-        part = path.with_name(f'.{path.name}.{os.getpid()}.{kind}.part')
-        try:
+        with atomic_path(target) as part:
             figure.savefig(part, format=kind, dpi=_DPI)
-            os.replace(part, target)
-        finally:
-            part.unlink(missing_ok=True)
         written.append(target)
     return written

@@ -1,11 +1,12 @@
 """Comparison grids: one row a face, one labelled column a model."""
 
-import os
 from pathlib import Path
 from typing import Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from fdsr.utils.files import atomic_path
 
 _HEADER = 20
 _GAP = 2
@@ -92,12 +93,7 @@ def save_grid(path: Union[str, Path], grid: np.ndarray) -> Path:
         OSError: the folder cannot be written.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
+    with atomic_path(path) as part:
         Image.fromarray(grid).save(
             part, format='JPEG' if path.suffix.lower() == '.jpg' else 'PNG')
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

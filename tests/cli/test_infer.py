@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from fdsr.cli import outputs, video
+from fdsr.cli import video
 from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
 from fdsr.cli.restoring import Restorer
@@ -276,7 +276,7 @@ def test_no_space_left_stops_and_leaves_nothing_half_written(
             raise OSError(errno.ENOSPC, 'No space left on device')
         written.append(target)
         real(source, target)
-    monkeypatch.setattr(outputs.os, 'replace', full)
+    monkeypatch.setattr('fdsr.utils.files.os.replace', full)
     out = tmp_path / 'out'
     with pytest.raises(SystemExit, match='No space left.*Make room'):
         run(student, out, tmp_path / 'in', '--batch-size', '1')

@@ -1,6 +1,5 @@
 """The command line that builds a dictionary, in a process of its own."""
 
-import fcntl
 import os
 import runpy
 import signal
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from filelock import FileLock
 
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder
@@ -293,14 +293,10 @@ def test_a_device_that_is_not_there_begins_nothing(config, call, tmp_path):
 
 
 def test_two_builds_of_one_file_do_not_meet(config, call, tmp_path):
-    partial = tmp_path / 'd.pth.partial'
-    partial.mkdir()
-    handle = os.open(partial, os.O_RDONLY)
-    fcntl.flock(handle, fcntl.LOCK_EX)
-    for options in ([], ['--no-resume']):
-        with pytest.raises(SystemExit, match='Another run is building d.pth'):
-            call(config, '--out', 'd.pth', '--num-atoms', 2, *options)
-    assert list(partial.iterdir()) == []
-    os.close(handle)
+    with FileLock(tmp_path / 'd.pth.lock'):
+        for options in ([], ['--no-resume']):
+            with pytest.raises(SystemExit, match='Another run is building d.pth'):
+                call(config, '--out', 'd.pth', '--num-atoms', 2, *options)
+    assert [path.name for path in tmp_path.glob('d.pth*')] == ['d.pth.lock']
     call(config, '--out', 'd.pth', '--num-atoms', 2)
-    assert (tmp_path / 'd.pth').is_file() and not partial.exists()
+    assert (tmp_path / 'd.pth').is_file() and not (tmp_path / 'd.pth.partial').exists()

@@ -1,7 +1,6 @@
 """Model cards: what somebody has to know before using weights."""
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, Sequence, Union
@@ -11,6 +10,7 @@ from torch import nn
 
 from fdsr.apis.networks import FaceSetting, example_faces
 from fdsr.reporting.tables import format_table
+from fdsr.utils.files import write_bytes
 
 _NOTHING_SAID = ('*Nobody has written down yet what this network was trained on, how, '
                  'and where it fails.*')
@@ -75,9 +75,7 @@ def write_card(path: Path, facts: Facts, about: str = '',
     """
     parts = [f'# {facts.name}', about.strip() or _NOTHING_SAID, _table_of(facts),
              _usage(facts), *results]
-    unfinished = path.with_name(path.name + '.part')
-    unfinished.write_text('\n\n'.join(parts) + '\n', encoding='utf-8')
-    os.replace(unfinished, path)
+    write_bytes(path, ('\n\n'.join(parts) + '\n').encode())
     return path
 
 

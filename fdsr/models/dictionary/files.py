@@ -9,7 +9,6 @@ One ``torch.save`` file of plain tensors and values::
 """
 
 import errno
-import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Dict, List, Sequence, Union
@@ -21,6 +20,7 @@ from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
 )
+from fdsr.utils.files import atomic_path
 from fdsr.weights import ExternalWeights, RefusedCheckpointError, safe_load, sha256_of
 from fdsr.weights.plain import MANY_VALUES, NotPlain, check_plain
 from fdsr.weights.walking import brief, short
@@ -74,7 +74,6 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
         OSError: it cannot be written; nothing is left of it.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     spec = dictionary.spec
     content = {
         'format': FORMAT,
@@ -93,12 +92,10 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
         },
     }
     _check_plain(path, content['meta'])
-    unfinished = path.with_name(path.name + '.part')
     try:
-        torch.save(content, unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as part:
+            torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
-        unfinished.unlink(missing_ok=True)
         raise OSError(
             f'The dictionary cannot be written to {path} '
             f'({" ".join(str(error).split())}). Make room there and run the same '

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from fdsr.datasets.transforms.degradation import DownsampleToLR
+from fdsr.utils.files import write_text
 
 FORMAT = 1
 _INDEX = 'store.json'
@@ -220,6 +221,4 @@ class FeatureWriter:
             format=FORMAT, names=self.names, facts=facts, sums=self._sums,
             marks=self._marks,
             shapes={key: values.shape[1:] for key, values in self._maps.items()})
-        unfinished = self.folder / f'{_INDEX}.part'
-        unfinished.write_text(json.dumps(content), encoding='utf-8')
-        os.replace(unfinished, self.folder / _INDEX)
+        write_text(self.folder / _INDEX, json.dumps(content))

@@ -37,6 +37,7 @@ from fdsr.models.files import (
     find_external,
     relocated,
 )
+from fdsr.utils.files import atomic_path
 from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
 from fdsr.weights.walking import brief, short
 
@@ -165,16 +166,12 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     path = Path(path)
     content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
     check_own_description(path, holder, content['meta'])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(path.name + '.part')
     try:
-        torch.save(content, unfinished)
-        os.replace(unfinished, path)
+        with atomic_path(path) as part:
+            torch.save(content, part)
     except (OSError, RuntimeError) as error:  # of a full disk torch makes the latter
         raise OSError(f'{path} cannot be written ({error}). Make room there, or name '
                       'another place.') from error
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:

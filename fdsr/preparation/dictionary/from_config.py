@@ -1,7 +1,6 @@
 """From a teacher's config to its dictionary's file."""
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Union
 
 import torch
+from filelock import FileLock, Timeout
 
 from fdsr.models.dictionary.files import check_writable, save_dictionary
 from fdsr.preparation.dictionary.building import (
@@ -129,21 +129,19 @@ def _alone(out: Union[str, Path]) -> Iterator[Path]:
     Raises:
         ValueError: another one has it.
     """
-    folder = Path(f'{out}.partial')
-    folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield folder
-    except BlockingIOError as error:
+        lock = FileLock(f'{out}.lock').acquire(timeout=0)
+    except Timeout as error:
         raise ValueError(f'Another run is building {out}: wait for it, or give another '
                          '--out.') from error
-    finally:
-        os.close(handle)
+    with lock:
+        yield Path(f'{out}.partial')
+        with contextlib.suppress(OSError):  # Windows keeps what is open
+            os.unlink(f'{out}.lock')
 
 
 def _state(folder: Path, resume: bool, settings: Dict[str, Any]) -> BuildState:
     if not resume and (folder / SETTINGS).is_file():
-        for file in folder.iterdir():  # the folder itself stays: it is the lock
+        for file in folder.iterdir():
             file.unlink()
     return BuildState(folder, settings)

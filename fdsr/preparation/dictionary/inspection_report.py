@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
@@ -27,6 +26,7 @@ from fdsr.preparation.dictionary.inspection import (
     SlotReport,
     crops_of,
 )
+from fdsr.utils.files import write_bytes
 
 PROTOCOL = (
     'Usage: atoms that the teacher takes for HR faces. Coverage error: mean of '
@@ -168,7 +168,7 @@ def write_json(path: Union[str, Path], inspection: Inspection) -> None:
         sha256=inspection.dictionary.external_weights.sha256, protocol=PROTOCOL,
         skipped=inspection.faces.skipped,
         slots=[one.facts() for one in inspection.reports()])
-    _write(path, json.dumps(content, indent=1))
+    write_bytes(path, json.dumps(content, indent=1).encode())
 
 
 def write_csv(path: Union[str, Path], reports: Sequence[SlotReport]) -> None:
@@ -181,12 +181,4 @@ def write_csv(path: Union[str, Path], reports: Sequence[SlotReport]) -> None:
         for kept, error in one.coverage.items():
             writer.writerow([one.component, one.level, one.num_atoms, one.num_faces,
                              one.flat, one.dead, one.effective, kept, error])
-    _write(path, text.getvalue())
-
-
-def _write(path: Union[str, Path], text: str) -> None:
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + '.part')
-    part.write_text(text, encoding='utf-8')
-    os.replace(part, path)
+    write_bytes(path, text.getvalue().encode())

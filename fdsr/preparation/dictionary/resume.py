@@ -9,7 +9,6 @@ The folder holds plain numbers, each file whole or not there at all::
 """
 
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional, Tuple, Union
@@ -17,6 +16,7 @@ from typing import Any, Callable, Dict, Optional, Tuple, Union
 import numpy as np
 import torch
 
+from fdsr.utils.files import atomic_path
 from fdsr.weights import safe_load
 from fdsr.weights.walking import brief
 
@@ -47,7 +47,7 @@ class BuildState:
             self._check(settings, path)
         else:
             if self.folder.is_dir() and any(  # but what a first write left of itself
-                    file.name != f'{SETTINGS}.part' for file in self.folder.iterdir()):
+                    file.suffix != '.part' for file in self.folder.iterdir()):
                 raise ValueError(
                     f'{self.folder} holds something else than an unfinished '
                     f'dictionary: expected {SETTINGS} in it. Give another --out.')
@@ -161,13 +161,11 @@ def _damaged(path: Path, found: str) -> ValueError:
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file beside itself and renames it."""
-    part = path.with_name(path.name + '.part')
+    """Writes a file, whole or not."""
     try:
-        write(part)
-        os.replace(part, path)
+        with atomic_path(path) as part:
+            write(part)
     except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
-        part.unlink(missing_ok=True)
         raise OSError(
             f'{path} cannot be written ({" ".join(str(error).split())}). Make room '
             'there and run the same command again: it goes on where it stopped.'

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ from fdsr.datasets.manifest import (
     digest_of,
     record_type,
     write_manifest,
-    write_whole,
 )
 from fdsr.datasets.picture_storage import SUFFIXES, FolderPictures
 from fdsr.datasets.vggface2_index import FaceIndex
@@ -31,6 +29,7 @@ from fdsr.preparation.faces.plan import Plan, Unit
 from fdsr.preparation.faces.settings import SPLITS
 from fdsr.preparation.faces.statistics import SplitStatistics
 from fdsr.preparation.faces.units import UNLISTED, Job, as_csv, as_npy
+from fdsr.utils.files import atomic_path, write_bytes
 
 #: Mean difference of two thumbnails up to which faces are the same, in grey levels.
 #: Copies at half the size and JPEG quality 40 differ by 2 at most, different people's
@@ -58,8 +57,8 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
     alike = _Alike(job, plan)
     statistics = {split: SplitStatistics() for split in SPLITS}
     shards: dict[str, list[Shard]] = {split: [] for split in SPLITS}
-    part = job.out / f'{SKIPPED}.part'
-    with part.open('w', encoding='utf-8', newline='') as file:
+    with (atomic_path(job.out / SKIPPED) as part,
+          part.open('w', encoding='utf-8', newline='') as file):
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(('split', 'name', 'kind', 'reason'))
         for unit in plan.units:
@@ -74,7 +73,6 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
         writer.writerows(('', name, 'note', note)
                          for name, note in FaceIndex(job.index).notes())
         writer.writerows(('', *row) for row in _unlisted(job))
-    os.replace(part, job.out / SKIPPED)
     if not any(shards.values()):
         raise ValueError(f'No face is left of {plan.units[-1].last} pictures; '
                          f'{job.out / SKIPPED} tells why. Relax the filters, or mend '
@@ -91,13 +89,13 @@ def _write_ends(job: Job, plan: Plan, request: dict[str, Any],
     rows = [('split', 'what', 'faces')]
     for split in splits:
         rows += [(split, what, count) for what, count in statistics[split].rows()]
-    write_whole(job.out / REPORT, as_csv(rows))
+    write_bytes(job.out / REPORT, as_csv(rows))
     for split in splits:
         (job.out / split).mkdir(exist_ok=True)
         write_manifest(job.out / split, _facts(job, plan, split, splits), shards[split])
     write_sheet(job.out, [split for split in reversed(SPLITS) if shards[split]])
     summary = dict(request=request, splits=splits)
-    write_whole(job.out / DONE, json.dumps(summary, indent=1).encode())
+    write_bytes(job.out / DONE, json.dumps(summary, indent=1).encode())
     return summary
 
 
@@ -219,7 +217,7 @@ def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) ->
     index = np.empty(len(kept), record_type(kept.dtype['name'].itemsize))
     for column in index.dtype.names:
         index[column] = kept[column]
-    write_whole(folder / INDEX, as_npy(index))
+    write_bytes(folder / INDEX, as_npy(index))
     if job.settings.storage == 'folder':
         pictures = FolderPictures(folder, SUFFIXES[job.settings.encoding])
         for record in records[~np.isin(records['key'], kept['key'])]:

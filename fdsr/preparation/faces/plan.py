@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fdsr.datasets.manifest import write_whole
 from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.preparation.faces.settings import SPLITS, Settings
+from fdsr.utils.files import write_bytes
 
 
 class Unit(NamedTuple):
@@ -104,5 +104,5 @@ def make_plan(index: FaceIndex, settings: Settings, folder: Path) -> Plan:
                   for shard, start in enumerate(starts)]
         first = ends
     np.save(folder / 'rows.npy', np.concatenate(rows))
-    write_whole(folder / 'plan.json', json.dumps(units).encode())
+    write_bytes(folder / 'plan.json', json.dumps(units).encode())
     return Plan(folder)

@@ -8,18 +8,15 @@ import shutil
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from fdsr.datasets.manifest import write_whole
+from filelock import FileLock, Timeout
+
 from fdsr.datasets.workers import in_processes
 from fdsr.preparation.faces.finish import DONE, finish
 from fdsr.preparation.faces.plan import Plan, make_plan
 from fdsr.preparation.faces.settings import Settings
 from fdsr.preparation.faces.sources import open_source
 from fdsr.preparation.faces.units import WORK, Job, write_unit
-
-try:
-    import fcntl
-except ImportError:  # Windows: nobody keeps a second run from the same folder
-    fcntl = None
+from fdsr.utils.files import write_bytes
 
 _AGAIN = 'The finished shards are kept: run the same command again to go on.'
 
@@ -94,7 +91,7 @@ def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
                          'give a new folder.')
     try:
         (out / WORK).mkdir(parents=True, exist_ok=True)
-        write_whole(out / WORK / 'request.json',
+        write_bytes(out / WORK / 'request.json',
                     json.dumps({'request': request}).encode())
     except OSError as error:
         raise Stopped(f'{out} cannot be written ({error}). Give another folder, or '
@@ -114,13 +111,12 @@ def _check_request(out: Path, found: dict[str, Any], request: dict[str, Any]) ->
 
 @contextlib.contextmanager
 def _alone(work: Path) -> Iterator[None]:
-    with (work / 'lock').open('w') as file:
-        if fcntl is not None:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise Stopped(f'Another run is writing to {work.parent}: wait for it, '
-                              'or give another folder.') from error
+    try:
+        lock = FileLock(work / 'lock').acquire(timeout=0)
+    except Timeout as error:
+        raise Stopped(f'Another run is writing to {work.parent}: wait for it, '
+                      'or give another folder.') from error
+    with lock:
         yield
 
 

@@ -7,7 +7,6 @@ from typing import Iterator
 
 import numpy as np
 
-from fdsr.datasets.manifest import write_whole
 from fdsr.datasets.reading import files_below
 from fdsr.datasets.vggface2_files import (
     LANDMARK_COLUMNS,
@@ -19,6 +18,7 @@ from fdsr.datasets.vggface2_files import (
 from fdsr.datasets.vggface2_index import FaceIndex, open_index
 from fdsr.preparation.faces.settings import Settings
 from fdsr.preparation.faces.units import UNLISTED, as_csv
+from fdsr.utils.files import atomic_path, write_bytes
 
 
 def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
@@ -57,22 +57,22 @@ def pictures_below(root: Path) -> Iterator[str]:
 
 
 def _write_list(root: Path, listing: Path) -> None:
-    part, found, unlisted = listing.with_suffix('.part'), 0, []
-    with part.open('w', encoding='utf-8') as file:
-        for path in pictures_below(root):
-            found += 1
-            if is_listable(path):
-                file.write(f'{path}\n')
-            else:
-                unlisted.append((repr(path)[1:-1], 'name', (
-                    'its name has a line break, begins with a space or is no UTF-8: '
-                    'rename it')))
-    if found == len(unlisted):
-        suffixes = ', '.join(suffix.decode() for suffix in SUFFIXES)
-        raise FileNotFoundError(f'There is no picture below {root}: expected files '
-                                f'ending in {suffixes}.')
-    write_whole(listing.with_name(UNLISTED), as_csv(unlisted))
-    os.replace(part, listing)
+    found, unlisted = 0, []
+    with atomic_path(listing) as part:
+        with part.open('w', encoding='utf-8') as file:
+            for path in pictures_below(root):
+                found += 1
+                if is_listable(path):
+                    file.write(f'{path}\n')
+                else:
+                    unlisted.append((repr(path)[1:-1], 'name', (
+                        'its name has a line break, begins with a space or is no '
+                        'UTF-8: rename it')))
+        if found == len(unlisted):
+            suffixes = ', '.join(suffix.decode() for suffix in SUFFIXES)
+            raise FileNotFoundError(f'There is no picture below {root}: expected files '
+                                    f'ending in {suffixes}.')
+        write_bytes(listing.with_name(UNLISTED), as_csv(unlisted))
 
 
 def is_listable(path: str) -> bool:
@@ -92,10 +92,8 @@ def _write_boxes(landmarks: Path, boxes: Path) -> None:
     corners = points.mean(axis=1) - eyes[:, None]
     rows = np.column_stack([corners, 2 * eyes, 2 * eyes])
     rows[~np.isfinite(rows).all(1)] = (0, 0, 1, 1)  # the landmarks' row tells it
-    part = boxes.with_suffix('.part')
-    with part.open('w', encoding='utf-8') as file:
+    with atomic_path(boxes) as part, part.open('w', encoding='utf-8') as file:
         file.write('NAME_ID,X,Y,W,H\n')
         for name, row in zip(names, rows.tolist()):
             quoted = name.decode().replace('"', '""')
             file.write('"%s",%.3f,%.3f,%.3f,%.3f\n' % (quoted, *row))
-    os.replace(part, boxes)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fdsr.datasets.manifest import record_type, write_whole
+from fdsr.datasets.manifest import record_type
 from fdsr.datasets.picture_storage import (
     SUFFIXES,
     FolderPictures,
@@ -20,6 +20,7 @@ from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.preparation.faces.cutting import FaceCutter, Skipped
 from fdsr.preparation.faces.plan import Plan, Unit
 from fdsr.preparation.faces.settings import Settings
+from fdsr.utils.files import write_bytes
 
 WORK = '.work'
 #: In it, (name, kind, reason) of the pictures whose names cannot be listed.
@@ -87,8 +88,8 @@ def write_unit(job: Job, unit: Unit) -> None:
     finally:
         shutil.rmtree(part, ignore_errors=True)
     job.records(unit).parent.mkdir(exist_ok=True)
-    write_whole(job.skipped(unit), as_csv(skipped))
-    write_whole(job.records(unit), as_npy(records))
+    write_bytes(job.skipped(unit), as_csv(skipped))
+    write_bytes(job.records(unit), as_npy(records))
 
 
 def _write_pictures(job: Job, unit: Unit, folder: Path

@@ -1,6 +1,5 @@
 """Tables that only ever grow, and that a run cut off at any moment can go on with."""
 
-import contextlib
 import csv
 import errno
 import io
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
+from fdsr.utils.files import write_bytes
 
 SKIPPED_COLUMNS = ('PICTURE', 'REASON', 'DETAIL')
 
@@ -44,6 +45,7 @@ class GrowingCsv:
         self.path, self.columns = path, tuple(columns)
         self.names: List[str] = []
         self._ends = array('q')
+        self._held = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -61,12 +63,8 @@ class GrowingCsv:
 
     def _lock(self) -> None:
         try:
-            import fcntl
-        except ImportError:  # Windows: two runs at once are not noticed there
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+            self._held.acquire()
+        except Timeout as error:
             raise CannotWriteLandmarks(
                 f'{self.path} is being written by another run. Wait for it, or name '
                 'another file.') from error
@@ -132,8 +130,9 @@ class GrowingCsv:
             os.ftruncate(self._file, self._ends[-1])
 
     def close(self) -> None:
-        """Closes the file, which also lets others in."""
+        """Closes the file, and lets others in."""
         os.close(self._file)
+        self._held.release()
 
 
 class LandmarkFiles:
@@ -271,14 +270,9 @@ def write_whole(path: Path, text: str) -> None:
     Raises:
         CannotWriteLandmarks: the disk is full, or the folder cannot be written.
     """
-    unfinished = path.with_name(path.name + '.part')
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_text(text, encoding='utf-8')
-        os.replace(unfinished, path)
+        write_bytes(path, text.encode())
     except OSError as error:
-        with contextlib.suppress(OSError):  # its folder may be none
-            unfinished.unlink()
         raise cannot_write(path, error) from error
 
 

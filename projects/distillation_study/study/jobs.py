@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
+from fdsr.utils.files import atomic_path
 from projects.distillation_study.study.plan import Arm, Plan, in_order
 from projects.distillation_study.study.results import (
     is_finished,
@@ -153,9 +154,7 @@ class Study:
         config = load_config(self.plan.folder / settings.pop('config'),
                              data_root=common.get('data_root'),
                              work_dir=str(self.state / 'runs' / 'dictionary'))
-        unfinished = self.dictionary.with_suffix('.part')
-        build_from_config(config, unfinished, progress=_Silent, **settings)
-        unfinished.replace(self.dictionary)
+        build_from_config(config, self.dictionary, progress=_Silent, **settings)
 
     def _features(self, common: Dict[str, Any], log: Log) -> None:
         from fdsr.preparation.feature_cache import freeze_student_features
@@ -249,7 +248,5 @@ def _kept(entry: Dict[str, Any]) -> Dict[str, float]:
 
 
 def _publish(checkpoint: Path, network: Path) -> None:
-    network.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = network.with_name(network.name + '.part')
-    shutil.copyfile(checkpoint, unfinished)
-    unfinished.replace(network)
+    with atomic_path(network) as part:
+        shutil.copyfile(checkpoint, part)

@@ -1,13 +1,13 @@
 """A study's pictures: learning curves, D's accuracy, and a forest of differences."""
 
 import io
-import os
 from pathlib import Path
 from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
 from fdsr.reporting.numbers import heading, higher_is_better
+from fdsr.utils.files import atomic_path
 from projects.distillation_study.study.report import (
     Plan,
     accuracies,
@@ -234,11 +234,6 @@ def _save(figure: Any, path: Path) -> Path:
     figure.savefig(drawn, format='png', dpi=_DPI)
     picture = Image.open(drawn).convert('RGB').quantize(
         _COLOURS, dither=Image.Dither.NONE)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f'.{path.name}.{os.getpid()}.part')
-    try:
+    with atomic_path(path) as part:
         picture.save(part, format='png', optimize=True)
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
     return path

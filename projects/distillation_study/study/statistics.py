@@ -1,16 +1,11 @@
 """Means, differences and gap recoveries over training runs and images."""
 
-import functools
-import math
 from dataclasses import dataclass
 from typing import List, Optional, Tuple
 
 import numpy as np
-from scipy import stats
 
-from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
-
-_TAIL = (1 - CONFIDENCE) / 2
+from fdsr.reporting.statistics import TAIL, Estimate, bootstrap_mean, draws
 
 
 @dataclass(frozen=True)
@@ -81,7 +76,7 @@ def arm_mean(arm: Samples, widen: bool = True) -> Estimate:
     Returns:
         The estimate; without an interval if there is but one image.
     """
-    return _estimate(arm.values, widen)
+    return bootstrap_mean(arm.values, widen=widen)
 
 
 def difference(arm: Samples, control: Samples, widen: bool = True,
@@ -105,7 +100,7 @@ def difference(arm: Samples, control: Samples, widen: bool = True,
     seeds, (values, reference) = _paired(arm, control) if paired else (
         control.seeds, [_alone(arm, control), control.values])
     differences = values - reference
-    return Difference(_estimate(differences, widen), seeds,
+    return Difference(bootstrap_mean(differences, widen=widen), seeds,
                       tuple(differences.mean(axis=1).tolist()))
 
 
@@ -138,11 +133,11 @@ def gap_recovery(student: Samples, control: Samples, teacher: Samples,
     seeds, (student_values, control_values) = _paired(student, control)
     gap = _alone(teacher, Samples(seeds, control_values)) - control_values
     gain = student_values - control_values
-    gaps = _draws(gap, widen)
+    gaps = draws(gap, widen=widen)
     wrong = gaps * gap.mean() <= 0
-    shares = _draws(gain, widen) / np.where(wrong, 1.0, gaps)
-    low = np.quantile(np.where(wrong, -np.inf, shares), _TAIL, method='higher')
-    high = np.quantile(np.where(wrong, np.inf, shares), 1 - _TAIL, method='lower')
+    shares = draws(gain, widen=widen) / np.where(wrong, 1.0, gaps)
+    low = np.quantile(np.where(wrong, -np.inf, shares), TAIL, method='higher')
+    high = np.quantile(np.where(wrong, np.inf, shares), 1 - TAIL, method='lower')
     return Estimate(float(gain.mean() / gap.mean()), float(low), float(high))
 
 
@@ -171,45 +166,3 @@ def _check_images(arm: Samples, control: Samples) -> None:
     if len(counts) > 1:
         raise ValueError(
             f'The arms were measured on {sorted(counts)} images: not the same ones.')
-
-
-def _estimate(values: np.ndarray, widen: bool) -> Estimate:
-    mean = float(values.mean())
-    if values.shape[1] < 2:
-        return Estimate(mean, math.nan, math.nan)
-    low, high = np.quantile(_draws(values, widen), (_TAIL, 1 - _TAIL))
-    return Estimate(mean, float(low), float(high))
-
-
-def _draws(values: np.ndarray, widen: bool) -> np.ndarray:
-    """(``RESAMPLES``,) means of (S, N) values, the same draws for the same S and N.
-
-    The mean of drawn seeds is taken apart, into the mean of all seeds and how much the
-    drawn ones deviate from it, so that the latter can be widened.
-    """
-    num_seeds, num_images = values.shape
-    by_seed = _weights(num_images, 0) @ values.T
-    means = by_seed.mean(axis=1)
-    if num_seeds == 1:
-        return means
-    deviations = ((_weights(num_seeds, 1) - 1 / num_seeds) * by_seed).sum(axis=1)
-    return means + (_widening(num_seeds) if widen else 1.0) * deviations
-
-
-@functools.lru_cache(maxsize=8)
-def _weights(count: int, stream: int) -> np.ndarray:
-    """(``RESAMPLES``, count): how often each is drawn, as shares."""
-    rng = np.random.default_rng(stream)
-    return rng.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
-
-
-def _widening(count: int) -> float:
-    """From the spread of drawn means to that of Student's t.
-
-    The variance of n values that are drawn anew lacks the factor n / (n − 1), and a
-    variance of few values wants the quantile of t instead of the normal law's: the
-    expanded percentile interval of Hesterberg 2015, with the deviations expanded
-    instead of the percentiles, for three seeds have no percentile that is far enough.
-    """
-    quantile = stats.t.ppf(1 - _TAIL, count - 1) / stats.norm.ppf(1 - _TAIL)
-    return float(quantile * math.sqrt(count / (count - 1)))

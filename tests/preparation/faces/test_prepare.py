@@ -112,7 +112,7 @@ def interrupted_at(monkeypatch, count, error):
 
     monkeypatch.setattr(FolderPictures, 'write', failing(FolderPictures.write))
     for module in (units, finish):
-        monkeypatch.setattr(module, 'write_whole', failing(module.write_whole))
+        monkeypatch.setattr(module, 'write_bytes', failing(module.write_bytes))
     monkeypatch.setattr(finish, 'write_manifest', failing(finish.write_manifest))
     monkeypatch.setattr(finish, 'write_sheet', failing(finish.write_sheet))
     return left

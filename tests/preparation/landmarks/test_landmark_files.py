@@ -84,7 +84,6 @@ def test_a_full_disk_leaves_whole_rows_and_a_message(tmp_path, monkeypatch, writ
 
 
 def test_two_runs_at_once_are_refused(tmp_path):
-    pytest.importorskip('fcntl')
     with opened(tmp_path):
         with pytest.raises(CannotWriteLandmarks, match='another run'):
             opened(tmp_path)
