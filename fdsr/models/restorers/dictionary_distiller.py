@@ -89,7 +89,7 @@ class DictionaryDistiller(BaseModel):
         self.shares_encoder = _share_encoder(self.teacher, self.student)
         self.frozen = FrozenFeatures(
             frozen_features, self.student, self.perceptual_loss,
-            self.teacher.external_weights.sha256) if frozen_features else None
+            self.teacher.external_weights.sha256)
         self.iteration = 0  # set by the loop, so that a resumed run goes on rightly
 
     def _start_student(self, init_from: Optional[str]) -> None:
@@ -147,8 +147,7 @@ class DictionaryDistiller(BaseModel):
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
         wanted = {tap for tap in taps.values() if tap is not None}
         encoded = self._encode(lr, samples) if self.shares_encoder else None
-        known = None if self.frozen is None else self.frozen.teacher(samples, lr)
-        found: Any = known or {}
+        found: Any = self.frozen.teacher(samples, lr) or {}
         if not wanted <= set(found):
             with FeatureTaps(self.teacher, wanted) as found:
                 run_backbone(self.teacher, lr, samples, encoded)
@@ -156,7 +155,7 @@ class DictionaryDistiller(BaseModel):
                          for name, tap in taps.items()}
 
     def _encode(self, lr: Tensor, samples: DataSample) -> List[Tensor]:
-        known = None if self.frozen is None else self.frozen.encoded(samples, lr)
+        known = self.frozen.encoded(samples, lr)
         return self.teacher.encode(lr) if known is None else known
 
     def student_losses(self, lr: Tensor, samples: DataSample,
@@ -169,12 +168,12 @@ class DictionaryDistiller(BaseModel):
         ours = {name: tapped[tap] for name, tap in taps.items()}
         if len(unwrap(self.connectors)) > 0:
             ours.update(self.connectors(ours))
-        wanted = None if self.frozen is None else self.frozen.perceptual(samples)
-        losses = restoration_losses([sr], samples.gt_img, self.pixel_loss,
-                                    self.perceptual_loss, self.loss_weights, wanted)
+        losses = restoration_losses(
+            [sr], samples.gt_img, self.pixel_loss, self.perceptual_loss,
+            self.loss_weights, self.frozen.perceptual(samples))
         # D is not trained here: its bare module, with its parameters held still.
         judge = unwrap(self.discriminator).requires_grad_(False)
-        scores = judge(features_seen(self.feature_losses, ours, self.iteration))
+        scores = judge(features_seen(self.feature_losses, ours))
         judge.requires_grad_(True)
         for name, loss in self.feature_losses.items():
             weight = loss.weight_at(self.iteration)
@@ -190,7 +189,7 @@ class DictionaryDistiller(BaseModel):
                            wrapper: Any) -> Dict[str, Tensor]:
         """Equation (2), one update of D; returns what to log."""
         return discriminator_step(self.feature_losses, self.discriminator, ours, theirs,
-                                  self.iteration, wrapper)
+                                  wrapper)
 
     def reported_networks(self) -> Dict[str, nn.Module]:
         """The backbones to test; the student by its moving average if it has one."""

@@ -53,8 +53,7 @@ class FaceRestorer(BaseEditModel):
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
         self.frozen = FrozenFeatures(
-            frozen_features, self.generator, self.perceptual_loss
-        ) if frozen_features else None
+            frozen_features, self.generator, self.perceptual_loss)
 
     def forward_tensor(self, inputs: Tensor,
                        data_samples: Optional[DataSample] = None,
@@ -66,18 +65,16 @@ class FaceRestorer(BaseEditModel):
                       data_samples: Optional[DataSample] = None,
                       **kwargs: Any) -> Dict[str, Tensor]:
         """The weighted losses of a batch."""
-        wanted = None if self.frozen is None else self.frozen.perceptual(data_samples)
         if hasattr(self.generator, 'forward_steps'):
             boxes = ([boxes_of(self.generator, data_samples)]
                      if takes_boxes(self.generator) else [])
             outputs = self.generator.forward_steps(inputs, *boxes)
         else:
-            encoded = (None if self.frozen is None else
-                       self.frozen.encoded(data_samples, inputs))
+            encoded = self.frozen.encoded(data_samples, inputs)
             outputs = [run_backbone(self.generator, inputs, data_samples, encoded)]
         return restoration_losses(
             outputs, data_samples.gt_img, self.pixel_loss, self.perceptual_loss,
-            self.loss_weights, wanted)
+            self.loss_weights, self.frozen.perceptual(data_samples))
 
     def reported_networks(self) -> Dict[str, nn.Module]:
         """The backbone, by its moving average if there is one, under its name."""
