@@ -1,4 +1,6 @@
-"""Trains the teacher at full size: 32 to 256 px, VGG-19, 512 atoms per component.
+"""Trains the teacher at full size, 32 to 256 px.
+
+The encoder is VGG-19; the dictionary has 512 atoms per component and level.
 
     python tools/build_dictionary.py configs/teacher_vggface2.py \
         --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \

@@ -34,10 +34,12 @@ model = dict(
     perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16', window=128),
     loss_weights=dict(pixel=100.0, perceptual=0.1),
     test_cfg=dict(report=['bicubic', 'student', 'teacher']))
-# The cache has features of both the face and its mirror image.
-pack = dict(
-    type='mmagic.PackInputs', meta_keys=['name', 'mirrored'], data_keys=['boxes'])
-pipeline = [*_base_.pipeline[:-1], pack]
+# The cache holds the features of each face and of its mirror image.
+pipeline = [
+    *_base_.pipeline[:-1],
+    dict(
+        type='mmagic.PackInputs', meta_keys=['name', 'mirrored'], data_keys=['boxes'])
+]
 train_dataloader = dict(batch_size=8, dataset=dict(pipeline=pipeline))
 train_cfg = dict(max_iters=iterations, val_interval=500)
 param_scheduler = dict(begin=iterations // 2, end=iterations)

@@ -1,4 +1,6 @@
-"""Trains the demo's teacher on synthetic faces: 8 to 64 px, 32 atoms per component.
+"""Trains the demo's teacher on synthetic faces, 8 to 64 px.
+
+The encoder is VGG-16; the dictionary has 32 atoms per component and level.
 
     python tools/build_dictionary.py configs/demo/teacher.py --num-atoms 32 \
         --out work_dirs/demo/dictionary.pth

@@ -1,4 +1,6 @@
-"""Trains the teacher on a CPU: 16 to 128 px, VGG-16, 64 atoms per component.
+"""Trains the teacher on a CPU, 16 to 128 px.
+
+The encoder is VGG-16; the dictionary has 64 atoms per component and level.
 
     python tools/build_dictionary.py configs/reduced/teacher_vggface2.py \
         --data-root data/faces --num-atoms 64 --out work_dirs/dictionary_reduced.pth

@@ -9,10 +9,12 @@ _base_ = [
     '../../../configs/_base_/runtime.py'
 ]
 
-# The cache has features of both the face and its mirror image.
-pack = dict(
-    type='mmagic.PackInputs', meta_keys=['name', 'mirrored'], data_keys=['boxes'])
-pipeline = [*_base_.pipeline[:-1], pack]
+# The cache holds the features of each face and of its mirror image.
+pipeline = [
+    *_base_.pipeline[:-1],
+    dict(
+        type='mmagic.PackInputs', meta_keys=['name', 'mirrored'], data_keys=['boxes'])
+]
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=pipeline))
 
 iterations = 2000
