@@ -1,0 +1,11 @@
+"""The distillation for a CPU: VGG-16, decoders of a quarter of DFDNet's width."""
+_base_ = 'distiller.py'
+
+network = dict(encoder=dict(arch='vgg16'), width=0.25)
+
+model = dict(
+    student=network,
+    perceptual_loss=dict(encoder='vgg16'),
+    # With DFDNet's weight of 1, the perceptual loss outweighs the pixel loss in
+    # short runs.
+    loss_weights=dict(pixel=100.0, perceptual=0.1))
