@@ -20,5 +20,4 @@ model = dict(
             student='decoder.to_rgb:input',
             # Trains the discriminator alone for the first iterations.
             loss_weight=[(0, 0.0), (5000, 1.0)])
-    ],
-    loss_weights='dfdnet')
+    ])

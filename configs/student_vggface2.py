@@ -6,5 +6,3 @@ _base_ = [
     '_base_/models/student.py', '_base_/datasets/vggface2.py',
     '_base_/schedules/adam_300k.py', '_base_/runtime.py'
 ]
-
-model = dict(loss_weights='dfdnet')

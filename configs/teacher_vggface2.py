@@ -15,5 +15,4 @@ _base_ = [
 model = dict(
     generator=dict(
         size=256,
-        dictionary=dict(file='work_dirs/dictionary_vggface2.pth', dtype='float16')),
-    loss_weights='dfdnet')
+        dictionary=dict(file='work_dirs/dictionary_vggface2.pth', dtype='float16')))

@@ -15,7 +15,7 @@ _base_ = [
 
 iterations = 2000
 model = dict(
-    type='fdsr.DictionaryDistiller',
+    type='fdsr.FeatureDistiller',
     student=dict(type='fdsr.CompactSR', scale=8),
     teacher=dict(checkpoint='work_dirs/compact/teacher/iter_1600.pth'),
     frozen_features=['work_dirs/compact/features'],
@@ -29,10 +29,10 @@ model = dict(
             # Falls to 0 over the run, as in KDFSRNet.
             loss_weight=[(0, 10.0), (iterations, 0.0)])
     ],
-    pixel_loss=dict(type='fdsr.PixelLoss', kind='mse'),
+    pixel_loss=dict(type='fdsr.PixelLoss', kind='mse', loss_weight=100.0),
     # Compares a quarter of each image.
-    perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16', window=128),
-    loss_weights=dict(pixel=100.0, perceptual=0.1),
+    perceptual_loss=dict(
+        type='fdsr.PerceptualLoss', encoder='vgg16', window=128, loss_weight=0.1),
     test_cfg=dict(report=['bicubic', 'student', 'teacher']))
 # The cache holds the features of each face and of its mirror image.
 pipeline = [

@@ -19,5 +19,4 @@ model = dict(
             num_blocks=6, hg_mid_channels=256, hg_num_keypoints=68, num_steps=4,
             upscale_factor=8)),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='l1'),
-    loss_weights=dict(pixel=1.0),
-    test_cfg=dict(name='dic', bicubic=True))
+    test_cfg=dict(report=['bicubic', 'dic']))

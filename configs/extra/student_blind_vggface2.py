@@ -14,4 +14,4 @@ _base_ = [
     '../_base_/schedules/adam_300k.py', '../_base_/runtime.py'
 ]
 
-model = dict(loss_weights='dfdnet', test_cfg=dict(name='student_blind'))
+model = dict(test_cfg=dict(report=['bicubic', 'student_blind']))

@@ -23,6 +23,5 @@ model = dict(
         upsampler='pixelshuffle',
         resi_connection='1conv'),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='l1'),
-    loss_weights=dict(pixel=1.0),
-    test_cfg=dict(name='swinir', bicubic=True))
+    test_cfg=dict(report=['bicubic', 'swinir']))
 train_dataloader = dict(batch_size=16)

@@ -23,7 +23,6 @@ model = dict(
             teacher='decoder.to_rgb:input',
             student='decoder.to_rgb:input',
             # Trains the discriminator alone for the first iterations.
-            loss_weight=[(0, 0.0), (100, 1.0)])
-    ],
-    loss_weights=dict(adversarial=0.1))
+            loss_weight=[(0, 0.0), (100, 0.1)])
+    ])
 default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=2))

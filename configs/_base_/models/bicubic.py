@@ -2,4 +2,4 @@
 model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(type='fdsr.Bicubic', scale=8),
-    test_cfg=dict(name='bicubic'))
+    test_cfg=dict(report=['bicubic']))

@@ -5,7 +5,6 @@ network = dict(encoder=dict(arch='vgg16'), width=0.25)
 
 model = dict(
     student=network,
-    perceptual_loss=dict(encoder='vgg16'),
     # With DFDNet's weight of 1, the perceptual loss outweighs the pixel loss in
     # short runs.
-    loss_weights=dict(pixel=100.0, perceptual=0.1))
+    perceptual_loss=dict(encoder='vgg16', loss_weight=0.1))

@@ -3,5 +3,4 @@ model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(type='fdsr.SRFBN', scale=8),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='l1'),
-    loss_weights=dict(pixel=1.0),
-    test_cfg=dict(name='srfbn', bicubic=True))
+    test_cfg=dict(report=['bicubic', 'srfbn']))

@@ -1,7 +1,4 @@
-"""The student without distillation: the teacher's encoder-decoder, no dictionary.
-
-A config adds the loss weights.
-"""
+"""The student without distillation: the teacher's encoder-decoder, no dictionary."""
 model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(
@@ -9,6 +6,6 @@ model = dict(
         scale=8,
         layout='B',
         encoder=dict(arch='vgg19', pretrained='imagenet')),
-    pixel_loss=dict(type='fdsr.PixelLoss', kind='mse'),
+    pixel_loss=dict(type='fdsr.PixelLoss', kind='mse', loss_weight=100.0),
     perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg19'),
-    test_cfg=dict(name='student_without_kd', bicubic=True))
+    test_cfg=dict(report=['bicubic', 'student_without_kd']))

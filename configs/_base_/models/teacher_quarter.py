@@ -3,7 +3,6 @@ _base_ = 'teacher.py'
 
 model = dict(
     generator=dict(encoder=dict(arch='vgg16'), width=0.25),
-    perceptual_loss=dict(encoder='vgg16'),
     # With DFDNet's weight of 1, the perceptual loss outweighs the pixel loss in
     # short runs.
-    loss_weights=dict(pixel=100.0, perceptual=0.1))
+    perceptual_loss=dict(encoder='vgg16', loss_weight=0.1))

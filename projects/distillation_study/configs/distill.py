@@ -6,7 +6,7 @@ model = dict(feature_losses=[
         type='fdsr.AdversarialFeatureLoss',
         teacher='decoder.to_rgb:input',
         student='decoder.to_rgb:input',
-        loss_weight=[(0, 0.0), (200, 1.0)])
+        loss_weight=[(0, 0.0), (200, 0.1)])
 ])
 # A tenth of the student's learning rate.
 optim_wrapper = dict(

@@ -5,7 +5,6 @@ model = dict(
     teacher=dict(checkpoint='work_dirs/study/teachers/teacher.pth'),
     discriminator=dict(base_channels=32),
     perceptual_loss=dict(faces=2),
-    loss_weights=dict(adversarial=0.1),
     test_cfg=dict(report=['student']))
 optim_wrapper = dict(
     constructor='fdsr.GroupOptimWrapperConstructor',

@@ -5,5 +5,5 @@ Shows how much an adversarial loss alone contributes.
 _base_ = 'distill.py'
 
 model = dict(feature_losses=[
-    dict(type='fdsr.AdversarialImageLoss', loss_weight=[(0, 0.0), (200, 1.0)])
+    dict(type='fdsr.AdversarialImageLoss', loss_weight=[(0, 0.0), (200, 0.1)])
 ])

@@ -2,7 +2,7 @@
 _base_ = ['../../../configs/_base_/models/srfbn.py', 'base.py']
 
 model = dict(
-    generator=dict(channels=32, steps=2, groups=3), test_cfg=dict(bicubic=False))
+    generator=dict(channels=32, steps=2, groups=3), test_cfg=dict(report=['srfbn']))
 train_cfg = dict(max_iters=2400, val_interval=600)
 param_scheduler = dict(begin=1200, end=2400)
 optim_wrapper = dict(

@@ -7,7 +7,7 @@ model = dict(
         eye_share=0.3125,
         dictionary=dict(file='work_dirs/study/dictionary.pth')),
     perceptual_loss=dict(faces=2),
-    test_cfg=dict(bicubic=False))
+    test_cfg=dict(report=['teacher']))
 optim_wrapper = dict(
     type='fdsr.AutocastOptimWrapper',
     optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))
