@@ -153,7 +153,7 @@ def test_a_full_disk_stops_with_a_message(config, call, tmp_path, limit, file):
         env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert f'{file} ' in done.stderr and 'Make room there and run' in done.stderr
-    assert not (tmp_path / 'd.pth').exists() and not list(tmp_path.rglob('*.part'))
+    assert not (tmp_path / 'd.pth').exists() and not list(tmp_path.rglob('*.part-*'))
     call(*options, 'd.pth')
     call(*options, 'whole/d.pth')
     assert sha256_of(tmp_path / 'd.pth') == sha256_of(tmp_path / 'whole' / 'd.pth')
