@@ -25,7 +25,8 @@ model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(
         type='fdsr.DictionaryTeacher', size=32, eye_share=0.3125, scale=4,
-        encoder=dict(type='fdsr.TinyEncoder'), dictionary=dict(file='not_made_yet.pth')))
+        encoder=dict(type='fdsr.TinyEncoder'),
+        dictionary=dict(file='not_made_yet.pth')))
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(

@@ -136,7 +136,8 @@ def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
 def test_a_missing_file_tells_how_to_make_one(tmp_path):
     path = tmp_path / 'none.pth'
     with pytest.raises(FileNotFoundError) as missing:
-        DictionaryTeacher(size=SIZE, scale=4, encoder=dict(type='fdsr.TinyEncoder'), width=0.25,
+        DictionaryTeacher(size=SIZE, scale=4, width=0.25,
+                          encoder=dict(type='fdsr.TinyEncoder'),
                           dictionary=dict(file=str(path)))
     assert str(path) in str(missing.value) and REMEDY in str(missing.value)
 
