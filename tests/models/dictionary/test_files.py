@@ -176,8 +176,8 @@ def bomb():
 @pytest.mark.parametrize('change, message', [
     (lambda content: content.update(version=bomb()), 'another version.*type list'),
     (lambda content: content.update(version=torch.ones(3)), 'version.*type Tensor'),
-    (lambda content: content.update(format=torch.ones(3)), 'is no dictionary'),
-    (lambda content: content.update(format=bomb()), 'is no dictionary'),
+    (lambda content: content.update(format=torch.ones(3)), 'is not a dictionary'),
+    (lambda content: content.update(format=bomb()), 'is not a dictionary'),
     *((lambda content, key=key: content['meta'].update({key: bomb()}),
        f'damaged dictionary: meta.{key}.*nested too deep')
       for key in ('licence', 'channels', 'sides', 'layout', 'source')),

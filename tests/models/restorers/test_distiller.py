@@ -74,7 +74,7 @@ def test_losses_are_the_papers_equations(teacher):
     torch.testing.assert_close(losses['loss_pixel'], expected_pixel)
     torch.testing.assert_close(losses['loss_adversarial'], expected_adversarial)
     log = discriminator_step(model.feature_losses, model.discriminator, our_features,
-                             their_features, 0, optimisers(model)['discriminator'])
+                             their_features, optimisers(model)['discriminator'])
     torch.testing.assert_close(log['loss_d_adversarial'], expected_d.detach())
 
 
