@@ -6,8 +6,8 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
+from fdsr.apis.images import MOST_PIXELS, BadImage
 from fdsr.apis.pasting import paste
-from fdsr.apis.pictures import MOST_PIXELS, BadPicture
 from fdsr.geometry.alignment import (
     FaceCrop,
     cut,
@@ -99,13 +99,13 @@ def check_scale(scale: int, shape: Tuple[int, ...]) -> int:
 
     Raises:
         ValueError: it is no whole number from 1 to 8.
-        BadPicture: the photograph would get larger than ``MOST_PIXELS``.
+        BadImage: the photograph would get larger than ``MOST_PIXELS``.
     """
     if scale not in SCALES:
         raise ValueError(f'scale has to be a whole number from 1 to 8, found {scale}.')
     pixels = shape[0] * shape[1] * scale**2
     if pixels > MOST_PIXELS:
-        raise BadPicture(
+        raise BadImage(
             f'A photograph of {shape[1]}x{shape[0]} pixels at scale {scale} would have '
             f'{pixels / 1e6:.0f} million pixels; at most {MOST_PIXELS / 1e6:.0f} '
             'million can be made. Take a smaller scale.')

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fdsr.apis.images import BadImage, as_arrays, check_order, is_single
 from fdsr.apis.networks import open_device, open_network
 from fdsr.apis.photo import (
     LARGEST_FACE,
@@ -18,7 +19,6 @@ from fdsr.apis.photo import (
     cut_faces,
     paste_faces,
 )
-from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.pictures import to_uint8
@@ -99,7 +99,7 @@ class FaceSuperResolver:
         to LR's size by PIL's bicubic, so what it has of detail beyond that is lost.
 
         Args:
-            images: see ``pictures.as_arrays``: one or many arrays, PIL images, paths
+            images: see ``images.as_arrays``: one or many arrays, PIL images, paths
                 or folders.
             channel_order: ``rgb`` or ``bgr``, of arrays that come in and go out.
 
@@ -107,7 +107,7 @@ class FaceSuperResolver:
             uint8 (S, S, 3) for one picture, a list of them for several.
 
         Raises:
-            FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``; also
+            FileNotFoundError, BadImage, TypeError: see ``images.as_arrays``; also
                 a picture that is no square.
         """
         single = is_single(images)
@@ -127,7 +127,7 @@ class FaceSuperResolver:
                 dictionary; default: it finds them itself.
 
         Raises:
-            BadPicture: a face is no square; tells which.
+            BadImage: a face is no square; tells which.
         """
         small = [self._to_lr(face, f'Face {number} of {len(faces)}: '
                              if len(faces) > 1 else '')
@@ -171,7 +171,7 @@ class FaceSuperResolver:
                 that go out.
 
         Raises:
-            FileNotFoundError, BadPicture, TypeError: see ``pictures.as_arrays``; also
+            FileNotFoundError, BadImage, TypeError: see ``images.as_arrays``; also
                 a result of too many pixels.
             ValueError: another scale.
             ImportError: no detector is available, or its package is absent.
@@ -202,9 +202,9 @@ class FaceSuperResolver:
         return RestoredPhoto(image, faces)
 
     def check_face(self, face: np.ndarray, which: str = '') -> None:
-        """Raises ``BadPicture`` for what cannot be a cut-out face: it is no square."""
+        """Raises ``BadImage`` for what cannot be a cut-out face: it is no square."""
         if face.shape[0] != face.shape[1]:
-            raise BadPicture(
+            raise BadImage(
                 f'{which}A cut-out face is a square, found '
                 f'{face.shape[1]}x{face.shape[0]} pixels. Cut the face out, with the '
                 f'eyes {self.setting.eye_share:.3f} of the side apart, or have the '

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Iterable, List, Sequence
 
-from fdsr.apis.pictures import SUFFIXES as PICTURES
+from fdsr.apis.images import SUFFIXES as IMAGES
 
 VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
@@ -75,9 +75,9 @@ def _expanded(text: str) -> Sequence[Path]:
 
 def _files_in(folder: Path) -> List[Path]:
     files = sorted(path for path in folder.iterdir()
-                   if path.suffix.lower() in PICTURES + VIDEOS and path.is_file())
+                   if path.suffix.lower() in IMAGES + VIDEOS and path.is_file())
     if not files:
         raise FileNotFoundError(
             f'There is no picture or video in {folder}: expected files ending in '
-            f'{", ".join(PICTURES + VIDEOS)}.')
+            f'{", ".join(IMAGES + VIDEOS)}.')
     return files

@@ -92,7 +92,7 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
         f'{path} cannot be written ({error.strerror or error}). {remedy}')
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
+def write_image(path: Path, image: np.ndarray) -> None:
     """Writes a PNG, whole or not at all.
 
     Args:

@@ -7,15 +7,15 @@ from typing import Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
+from fdsr.apis.images import BadImage, read_image
 from fdsr.apis.photo import FaceStatus, RestoredPhoto
-from fdsr.apis.pictures import BadPicture, read_picture
 from fdsr.apis.super_resolver import FaceSuperResolver
 from fdsr.cli.inputs import Job
-from fdsr.cli.outputs import Result, side_by_side, write_picture
+from fdsr.cli.outputs import Result, side_by_side, write_image
 from fdsr.cli.video import Watch, restore_video, unwatched
 
 #: What an input may be at fault for; anything else is a fault of ours.
-BAD_INPUT = (BadPicture, FileNotFoundError, PermissionError, IsADirectoryError)
+BAD_INPUT = (BadImage, FileNotFoundError, PermissionError, IsADirectoryError)
 _NOT_FOUND = ('No landmarks were found: the dictionary was read where they are on '
               'average.')
 
@@ -68,7 +68,7 @@ class Restorer:
         return replace(result, seconds=time.perf_counter() - started)
 
     def _photo(self, job: Job) -> Result:
-        picture = read_picture(job.source)
+        picture = read_image(job.source)
         restored = self.resolver.restore_photo(picture, self.scale, self.large_faces)
         if not restored.num_restored:
             return _nothing_restored(job.source, restored)
@@ -96,7 +96,7 @@ class Restorer:
 
     def _read_face(self, job: Job) -> Tuple[Optional[np.ndarray], str]:
         try:
-            picture = read_picture(job.source)
+            picture = read_image(job.source)
             self.resolver.check_face(picture)
         except BAD_INPUT as error:
             return None, str(error)
@@ -122,7 +122,7 @@ class Restorer:
         return side_by_side(frame, result) if self.compare else result, found, restored
 
     def _write(self, target: Path, before: np.ndarray, after: np.ndarray) -> None:
-        write_picture(target, side_by_side(before, after) if self.compare else after)
+        write_image(target, side_by_side(before, after) if self.compare else after)
 
 
 def _nothing_restored(source: Path, photo: RestoredPhoto) -> Result:

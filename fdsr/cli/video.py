@@ -7,7 +7,7 @@ from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
 import cv2
 import numpy as np
 
-from fdsr.apis.pictures import BadPicture
+from fdsr.apis.images import BadImage
 from fdsr.cli.outputs import CannotWrite, Result, written_whole
 
 #: uint8 (H, W, 3) RGB to the same, and how many faces were found and restored.
@@ -38,7 +38,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
 
     Raises:
         FileNotFoundError: there is no such file.
-        BadPicture: it cannot be read as a video, a frame cannot be restored, or
+        BadImage: it cannot be read as a video, a frame cannot be restored, or
             the result would be too large for a video.
         CannotWrite: the result cannot be written, or not whole.
     """
@@ -55,7 +55,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
                 frames, found, restored = frames + 1, found + here, restored + done
                 with_face += done > 0
             if writer is None:
-                raise BadPicture(f'{source} has no frame that can be read.')
+                raise BadImage(f'{source} has no frame that can be read.')
         finally:
             if writer is not None:
                 writer.release()
@@ -81,7 +81,7 @@ def _opened(source: Path) -> Iterator[Tuple[Any, float, int]]:
     video = cv2.VideoCapture(str(source))
     try:
         if not video.isOpened():
-            raise BadPicture(f'{source} cannot be read as a video.')
+            raise BadImage(f'{source} cannot be read as a video.')
         rate = video.get(cv2.CAP_PROP_FPS)
         yield (video, rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE,
                max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0))
@@ -99,7 +99,7 @@ def _frames(video: Any) -> Iterator[np.ndarray]:
 
 def _writer(path: Path, shape: Tuple[int, ...], rate: float) -> cv2.VideoWriter:
     if max(shape[:2]) > _LONGEST_SIDE:
-        raise BadPicture(
+        raise BadImage(
             f'A video of {shape[1]}x{shape[0]} pixels cannot be written: MPEG-4 ends '
             f'at {_LONGEST_SIDE} a side. Take a smaller --scale, or leave out '
             '--compare.')

@@ -46,7 +46,7 @@ def main() -> None:
     from fdsr.registry import register_all
     from fdsr.reporting.tables import markdown_table
     register_all()
-    from projects.distillation_study.study.alikeness import compare_checkpoints
+    from projects.distillation_study.study.feature_similarity import compare_checkpoints
     # Only what a data set skips is written to the work directory.
     with tempfile.TemporaryDirectory() as folder:
         config = load_config(arguments.config, arguments.data_root, work_dir=folder,

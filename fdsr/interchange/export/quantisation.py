@@ -6,8 +6,8 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
+from fdsr.apis.images import BadImage, as_arrays
 from fdsr.apis.networks import FaceSetting
-from fdsr.apis.pictures import BadPicture, as_arrays
 from fdsr.geometry.alignment import resize
 from fdsr.interchange.export.checking import session
 
@@ -91,7 +91,7 @@ def _faces(setting: FaceSetting,
                          'to quantise by, at the very least 4.')
     for picture in pictures:
         if picture.shape[0] != picture.shape[1]:
-            raise BadPicture(
+            raise BadImage(
                 f'{folder} has a picture of {picture.shape[1]}x{picture.shape[0]} px; '
                 'cut-out faces are squares.')
     return [resize(picture, setting.size)

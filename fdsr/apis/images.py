@@ -16,11 +16,11 @@ MOST_PIXELS = 200_000_000
 _ORDERS = ('rgb', 'bgr')
 
 
-class BadPicture(ValueError):
+class BadImage(ValueError):
     """Something that is no picture, or none that can be used; names it and says why."""
 
 
-def read_picture(path: Union[str, Path]) -> np.ndarray:
+def read_image(path: Union[str, Path]) -> np.ndarray:
     """Reads a picture as it is meant to be seen: turned by its EXIF orientation.
 
     Args:
@@ -31,7 +31,7 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
 
     Raises:
         FileNotFoundError: there is no such file.
-        BadPicture: it is no picture, is truncated, or larger than ``MOST_PIXELS``.
+        BadImage: it is no picture, is truncated, or larger than ``MOST_PIXELS``.
     """
     from PIL import Image
     path = Path(path)
@@ -40,18 +40,18 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
     try:
         with _without_pils_warning(), whole_pictures(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise BadPicture(
+                raise BadImage(
                     f'{path} has {image.width}x{image.height} pixels; at most '
                     f'{MOST_PIXELS / 1e6:.0f} million can be used. Make it smaller.')
             return from_pil(image)
-    except BadPicture:
+    except BadImage:
         raise
     except Image.DecompressionBombError as error:  # PIL's own limit, on opening
-        raise BadPicture(
+        raise BadImage(
             f'{path} cannot be read as a picture: it has too many pixels ({error}) '
             'Make it smaller.') from error
     except Exception as error:  # decoders raise nearly anything on broken files
-        raise BadPicture(
+        raise BadImage(
             f'{path} cannot be read as a picture ({said_by(error)}). It may be '
             'truncated, or not what its name says.') from error
 
@@ -86,14 +86,14 @@ def from_array(image: np.ndarray, channel_order: str = 'rgb') -> np.ndarray:
         channel_order: of the array, ``rgb`` or ``bgr``, as OpenCV reads.
 
     Raises:
-        BadPicture: another type or shape.
+        BadImage: another type or shape.
         ValueError: another order.
     """
     check_order(channel_order)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (
             image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
-        raise BadPicture(
+        raise BadImage(
             'A picture has to be uint8 (H, W), (H, W, 3) or (H, W, 4); found '
             f'{image.dtype} {image.shape}.')
     if image.ndim == 2 or image.shape[2] == 1:
@@ -135,13 +135,13 @@ def as_arrays(images: Any, channel_order: str = 'rgb') -> Iterator[np.ndarray]:
         uint8 (H, W, 3) RGB.
 
     Raises:
-        FileNotFoundError, BadPicture: see ``read_picture`` and ``from_array``.
+        FileNotFoundError, BadImage: see ``read_image`` and ``from_array``.
         TypeError: something that is no picture at all.
     """
     if isinstance(images, (str, Path)):
         path = Path(images)
         for file in (files_in(path) if path.is_dir() else [path]):
-            yield read_picture(file)
+            yield read_image(file)
     elif isinstance(images, np.ndarray):
         for image in ([images] if images.ndim < 4 else images):
             yield from_array(image, channel_order)

@@ -15,7 +15,7 @@ from fdsr.registry import DATASETS, FUNCTIONS, MODELS
 
 
 @dataclass
-class Alikeness:
+class FeatureSimilarity:
     """What two networks' features have in common.
 
     Attributes:
@@ -33,7 +33,7 @@ class Alikeness:
     cka: float
 
 
-def alikeness(features: Tensor, reference: Tensor) -> Alikeness:
+def feature_similarity(features: Tensor, reference: Tensor) -> FeatureSimilarity:
     """Compares features at the same places of the same faces.
 
     Args:
@@ -48,9 +48,9 @@ def alikeness(features: Tensor, reference: Tensor) -> Alikeness:
             'Features of the same places of at least two faces can be compared, found '
             f'{tuple(features.shape)} and {tuple(reference.shape)}.')
     features, reference = features.double(), reference.double()
-    return Alikeness(_correlation(features.flatten(0, 1), reference.flatten(0, 1)),
-                     _explained(features, reference),
-                     _cka(features.flatten(0, 1), reference.flatten(0, 1)))
+    flat = features.flatten(0, 1), reference.flatten(0, 1)
+    return FeatureSimilarity(
+        _correlation(*flat), _explained(features, reference), _cka(*flat))
 
 
 def _correlation(features: Tensor, reference: Tensor) -> float:
@@ -135,7 +135,8 @@ def _tapped(network: nn.Module, tap: str, batch: dict) -> Tensor:
 
 
 def compare_checkpoints(config: Config, reference: str, checkpoints: Sequence[str],
-                        taps: Sequence[str], faces: int = 64) -> List[Alikeness]:
+                        taps: Sequence[str], faces: int = 64
+                        ) -> List[FeatureSimilarity]:
     """How alike each checkpoint's features are to a reference's.
 
     Args:
@@ -152,4 +153,4 @@ def compare_checkpoints(config: Config, reference: str, checkpoints: Sequence[st
     networks = [load_backbone(path) for path in (reference, *checkpoints)]
     all_taps = [taps[0], *[taps[1]] * len(checkpoints)]
     found = sample_features(networks, all_taps, config.val_dataloader, faces)
-    return [alikeness(values, found[0]) for values in found[1:]]
+    return [feature_similarity(values, found[0]) for values in found[1:]]
