@@ -1,64 +1,65 @@
-"""What people hand in as pictures, as arrays."""
+"""Converts images from files, PIL and numpy to uint8 RGB arrays."""
 
 import contextlib
 import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Sequence, Union
+from typing import Any
 
 import numpy as np
 
 from fdsr.datasets.reading import as_rgb, said_by, whole_pictures
 
-#: What a folder is searched for.
+#: Suffixes of the images in a folder.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
-#: More pixels than this are refused: a picture of that size is no photograph.
+#: Larger images are refused.
 MOST_PIXELS = 200_000_000
 _ORDERS = ('rgb', 'bgr')
 
 
 class BadImage(ValueError):
-    """Something that is no picture, or none that can be used; names it and says why."""
+    """Raised for an input that is not an image, or not a usable one."""
 
 
-def read_image(path: Union[str, Path]) -> np.ndarray:
-    """Reads a picture as it is meant to be seen: turned by its EXIF orientation.
+def read_image(path: str | Path) -> np.ndarray:
+    """Reads an image and applies its EXIF orientation.
 
     Args:
-        path: of the file.
+        path: the file.
 
     Returns:
-        uint8 (H, W, 3) RGB; transparency is put on white, 16 bits become 8.
+        uint8 (H, W, 3) RGB. Transparency becomes white; 16 bits become 8.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        BadImage: it is no picture, is truncated, or larger than ``MOST_PIXELS``.
+        FileNotFoundError: the file does not exist.
+        BadImage: it is not an image, is truncated, or has over ``MOST_PIXELS`` pixels.
     """
     from PIL import Image
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f'There is no picture at {path}.')
+        raise FileNotFoundError(f'There is no image at {path}.')
     try:
-        with _without_pils_warning(), whole_pictures(), Image.open(path) as image:
+        with _without_bomb_warning(), whole_pictures(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(
                     f'{path} has {image.width}x{image.height} pixels; at most '
-                    f'{MOST_PIXELS / 1e6:.0f} million can be used. Make it smaller.')
+                    f'{MOST_PIXELS / 1e6:.0f} million are supported. Make it smaller.')
             return from_pil(image)
     except BadImage:
         raise
     except Image.DecompressionBombError as error:  # PIL's own limit, on opening
         raise BadImage(
-            f'{path} cannot be read as a picture: it has too many pixels ({error}) '
+            f'{path} cannot be read as an image: it has too many pixels ({error}) '
             'Make it smaller.') from error
     except Exception as error:  # decoders raise nearly anything on broken files
         raise BadImage(
-            f'{path} cannot be read as a picture ({said_by(error)}). It may be '
-            'truncated, or not what its name says.') from error
+            f'{path} cannot be read as an image ({said_by(error)}). It may be '
+            'truncated, or have the wrong suffix.') from error
 
 
 @contextlib.contextmanager
-def _without_pils_warning() -> Iterator[None]:
-    """Has PIL say nothing of an attack where it reads a large photograph."""
+def _without_bomb_warning() -> Iterator[None]:
+    """Silences PIL's warning about large images."""
     from PIL import Image
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)
@@ -66,9 +67,9 @@ def _without_pils_warning() -> Iterator[None]:
 
 
 def from_pil(image: Any) -> np.ndarray:
-    """A PIL image as uint8 (H, W, 3) RGB, turned by its EXIF orientation.
+    """Converts a PIL image to uint8 (H, W, 3) RGB and applies its EXIF orientation.
 
-    Floats are taken to be in [0, 255].
+    Float images are read as values in [0, 255].
     """
     from PIL import Image, ImageOps
     image = ImageOps.exif_transpose(image)
@@ -79,22 +80,22 @@ def from_pil(image: Any) -> np.ndarray:
 
 
 def from_array(image: np.ndarray, channel_order: str = 'rgb') -> np.ndarray:
-    """An array as uint8 (H, W, 3) RGB.
+    """Converts an array to uint8 (H, W, 3) RGB.
 
     Args:
-        image: uint8, (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
-        channel_order: of the array, ``rgb`` or ``bgr``, as OpenCV reads.
+        image: uint8 (H, W), (H, W, 1), (H, W, 3) or (H, W, 4).
+        channel_order: ``rgb``, or ``bgr`` as OpenCV reads.
 
     Raises:
-        BadImage: another type or shape.
-        ValueError: another order.
+        BadImage: the array has another type or shape.
+        ValueError: ``channel_order`` is unknown.
     """
     check_order(channel_order)
     image = np.asarray(image)
     if image.dtype != np.uint8 or image.ndim not in (2, 3) or (
             image.ndim == 3 and image.shape[2] not in (1, 3, 4)) or 0 in image.shape:
         raise BadImage(
-            'A picture has to be uint8 (H, W), (H, W, 3) or (H, W, 4); found '
+            'Expected an image of uint8 (H, W), (H, W, 3) or (H, W, 4), found '
             f'{image.dtype} {image.shape}.')
     if image.ndim == 2 or image.shape[2] == 1:
         return np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=-1)
@@ -102,20 +103,15 @@ def from_array(image: np.ndarray, channel_order: str = 'rgb') -> np.ndarray:
     return np.ascontiguousarray(image[..., :3][..., ::step])
 
 
-def check_order(channel_order: str) -> str:
-    """Returns the order if it is one.
-
-    Raises:
-        ValueError: it is none.
-    """
+def check_order(channel_order: str) -> None:
+    """Raises ``ValueError`` for an unknown channel order."""
     if channel_order not in _ORDERS:
         raise ValueError(
-            f"channel_order has to be 'rgb' or 'bgr', found {channel_order!r}.")
-    return channel_order
+            f"Expected channel_order 'rgb' or 'bgr', found {channel_order!r}.")
 
 
 def is_single(images: Any) -> bool:
-    """Whether one picture was handed in: an array, a PIL image, or a file's path."""
+    """Returns True for one image: an array, a PIL image, or the path of a file."""
     if isinstance(images, (str, Path)):
         return not Path(images).is_dir()
     if isinstance(images, np.ndarray):
@@ -124,19 +120,16 @@ def is_single(images: Any) -> bool:
 
 
 def as_arrays(images: Any, channel_order: str = 'rgb') -> Iterator[np.ndarray]:
-    """Every picture of what was handed in, one after the other.
+    """Yields every image of the input as uint8 (H, W, 3) RGB.
 
     Args:
         images: an array (H, W, 3) or (N, H, W, 3), a PIL image, the path of a file or
-            of a folder, or a sequence of any of these.
-        channel_order: of arrays; files and PIL images know theirs.
-
-    Yields:
-        uint8 (H, W, 3) RGB.
+            of a folder, or a sequence of these.
+        channel_order: order of arrays. Files and PIL images know theirs.
 
     Raises:
         FileNotFoundError, BadImage: see ``read_image`` and ``from_array``.
-        TypeError: something that is no picture at all.
+        TypeError: the input has an unsupported type.
     """
     if isinstance(images, (str, Path)):
         path = Path(images)
@@ -152,22 +145,25 @@ def as_arrays(images: Any, channel_order: str = 'rgb') -> Iterator[np.ndarray]:
             yield from as_arrays(image, channel_order)
     else:
         raise TypeError(
-            'Pictures are arrays, PIL images, paths or folders, or sequences of them; '
-            f'found {type(images).__name__}.')
+            'Expected arrays, PIL images, paths, folders or sequences of them, found '
+            f'{type(images).__name__}.')
 
 
-def files_in(folder: Union[str, Path]) -> List[Path]:
-    """The pictures of a folder, by name.
+def files_in(folder: str | Path, suffixes: Sequence[str] = SUFFIXES,
+             kind: str = 'image') -> list[Path]:
+    """Returns the files of a folder that have one of the suffixes, by name.
+
+    Args:
+        folder: the folder.
+        suffixes: in lower case.
+        kind: name of such files in the error.
 
     Raises:
-        FileNotFoundError: there is none.
+        FileNotFoundError: the folder has none.
     """
     files = sorted(path for path in Path(folder).iterdir()
-                   if path.suffix.lower() in SUFFIXES and path.is_file())
+                   if path.suffix.lower() in suffixes and path.is_file())
     if not files:
-        raise FileNotFoundError(
-            f'There is no picture in {folder}: expected files ending in '
-            f'{", ".join(SUFFIXES)}.')
+        raise FileNotFoundError(f'There is no {kind} in {folder}: expected files '
+                                f'ending in {", ".join(suffixes)}.')
     return files
-
-

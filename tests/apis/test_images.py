@@ -42,7 +42,7 @@ def test_modes_become_rgb(red):
     assert np.array_equal(from_pil(deep)[..., 1], red[..., 0])
 
 
-def test_pictures_are_turned_as_they_are_meant(red, tmp_path):
+def test_the_exif_orientation_is_applied(red, tmp_path):
     image = Image.fromarray(red)
     exif = image.getexif()
     exif[274] = 6  # the camera was held upright
@@ -53,7 +53,7 @@ def test_pictures_are_turned_as_they_are_meant(red, tmp_path):
 @pytest.mark.parametrize('file', BROKEN_HERE)
 def test_what_cannot_be_read_is_named(file, tmp_path):
     (tmp_path / file).write_bytes(BROKEN[file][0])
-    with pytest.raises(BadImage, match=f'{file} cannot be read as a picture'):
+    with pytest.raises(BadImage, match=f'{file} cannot be read as an image'):
         read_image(tmp_path / file)
 
 
@@ -90,7 +90,7 @@ def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, monkeypatch)
         read_image(tmp_path / 'large.png')
 
 
-def test_the_limits_of_pil_are_no_broken_picture(tmp_path, monkeypatch, recwarn):
+def test_an_image_beyond_pils_limits_is_not_broken(tmp_path, monkeypatch, recwarn):
     Image.new('1', (300, 200)).save(tmp_path / 'large.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 50_000)
     assert read_image(tmp_path / 'large.png').shape == (200, 300, 3)
@@ -100,10 +100,10 @@ def test_the_limits_of_pil_are_no_broken_picture(tmp_path, monkeypatch, recwarn)
         read_image(tmp_path / 'large.png')
 
 
-def test_anything_is_a_sequence_of_pictures(red, tmp_path):
+def test_every_supported_input_yields_images(red, tmp_path):
     for name in ('b.png', 'a.PNG'):
         Image.fromarray(red).save(tmp_path / name)
-    (tmp_path / 'notes.txt').write_text('no picture')
+    (tmp_path / 'notes.txt').write_text('not an image')
     image = Image.fromarray(red)
     for given, count in ((red, 1), (red[None].repeat(3, 0), 3), (image, 1),
                          (tmp_path / 'b.png', 1), (str(tmp_path), 2),
@@ -115,5 +115,5 @@ def test_anything_is_a_sequence_of_pictures(red, tmp_path):
     with pytest.raises(TypeError, match='found int'):
         list(as_arrays(3))
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no picture in'):
+    with pytest.raises(FileNotFoundError, match='no image in'):
         list(as_arrays(tmp_path / 'empty'))

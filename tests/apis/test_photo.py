@@ -78,7 +78,7 @@ def test_a_face_pasted_back_lies_where_it_was_cut_out(scale, angle):
 
 
 def test_a_shift_of_half_a_pixel_would_be_seen():
-    """The test above can fail: the slopes of the picture are steep enough."""
+    """The test above can fail: the slopes of the image are steep enough."""
     photo = smooth_photo().astype(float)
     assert np.abs(np.diff(photo, axis=1)).mean() / 2 > 1
 

@@ -54,7 +54,7 @@ def test_many_in_batches_are_what_each_is_alone(student):
     assert sr([]) == []
 
 
-def test_order_and_kind_of_pictures(student, tmp_path):
+def test_channel_order_and_types_of_images(student, tmp_path):
     face = noise(LR_SIZE, LR_SIZE, 3)
     sr = FaceSuperResolver(str(student), device='cpu')
     wanted = sr(face)
