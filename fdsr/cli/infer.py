@@ -41,7 +41,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='put the bicubically upsampled input beside each result')
     parser.add_argument('--detector', metavar='F',
                         help='face and landmark detector: mediapipe, yunet, or the '
-                        'path of a YuNet model file *.onnx (default: mediapipe if it is '
+                        'path of a YuNet model file *.onnx (default: mediapipe if '
                         'installed with its models, else yunet)')
     parser.add_argument('--device', default='auto', metavar='D',
                         help='cpu, cuda, … (default: a GPU if there is one)')

@@ -69,7 +69,7 @@ def publish(source: str | Path, folder: str | Path, name: str,
         CannotWrite: the folder cannot be written; it is left unchanged.
     """
     if not name or name != Path(name).name:
-        raise ValueError(f'The name of a model has to be a file name, not {name!r}: use '
+        raise ValueError(f'A model needs a file name as its name, not {name!r}: use '
                          'letters, digits and hyphens.')
     results = [results_of(file) for file in metrics]
     path, member, facts, _ = open_backbone(source, backbone)
