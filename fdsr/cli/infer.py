@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
     # opened last, so that a mistyped --weights keeps the results of an earlier run
     results = ResultsFile(Path(options.out).expanduser())
     restorer = Restorer(resolver, options.whole_photo, options.scale,
-                        options.large_faces, options.compare, _show_frames)
+                        options.large_faces, options.compare)
     failed = _run(restorer, jobs, results)
     results.close()
     print(f'{len(jobs) - failed} of {len(jobs)} restored; {results.path} has a row for '
@@ -100,13 +100,6 @@ def _run(restorer, jobs, results) -> int:
                                file=sys.stderr)
             progress.update()
     return failed
-
-
-def _show_frames(frames, total):
-    """Shows a progress bar for a video below that of the files."""
-    from tqdm import tqdm
-    return tqdm(frames, total=total or None, unit='frame', disable=None, position=1,
-                leave=False)
 
 
 def console() -> None:

@@ -12,7 +12,7 @@ from fdsr.apis.photo import FaceStatus, RestoredPhoto
 from fdsr.apis.super_resolver import FaceSuperResolver
 from fdsr.cli.inputs import Job
 from fdsr.cli.outputs import Result, side_by_side, write_image
-from fdsr.cli.video import Watch, restore_video, unwatched
+from fdsr.cli.video import restore_video
 
 #: Errors that an input can cause; others end the run.
 BAD_INPUT = (BadImage, FileNotFoundError, PermissionError, IsADirectoryError)
@@ -28,15 +28,13 @@ class Restorer:
         scale: upsampling factor of photographs.
         large_faces: also restore faces larger than the network supports.
         compare: put the inputs beside the results.
-        watch: progress of a video, see ``restore_video``.
     """
 
     def __init__(self, resolver: FaceSuperResolver, whole_photo: bool = False,
                  scale: int = 2, large_faces: bool = False,
-                 compare: bool = False, watch: Watch = unwatched) -> None:
+                 compare: bool = False) -> None:
         self.resolver, self.whole_photo = resolver, whole_photo
         self.scale, self.large_faces, self.compare = scale, large_faces, compare
-        self.watch = watch
         self._guessed = 0
 
     def restore(self, jobs: Sequence[Job]) -> Iterator[Result]:
@@ -103,7 +101,7 @@ class Restorer:
 
     def _video(self, job: Job) -> Result:
         self._guessed = 0
-        result = restore_video(job.source, job.target, self._frame, self.watch)
+        result = restore_video(job.source, job.target, self._frame)
         if self._guessed:
             note = f'In {self._guessed} of them: {_NOT_FOUND}'
             result = replace(result, message=f'{result.message} {note}')

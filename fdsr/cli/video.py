@@ -1,6 +1,6 @@
 """Restores videos frame by frame."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,21 +13,13 @@ from fdsr.cli.outputs import CannotWrite, Result, written_whole
 
 #: Maps uint8 (H, W, 3) RGB to the result and the numbers of faces found and restored.
 FrameRestorer = Callable[[np.ndarray], tuple[np.ndarray, int, int]]
-#: Passes frames through while it shows the progress; also gets their number.
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
 _DEFAULT_RATE = 25.0
 #: MPEG-4's limits, in pixels per side and in frames per second.
 _LONGEST_SIDE, _HIGHEST_RATE = 8191, 65535
 
 
-def unwatched(frames: Iterable[np.ndarray], total: int) -> Iterable[np.ndarray]:
-    """Shows no progress."""
-    return frames
-
-
-def restore_video(source: Path, target: Path, restore: FrameRestorer,
-                  watch: Watch = unwatched) -> Result:
-    """Restores a video frame by frame, without its sound.
+def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
+    """Restores a video frame by frame, without its sound, and shows the progress.
 
     Only one frame is in memory. Frames are restored independently, so faces may
     flicker.
@@ -36,7 +28,6 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
         source: a video that OpenCV can read.
         target: the result, MPEG-4 in an MP4 file; written atomically.
         restore: called with each frame.
-        watch: called with the frames and their number; returns the frames.
 
     Raises:
         FileNotFoundError: the source does not exist.
@@ -44,12 +35,15 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
             result is too large for a video.
         CannotWrite: the result cannot be written completely.
     """
+    from tqdm import tqdm
     writer: cv2.VideoWriter | None = None
     frames = found = restored = with_face = 0
     with (_opened(source) as (video, rate, expected),
           written_whole(target) as part):
         try:
-            for frame in watch(_frames(video), expected):
+            # below the bar of the files
+            for frame in tqdm(_frames(video), total=expected or None, unit='frame',
+                              disable=None, position=1, leave=False):
                 result, here, done = restore(frame)
                 if writer is None:
                     writer = _writer(part, result.shape, rate)

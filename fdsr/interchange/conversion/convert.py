@@ -37,7 +37,7 @@ class Converter:
 
     config_of: Callable[[State], dict]
     official_names: Callable[[str, dict], list[str]]
-    constants: Callable[[dict], State]
+    constants: Callable[[], State]
     licence: str
     optional: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
@@ -145,7 +145,7 @@ def _fill(network: nn.Module, converter: Converter, config: dict, state: State,
     own = {key: value for key, value in network.state_dict().items()
            if not key.startswith('dictionary.')}
     names = {key: converter.official_names(key, config) for key in own}
-    constants = converter.constants(config)
+    constants = converter.constants()
     expected = {name: own[key] for key in own for name in names[key]}
     expected.update(constants)
     found = {key: value for key, value in state.items()

@@ -82,9 +82,8 @@ def official_names(key: str, config: dict) -> list[str]:
     raise KeyError(key)
 
 
-def constants(config: dict) -> dict[str, Tensor]:
+def constants() -> dict[str, Tensor]:
     """Returns ImageNet's statistics and the blur, which fdsr's network has built in."""
-    del config
     row = torch.tensor([1.0, 2.0, 1.0])
     kernel = torch.outer(row, row)[None, None] / 16
     fixed = {'VggExtract.RGB_mean': torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1),

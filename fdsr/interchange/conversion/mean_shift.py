@@ -6,9 +6,8 @@ from torch import Tensor
 from fdsr.models.backbones.mean_shift import DIV2K_MEAN, RANGE
 
 
-def constants(config: dict) -> dict[str, Tensor]:
+def constants() -> dict[str, Tensor]:
     """Returns DIV2K's mean, which the files store and fdsr's networks have built in."""
-    del config
     fixed = {}
     for name, sign in (('sub_mean', -1), ('add_mean', 1)):
         fixed[f'{name}.weight'] = torch.eye(3)[:, :, None, None]

@@ -1,8 +1,9 @@
 """Quantises exported networks to 8-bit integers."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -42,9 +43,11 @@ def quantise(path: Path, lr_size: int, hr: Sequence[np.ndarray],
     held_out = max(1, len(hr) * _HELD_OUT // (_CALIBRATION + _HELD_OUT))
     prepared = path.with_name(f'prepared-{path.name}')
     rounded = path.with_name(f'int8-{path.name}')
+    inputs = iter([dict(lr=face[None]) for face in lr[:-held_out]])
+    reader = SimpleNamespace(get_next=lambda: next(inputs, None))
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     quantize_static(
-        str(prepared), str(rounded), _Reader(lr[:-held_out]),
+        str(prepared), str(rounded), reader,
         quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=list(_QUANTISED), nodes_to_exclude=_sensitive(prepared))
@@ -95,18 +98,6 @@ def calibration_faces(setting: FaceSetting,
                 f'{folder} has an image of {image.shape[1]}x{image.shape[0]} px; '
                 'aligned faces are squares.')
     return [resize(image, setting.size) for image in images[:_CALIBRATION + _HELD_OUT]]
-
-
-class _Reader:
-    """Passes LR faces (3, h, h) to the quantiser one at a time."""
-
-    def __init__(self, lr: np.ndarray) -> None:
-        self._faces: Iterator[np.ndarray] = iter(lr)
-
-    def get_next(self) -> dict[str, np.ndarray] | None:
-        """Returns the next face, None at the end."""
-        face = next(self._faces, None)
-        return None if face is None else dict(lr=face[None])
 
 
 def _sensitive(path: Path) -> list[str]:

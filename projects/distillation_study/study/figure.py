@@ -27,7 +27,7 @@ from projects.distillation_study.study.results import (
 
 
 def draw_arms(study: Study, out: Path, common: dict[str, Any], which: str = 'val',
-              names: Optional[Sequence[str]] = None,
+              names: Sequence[str] | None = None,
               keep: Path | None = None) -> tuple[list[str], list[Path]]:
     """Draws LR, the outputs of every finished arm and teacher, and HR of some faces.
 
@@ -96,7 +96,7 @@ class _Run:
 
     name: str
     label: str
-    row: Optional[dict[str, Any]]
+    row: dict[str, Any] | None
 
 
 class _Kept:

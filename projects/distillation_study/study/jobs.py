@@ -157,7 +157,7 @@ class Study:
         from fdsr.preparation.dictionary.from_config import build_from_config
         settings = dict(self.plan.dictionary)
         config = self._data_config(settings.pop('config'), 'dictionary', common)
-        build_from_config(config, self.dictionary, progress=_Silent, **settings)
+        build_from_config(config, self.dictionary, progress=_no_progress, **settings)
 
     def _features(self, common: dict[str, Any], log: Log) -> None:
         from fdsr.preparation.feature_cache import freeze_student_features
@@ -211,17 +211,8 @@ class Study:
         write_result(self.plan.results, arm.name, seed, rows)
 
 
-class _Silent:
-    """A progress bar that shows nothing."""
-
-    def __init__(self, num_faces: int) -> None:
-        del num_faces
-
-    def __enter__(self) -> Callable[[str, int], None]:
-        return lambda step, faces: None
-
-    def __exit__(self, *_: object) -> None:
-        pass
+def _no_progress(num_faces: int) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext(lambda step, faces: None)
 
 
 def curve_of(work_dir: str) -> list[dict[str, Any]]:

@@ -26,7 +26,7 @@ PAPER = dict(
     student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
-_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, at which D's accuracy is reported
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations in D's table
 _WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
 Arm = Mapping[str, Any]
@@ -304,7 +304,7 @@ _ACCURACY = (
 
 
 def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
-                 lists: Optional[Sequence[str]] = None) -> Path:
+                 lists: Sequence[str] | None = None) -> Path:
     """Replaces the text between the markers of a document.
 
     Args:

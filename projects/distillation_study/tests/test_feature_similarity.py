@@ -1,4 +1,4 @@
-"""How alike features are said to be."""
+"""Similarity of features."""
 
 import math
 import subprocess
@@ -31,7 +31,7 @@ def rotation(channels=6):
     return torch.linalg.qr(square).Q
 
 
-def test_the_same_features_are_alike_in_every_way():
+def test_equal_features_have_the_highest_similarity():
     found = feature_similarity(some_features(), some_features())
     assert (found.correlation, found.explained, found.cka) == pytest.approx((1, 1, 1))
 

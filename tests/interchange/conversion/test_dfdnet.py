@@ -87,7 +87,7 @@ def test_every_official_key_finds_its_place():
             if not key.startswith('dictionary.')
             for name in dfdnet.official_names(key, config)}
     ours.update({key: tuple(value.shape)
-                 for key, value in dfdnet.constants(config).items()})
+                 for key, value in dfdnet.constants().items()})
     used = {key: shape for key, shape in official_shapes.items()
             if not key.startswith(dfdnet.UNUSED)}
     assert ours == used
