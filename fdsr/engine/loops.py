@@ -9,7 +9,6 @@ from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
 from fdsr.registry import LOOPS
-from fdsr.utils.modules import unwrap
 
 
 def is_empty(data_batch: dict[str, Any]) -> bool:
@@ -45,7 +44,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
         self._count_accumulation()
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
-            _set_iteration(runner.model, self._iter)
             self.run_iter(self._next_batch())
             self._decide_current_val_interval()
             if self._is_time_to_validate():
@@ -86,12 +84,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
         return (self.runner.val_loop is not None and self._iter >= self.val_begin
                 and (self._iter % self.val_interval == 0
                      or self._iter == self._max_iters))
-
-
-def _set_iteration(model: Any, iteration: int) -> None:
-    model = unwrap(model)
-    if hasattr(model, 'iteration'):
-        model.iteration = iteration
 
 
 class _SkipEmpty:

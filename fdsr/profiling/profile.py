@@ -180,10 +180,10 @@ class _Inputs:
                           torch.get_default_dtype())
         self._lr_size, self._device = lr_size, device
         self._boxes = None
-        if getattr(network, 'uses_boxes', False):
+        if network.uses_boxes:
             if boxes is None:
-                eye_share = getattr(network, 'eye_share', FFHQ_EYE_SHARE)
-                boxes = template_boxes(sr_size_of(network, lr_size), eye_share)
+                boxes = template_boxes(sr_size_of(network, lr_size),
+                                       network.eye_share or FFHQ_EYE_SHARE)
             self._boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
 
     def of(self, batch_size: int) -> list[Tensor]:
@@ -197,26 +197,21 @@ class _Inputs:
 
 
 def sr_size_of(network: nn.Module, lr_size: int) -> int:
-    """Returns the side of SR of a network with boxes.
+    """Returns the side of SR for a side of LR.
 
     Raises:
-        ValueError: the network does not declare it, or needs another LR size.
+        ValueError: the network uses boxes and was made for another size.
     """
-    size, scale = getattr(network, 'size', None), getattr(
-        getattr(network, 'upsample', None), 'scale', None)
-    if size is None:
+    size = lr_size * network.scale
+    if network.uses_boxes and network.size not in (None, size):
         raise ValueError(
-            f'{type(network).__name__} uses boxes but has no attribute size: pass '
-            f'boxes to profile_backbone, e.g. template_boxes(SR_SIZE).')
-    if scale is not None and lr_size * scale != size:
-        raise ValueError(
-            f'{type(network).__name__} maps LR images of {size // scale} px to '
-            f'{size} px, found lr_size={lr_size}.')
+            f'{type(network).__name__} is made for {network.size} px, from LR images '
+            f'of {network.size // network.scale} px; found lr_size={lr_size}.')
     return size
 
 
 def _has_parts(network: nn.Module) -> bool:
-    return getattr(network, 'uses_boxes', False) and all(
+    return network.uses_boxes and all(
         hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
 
 

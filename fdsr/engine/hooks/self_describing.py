@@ -62,11 +62,7 @@ class SelfDescribingHook(Hook):
 
     @staticmethod
     def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
-        facts = describe(bare(model))
-        setting = getattr(dataset, 'setting', dict)()
-        if setting:
-            facts['faces'] = setting
-        return facts
+        return describe(bare(model), getattr(dataset, 'setting', dict)())
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Checks the values and external files, and adds the values of the latter.

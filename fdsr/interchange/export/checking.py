@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
+from fdsr.apis.networks import FaceGeometry, example_inputs
 
 #: Largest difference of SR in [0, 1], and smallest share of equal atoms.
 TOLERANCE, ATOM_AGREEMENT = 1e-4, 0.99
@@ -43,13 +43,13 @@ def feed(faces: Sequence[Tensor]) -> dict[str, np.ndarray]:
             for name, value in zip(('lr', 'boxes'), faces)}
 
 
-def check(path: Path, network: nn.Module, setting: FaceSetting) -> str:
+def check(path: Path, network: nn.Module, geometry: FaceGeometry) -> str:
     """Compares an exported network with its source on random faces.
 
     Args:
         path: the ONNX file.
         network: its source.
-        setting: size, scale and alignment of the faces.
+        geometry: size, scale and alignment of the faces.
 
     Returns:
         The differences found, in one line.
@@ -62,7 +62,7 @@ def check(path: Path, network: nn.Module, setting: FaceSetting) -> str:
     selecting = session(_with_atoms(path)) if _reads_atoms(network) else None
     worst, same, atoms = 0.0, 0, 0
     for batch in _BATCHES:
-        faces = _shaken(example_faces(network, setting, batch), setting.size)
+        faces = _shaken(example_inputs(network, geometry, batch), geometry.size)
         with torch.no_grad():
             expected, indices = _with_indices(network, faces)
         found = exported.run(['sr'], feed(faces))[0]

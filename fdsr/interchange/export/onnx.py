@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fdsr import __version__
-from fdsr.apis.networks import FaceSetting, example_faces, open_network
+from fdsr.apis.networks import FaceGeometry, example_inputs, open_network
 from fdsr.interchange.drafts import check_out_file, draft_folder
 from fdsr.interchange.export.checking import check
 from fdsr.interchange.export.quantisation import calibration_faces, quantise
@@ -71,19 +71,19 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
     import onnx
     out = Path(out).expanduser()
     check_out_file(out)
-    network, setting = open_network(weights, name)
+    network, geometry = open_network(weights, name)
     _check_support(network, int8)
-    hr = calibration_faces(setting, faces) if int8 else []
+    hr = calibration_faces(geometry, faces) if int8 else []
     network = without_parametrisations(network)
     with draft_folder(out.parent) as folder:
         draft = folder / out.name
-        _trace(network, example_faces(network, setting), draft)
+        _trace(network, example_inputs(network, geometry), draft)
         model = onnx.load(draft)
-        onnx.helper.set_model_props(model, _metadata(weights, network, setting))
+        onnx.helper.set_model_props(model, _metadata(weights, network, geometry))
         _save(model, draft, bytes_of(network) > MOST_INLINE_BYTES)
-        report = [check(draft, network, setting)]
+        report = [check(draft, network, geometry)]
         if int8:
-            report += quantise(draft, setting.lr_size, hr,
+            report += quantise(draft, geometry.lr_size, hr,
                                f'faces of {faces}' if faces else 'synthetic faces')
         for file in (draft, folder / f'{out.name}.data'):
             if file.exists():
@@ -98,7 +98,7 @@ def _check_support(network: nn.Module, int8: bool) -> None:
             "DFDNet's own layout cannot be exported: its dictionary has 3 GiB, and its "
             'input is a face at 512 px. Export a teacher of layout A or B, or a '
             'student, which has no dictionary.')
-    if int8 and getattr(network, 'uses_boxes', False):
+    if int8 and network.uses_boxes:
         raise ValueError(
             'A network with a dictionary cannot be quantised: rounded features select '
             'other atoms. Quantise a student.')
@@ -125,11 +125,11 @@ def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:
 
 
 def _metadata(weights: str | Path, network: nn.Module,
-              setting: FaceSetting) -> dict[str, str]:
+              geometry: FaceGeometry) -> dict[str, str]:
     """Returns the metadata of the ONNX file."""
     metadata: dict[str, Any] = dict(
-        fdsr=__version__, network=type(network).__name__, size=setting.size,
-        scale=setting.scale, eye_share=setting.eye_share, colours='RGB in [0, 1]')
+        fdsr=__version__, network=type(network).__name__, size=geometry.size,
+        scale=geometry.scale, eye_share=geometry.eye_share, colours='RGB in [0, 1]')
     source = (shipped_weights(str(weights)) if str(weights) in SHIPPED else
               Path(weights).expanduser())
     if source.suffix != '.py':

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from fdsr.apis.images import BadImage, as_arrays
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceGeometry
 from fdsr.geometry.alignment import resize
 from fdsr.interchange.export.checking import session
 
@@ -70,12 +70,12 @@ def psnr(images: np.ndarray, target: np.ndarray) -> float:
     return float((10 * np.log10(255**2 / error)).mean())
 
 
-def calibration_faces(setting: FaceSetting,
+def calibration_faces(geometry: FaceGeometry,
                       folder: str | Path | None = None) -> list[np.ndarray]:
     """Returns HR faces for the calibration and the measurement, uint8 (S, S, 3) each.
 
     Args:
-        setting: size of the faces.
+        geometry: size of the faces.
         folder: folder of aligned faces; default: synthetic faces.
 
     Raises:
@@ -85,7 +85,7 @@ def calibration_faces(setting: FaceSetting,
         import fdsr.datasets  # noqa: F401
         from fdsr.registry import DATASETS
         synthetic = DATASETS.build(dict(
-            type='fdsr.DrawnFacesDataset', size=setting.size, first=_FIRST_SYNTHETIC,
+            type='fdsr.DrawnFacesDataset', size=geometry.size, first=_FIRST_SYNTHETIC,
             length=_CALIBRATION + _HELD_OUT, test_mode=True, pipeline=[]))
         return [synthetic[index]['img'] for index in range(len(synthetic))]
     images = list(as_arrays(Path(folder)))
@@ -97,7 +97,7 @@ def calibration_faces(setting: FaceSetting,
             raise BadImage(
                 f'{folder} has an image of {image.shape[1]}x{image.shape[0]} px; '
                 'aligned faces are squares.')
-    return [resize(image, setting.size) for image in images[:_CALIBRATION + _HELD_OUT]]
+    return [resize(image, geometry.size) for image in images[:_CALIBRATION + _HELD_OUT]]
 
 
 def _sensitive(path: Path) -> list[str]:

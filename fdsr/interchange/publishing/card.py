@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
+from fdsr.apis.networks import FaceGeometry, example_inputs
 from fdsr.reporting.tables import format_table
 from fdsr.utils.files import write_bytes
 
@@ -28,7 +28,7 @@ class Facts:
         config: config that builds the network.
         licence: licence of the weights.
         precision: ``fp16`` or ``fp32``.
-        setting: size, scale and alignment of its faces.
+        geometry: size, scale and alignment of its faces.
         parameters: number of parameters in millions.
         gmacs: 10^9 multiply-adds per face.
         rounding: maximum difference from the source's output on random faces, in steps
@@ -42,24 +42,24 @@ class Facts:
     config: dict[str, Any]
     licence: str
     precision: str
-    setting: FaceSetting
+    geometry: FaceGeometry
     parameters: float
     gmacs: float
     rounding: float
 
     @classmethod
     def of(cls, name: str, file: Path, sha256: str, config: dict[str, Any],
-           licence: str, half: bool, setting: FaceSetting, network: nn.Module,
+           licence: str, half: bool, geometry: FaceGeometry, network: nn.Module,
            source: nn.Module) -> 'Facts':
         """Measures a file's network and compares it with its source."""
         from fdsr.profiling.measuring import count_gmacs
-        faces = example_faces(network, setting)
+        faces = example_inputs(network, geometry)
         with torch.no_grad():
             difference = (network(*faces) - source(*faces)).abs().max()
         one = [value[:1] for value in faces]
         return cls(
             name, file.name, sha256, file.stat().st_size / 1e6, config, licence,
-            'fp16' if half else 'fp32', setting,
+            'fp16' if half else 'fp32', geometry,
             sum(value.numel() for value in network.parameters()) / 1e6,
             count_gmacs(lambda: network(*one)), 255 * float(difference))
 
@@ -81,14 +81,14 @@ def write_card(path: Path, facts: Facts, about: str = '',
 
 
 def _table_of(facts: Facts) -> str:
-    setting = facts.setting
+    geometry = facts.geometry
     rows = {
         'network': f'`{facts.config["type"]}`, {facts.parameters:.2f} M parameters, '
                    f'{facts.gmacs:.2f} GMACs per face',
-        'input': f'{setting.lr_size}×{setting.lr_size} px, RGB in [0, 1]',
-        'output': f'{setting.size}×{setting.size} px (×{setting.scale}), RGB in '
+        'input': f'{geometry.lr_size}×{geometry.lr_size} px, RGB in [0, 1]',
+        'output': f'{geometry.size}×{geometry.size} px (×{geometry.scale}), RGB in '
                   '[0, 1], not clamped',
-        'faces': f'squares, the eyes {setting.eye_share:.3f} of the side apart',
+        'faces': f'squares, the eyes {geometry.eye_share:.3f} of the side apart',
         'file': f'`{facts.file}`, {facts.size_mb:.2f} MB, {facts.precision}; maximum '
                 f'difference from the source {facts.rounding:.2f}/255 on random input',
         'SHA-256': f'`{facts.sha256}`',

@@ -9,9 +9,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceGeometry
 from fdsr.interchange.drafts import draft_folder
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
     CheckpointMismatch,
@@ -85,13 +86,12 @@ def publish(source: str | Path, folder: str | Path, name: str,
     folder = Path(folder).expanduser()
     with draft_folder(folder) as draft:
         unnamed = draft / 'network.pth'
-        save_backbone(whole, config, unnamed, faces=facts.get('faces'), licence=licence,
+        save_backbone(whole, config, unnamed, licence=licence,
                       published=dict(name=name, source_sha256=sha256_of(path)))
         digest = sha256_of(unnamed)
         file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
         seen = Facts.of(name, file, digest, config, licence, half,
-                        FaceSetting.of(network, facts.get('faces') or {}),
-                        load_backbone(file), network)
+                        FaceGeometry.of(network), load_backbone(file), network)
         card = write_card(file.with_suffix('.md'), seen, about, results)
         kept = [made.rename(folder / made.name) for made in (file, card)]
     return Published(*kept, seen)
@@ -124,6 +124,7 @@ def _self_contained(path: Path, config: dict[str, Any], network: nn.Module
             f'{type(network).__name__} takes the values of {module} from {record.path} '
             'and cannot be built without it: publish that file beside it.')
     whole.load_state_dict(network.state_dict())
+    add_traits(whole, traits_of(network).as_dict())
     return config, whole.eval()
 
 
