@@ -80,10 +80,10 @@ def test_the_first_key_that_does_not_fit_is_named(kind, tmp_path):
 
 def test_another_network_is_refused(tmp_path):
     source = saved(official.srfbn_state(2), tmp_path)
-    with pytest.raises(CheckpointMismatch, match=r'no checkpoint of rcan: head\.0'):
+    with pytest.raises(CheckpointMismatch, match=r'not a checkpoint of rcan: head\.0'):
         convert('rcan', source, tmp_path / 'ours.pth')
     for content in ([1, 2], {}, {'weights': 3}):
-        with pytest.raises(CheckpointMismatch, match='holds no state dict'):
+        with pytest.raises(CheckpointMismatch, match='does not hold a state dict'):
             convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
 
 
@@ -149,9 +149,9 @@ def test_half_precision_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    ({0: torch.zeros(1)}, 'holds no state dict'),
-    ({'head.0.weight': torch.zeros(())}, 'no checkpoint of rcan: .* wrong shape'),
-    ({'head.0.weight': torch.zeros(0, 3, 3, 3)}, 'no checkpoint of rcan')])
+    ({0: torch.zeros(1)}, 'does not hold a state dict'),
+    ({'head.0.weight': torch.zeros(())}, 'not a checkpoint of rcan: .* wrong shape'),
+    ({'head.0.weight': torch.zeros(0, 3, 3, 3)}, 'not a checkpoint of rcan')])
 def test_strange_files_are_refused(content, message, tmp_path):
     with pytest.raises(CheckpointMismatch, match=message):
         convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
