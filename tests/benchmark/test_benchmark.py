@@ -283,8 +283,8 @@ def test_configs_are_checked(config_path, tmp_path):
              'different names'),
             (dict(rows=[dict(name='A')]), 'A needs a checkpoint'),
             (dict(rows=[dict(name='A', config='a.py', member='b')]),
-             'and nothing else'),
-            (dict(rows=[dict(name='LR', config='a.py')]), 'no names of methods'),
+             'or only the config'),
+            (dict(rows=[dict(name='LR', config='a.py')]), 'LR and HR are reserved'),
             (dict(rows=[dict(name='A', chekpoint='a.pth')]), 'chekpoint')):
         other = config.copy()
         for key, value in change.items():

@@ -212,8 +212,8 @@ def test_another_size_is_refused(samples):
 
 
 @pytest.mark.parametrize('metrics,hint', [
-    (PSNR_SSIM + PSNR_SSIM[:1], "two metrics are named 'PSNR'"),
-    ([dict(type='mmagic.PSNR', prefix='x')], 'Leave the prefix out'),
+    (PSNR_SSIM + PSNR_SSIM[:1], "two metrics have the column 'PSNR'"),
+    ([dict(type='mmagic.PSNR', prefix='x')], 'Remove the prefix'),
     ([dict(type='mmengine.DumpResults', out_file_path='x.pkl')], 'process_image'),
 ])
 def test_bad_lists_of_metrics_are_refused(metrics, hint):

@@ -12,7 +12,7 @@ from fdsr.evaluation import evaluator as evaluator_module
 from fdsr.evaluation import fid as fid_module
 from fdsr.evaluation.evaluator import FaceEvaluator
 from fdsr.evaluation.fid import FID, FID_FILE, FID_SHA256, frechet_distance
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import format_table
 from fdsr.weights import sha256_of
 from tests.evaluation.pictures import blurred, noisy, photographs
 from tests.evaluation.test_evaluator import sample

@@ -201,15 +201,15 @@ def test_float_images_are_refused():
 
 @pytest.mark.parametrize('config, hint', [
     (dict(embedder='facenet'), "expected 'dlib' or the path"),
-    (dict(sha256='0' * 64), 'go with an ONNX file'),
-    (dict(landmarks=dict(type='fdsr.MediaPipeLandmarks')), 'go with an ONNX file'),
+    (dict(sha256='0' * 64), 'only ONNX files take'),
+    (dict(landmarks=dict(type='fdsr.MediaPipeLandmarks')), 'only ONNX files take'),
 ])
 def test_bad_arguments_are_refused(config, hint):
     with pytest.raises(ValueError, match=hint):
         IdentitySimilarity(**config)
 
 
-def test_absent_packages_say_what_to_install(monkeypatch):
+def test_missing_packages_say_what_to_install(monkeypatch):
     if importlib.util.find_spec('dlib'):
         monkeypatch.setattr(embedders, 'package_file', lambda *parts: None)
         with pytest.raises(ImportError, match=r'face_recog.*fdsr\[identity\]'):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from fdsr.apis.networks import FaceSetting, example_faces
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import format_table
 from fdsr.utils.files import write_bytes
 
 _NOTHING_SAID = ('*Nobody has written down yet what this network was trained on, how, '

@@ -5,7 +5,7 @@ from typing import List, Optional, Tuple
 
 import numpy as np
 
-from fdsr.reporting.statistics import TAIL, Estimate, bootstrap_mean, draws
+from fdsr.reporting.bootstrap import TAIL, Estimate, bootstrap_mean, draws
 
 
 @dataclass(frozen=True)

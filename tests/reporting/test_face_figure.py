@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.reporting.figure import (
+from fdsr.reporting.face_figure import (
     FigureFace,
     draw_figure,
     save_figure,
@@ -27,7 +27,7 @@ def test_pictures_lie_in_their_cells_enlarged_by_whole_pixels(tmp_path):
     assert drawn.shape == (HEADER + 2 * CELL + GAP, 2 * CELL + GAP, 3)
     for number, face in enumerate(faces):
         for column, label in enumerate(('LR', 'HR')):
-            picture = face.pictures[label]
+            picture = face.images[label]
             big = picture.repeat(CELL // len(picture), 0).repeat(
                 CELL // len(picture), 1)
             top, left = HEADER + number * (CELL + GAP), column * (CELL + GAP)
@@ -61,7 +61,7 @@ def test_zoom_regions_are_eyes_and_mouth_inside_the_picture():
 
 
 def test_a_missing_picture_is_named():
-    with pytest.raises(ValueError, match="face 0 has no picture of 'HR'; it has LR"):
+    with pytest.raises(ValueError, match="face 0 has no image of 'HR', found LR"):
         draw_figure([FigureFace({'LR': image(8, 0)})], ['LR', 'HR'])
     with pytest.raises(ValueError, match='no faces'):
         draw_figure([], ['LR'])

@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fdsr.reporting.statistics import bootstrap_mean, draws, paired_difference
+from fdsr.reporting.bootstrap import bootstrap_mean, draws, paired_difference
 
 
 def test_the_interval_is_that_of_the_normal_law():
@@ -38,7 +38,7 @@ def test_the_same_values_give_the_same_interval():
 def test_many_images_are_drawn_in_parts(monkeypatch):
     values = np.random.default_rng(1).normal(size=(3, 50))
     expected = draws(values)
-    monkeypatch.setattr('fdsr.reporting.statistics._KEPT', 10)
+    monkeypatch.setattr('fdsr.reporting.bootstrap._KEPT', 10)
     assert draws(values) == pytest.approx(expected)
 
 
