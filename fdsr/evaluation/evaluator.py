@@ -89,6 +89,10 @@ class FaceEvaluator(Evaluator):
             raise TypeError(
                 f'FaceEvaluator: {kind} cannot measure images. Expected one of the '
                 f'methods {", ".join(_METHODS)}, found none.')
+        if not getattr(metric, 'metric', None):
+            raise TypeError(
+                f'FaceEvaluator: {kind} has no name. Add the class attribute metric, '
+                'for example metric = \'NIQE\'.')
         if metric.prefix:
             raise ValueError(
                 f'FaceEvaluator: {kind} has prefix={metric.prefix!r}, but the keys of '

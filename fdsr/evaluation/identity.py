@@ -100,34 +100,30 @@ class IdentitySimilarity(PairMetric):
             for reference, embedding in zip(references, embeddings)]
 
     def _references_of(self, images: Sequence[np.ndarray]) -> list[_Reference]:
-        """Returns cached references and computes those of new GT images."""
+        """Returns the references of GT images, cached or computed now."""
         keys = [_key(image) for image in images]
-        new = {
+        self._references.update(self._embed_references({
             key: image for key, image in zip(keys, images)
-            if key not in self._references}
-        known = {key: self._references[key] for key in keys if key not in new}
-        known.update(zip(new, self._embed_references(list(new.values()), list(new))))
+            if key not in self._references}))
+        found = [self._references[key] for key in keys]
         for key in keys:
-            self._references[key] = known[key]
             self._references.move_to_end(key)
         while len(self._references) > self.cache_size:
             self._references.popitem(last=False)
-        return [known[key] for key in keys]
+        return found
 
     def _embed_references(
-        self, images: Sequence[np.ndarray], keys: Sequence[bytes],
-    ) -> list[_Reference]:
+        self, images: dict[bytes, np.ndarray],
+    ) -> dict[bytes, _Reference]:
         if not images:
-            return []
-        aligned = self.embedder.align(images)
+            return {}
+        aligned = self.embedder.align(list(images.values()))
         self._without_face.update(
-            key for key, (_, found) in zip(keys, aligned) if not found)
-        embeddings = self.embedder.embed([
-            self.embedder.chip(image, transform)
-            for image, (transform, _) in zip(images, aligned)])
-        return [
-            _Reference(transform, embedding)
-            for (transform, _), embedding in zip(aligned, embeddings)]
+            key for key, (_, found) in zip(images, aligned) if not found)
+        transforms = [transform for transform, _ in aligned]
+        embeddings = self.embedder.embed(
+            list(map(self.embedder.chip, images.values(), transforms)))
+        return dict(zip(images, map(_Reference, transforms, embeddings)))
 
 
 def _arrays(images: Tensor) -> list[np.ndarray]:

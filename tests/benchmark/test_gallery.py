@@ -1,4 +1,4 @@
-"""The figure: which faces, which methods, and that the pictures are theirs."""
+"""The gallery: the chosen faces and methods, and the images of the methods."""
 
 import numpy as np
 import pytest

@@ -168,6 +168,12 @@ def test_a_metric_without_the_declaration_is_an_error(attributes, found):
     assert found in str(error.value)
 
 
+def test_a_metric_without_a_name_is_an_error():
+    kind = type('Nameless', (PairMetric, ), dict(higher_is_better=True, digits=1))
+    with pytest.raises(TypeError, match='Nameless has no name. Add the class'):
+        FaceEvaluator(kind())
+
+
 def test_every_metric_of_the_project_declares_itself():
     assert [info_of(kind).higher_is_better for kind in (
         FID, LPIPS, IdentitySimilarity)] == [False, False, True]

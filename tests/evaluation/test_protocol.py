@@ -1,4 +1,4 @@
-"""The protocol stands beside every number, on screen and in files."""
+"""Results and their protocol in tables and files."""
 
 import csv
 import json

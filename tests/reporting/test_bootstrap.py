@@ -1,4 +1,4 @@
-"""Intervals and paired differences, against what theory says of them."""
+"""Bootstrap intervals and paired differences against theory."""
 
 import math
 import warnings
@@ -55,7 +55,7 @@ def test_nothing_has_no_mean():
 
 
 def test_pairs_are_compared_image_by_image():
-    """A difference that is the same on every image is certain, however these vary."""
+    """A constant difference has an interval of width zero."""
     reference = {f'i{n}': value for n, value in enumerate(
         np.random.default_rng(2).normal(20, 5, 30))}
     better = {name: reference[name] + 0.25 for name in reversed(reference)}

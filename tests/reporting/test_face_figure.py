@@ -1,4 +1,4 @@
-"""The qualitative figure, looked at pixel by pixel."""
+"""The qualitative figure, pixel by pixel."""
 
 import numpy as np
 import pytest
@@ -32,7 +32,7 @@ def test_pictures_lie_in_their_cells_enlarged_by_whole_pixels(tmp_path):
                 CELL // len(picture), 1)
             top, left = HEADER + number * (CELL + GAP), column * (CELL + GAP)
             found = drawn[top:top + CELL, left:left + CELL]
-            # but for the outermost pixels, which may fall between two
+            # without the outermost pixels, which may be interpolated
             assert np.array_equal(found[2:-2, 2:-2], big[2:-2, 2:-2])
     assert pdf.read_bytes().startswith(b'%PDF')
     assert [path.name for path in sorted((tmp_path / 'a').iterdir())] == [
@@ -48,7 +48,7 @@ def test_zooms_and_captions_lie_below(tmp_path):
     zoom = hr[8:24, 16:48].repeat(8, 0).repeat(8, 1)
     top = HEADER + CELL + GAP
     assert np.array_equal(drawn[top + 2:top + 126, 2:-2], zoom[2:-2, 2:-2])
-    assert (drawn[top + 128:] < 128).any()  # letters
+    assert (drawn[top + 128:] < 128).any()  # the caption
 
 
 def test_zoom_regions_are_eyes_and_mouth_inside_the_picture():
