@@ -195,7 +195,7 @@ def _profile(method: Method, network: Facts, lr: Tensor,
         return None
     bare = {key: value for key, value in network.items() if key != 'landmarks'}
     built, detection = build_network(bare), None
-    if getattr(built, 'uses_boxes', False):  # in use, the boxes are detected
+    if built.uses_boxes:  # in use, the boxes are detected
         detection = _detection(built, method.landmarks, lr, settings)
     return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()

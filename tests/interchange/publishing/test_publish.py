@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fdsr.apis import FaceSuperResolver, load_backbone
-from fdsr.apis.networks import example_faces
+from fdsr.apis.networks import example_inputs
 from fdsr.interchange.publishing import CannotPublish, publish
 from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import MODELS
@@ -39,7 +39,8 @@ def test_one_network_and_nothing_else(student, tmp_path):
     assert done.path.name == f'toy-{digest[:8]}.pth'
     facts = read_checkpoint(done.path)[0]
     assert facts['licence'] == LICENCE
-    assert facts['faces'] == read_checkpoint(student)[0]['faces']
+    source = read_checkpoint(student)[0]
+    assert list(facts['traits'].values()) == [source['traits'][source['default']]]
     card = done.card.read_text()
     assert digest in card and LICENCE in card and 'Drawn faces.' in card
     assert done.path.stat().st_size < student.stat().st_size / 2
@@ -51,7 +52,7 @@ def test_it_computes_what_its_source_computes(student, tmp_path):
     half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
     whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
     source = load_backbone(student)
-    lr, = example_faces(source, half.facts.setting, 3)
+    lr, = example_inputs(source, half.facts.setting, 3)
     with torch.no_grad():
         wanted = source(lr)
         assert torch.equal(load_backbone(whole.path)(lr), wanted)
