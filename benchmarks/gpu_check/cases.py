@@ -65,7 +65,7 @@ def full_cases(root: Path) -> dict[str, Case]:
 def miniature_cases(root: Path) -> dict[str, Case]:
     """Returns the same configs at 32 px: a step on a CPU takes less than a second."""
     case = partial(_case, root, _COMPILED_IN_MINIATURE, batch_size=2, num_atoms=2)
-    small = dict(arch='tiny', pretrained=None, frozen=True)
+    small = dict(_delete_=True, type='fdsr.TinyEncoder', frozen=True)
     size = {'train_dataloader.dataset.size': 32}
     data = {**size, 'model.perceptual_loss': dict(
         encoder='vgg16', pretrained=None, window=16, layers={'relu1_1': 1.0})}
@@ -75,9 +75,7 @@ def miniature_cases(root: Path) -> dict[str, Case]:
         teacher={**generator, 'model.generator.dictionary': _ONE_ATOM,
                  'model.generator.size': 32},
         distill={**data, 'model.student.encoder': small, 'model.student.width': 0.1,
-                 'model.teacher.expect.size': 32,
-                 'model.teacher.expect.encoder.arch': 'tiny',
-                 'model.discriminator.base_channels': 8,
+                 'model.teacher.expect': None, 'model.discriminator.base_channels': 8,
                  'model.discriminator.depth': 2},
         student=generator,
         rcan={**size, 'model.generator.channels': 8, 'model.generator.reduction': 4,

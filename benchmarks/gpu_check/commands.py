@@ -20,7 +20,7 @@ NONDETERMINISTIC = re.compile(r'(\S+) does not have a deterministic implementati
 _LAST_ERROR = re.compile(r'^(\w+\.)*\w*(Error|Exception|Exit)\b.*|^\w+\.py: .*')
 _TOY = {
     'model.generator.encoder': dict(
-        _delete_=True, arch='tiny', pretrained=None, frozen=True),
+        _delete_=True, type='fdsr.TinyEncoder', frozen=True),
     'model.perceptual_loss': None, 'train_dataloader.batch_size': 2,
     'train_dataloader.dataset.size': 32, 'train_dataloader.dataset.length': 16,
     'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapperDict, build_optim_wrapper
 from torch import Tensor, nn
 
@@ -61,8 +62,8 @@ def build_restorer(config: Config, num_atoms: int, device: str) -> nn.Module:
     with weights_follow():
         model = MODELS.build(config.model)
     fill_dictionaries(model.to(device), num_atoms, device)
-    if hasattr(model, 'iteration'):
-        model.iteration = config.train_cfg.max_iters  # enables every scheduled loss
+    # the last iteration enables every scheduled loss
+    MessageHub.get_current_instance().update_info('iter', config.train_cfg.max_iters)
     return model.train()
 
 

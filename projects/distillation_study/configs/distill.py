@@ -2,7 +2,7 @@
 _base_ = 'base.py'
 
 model = dict(
-    type='fdsr.DictionaryDistiller',
+    type='fdsr.FeatureDistiller',
     student=dict(
         type='fdsr.DistilledStudent', scale=8, layout='B', width=0.25,
         encoder=dict(arch='vgg16', pretrained='imagenet')),
