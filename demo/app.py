@@ -100,7 +100,7 @@ def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> N
                      daemon=True).start()
     host, port = listener.getsockname()[:2]
     address = f'[{host}]' if ':' in host else host
-    print(f'The page is at http://{address}:{port}. Press Ctrl+C to stop.', flush=True)
+    print(f'The page is at http://{address}:{port} (press Ctrl+C to stop).', flush=True)
     serve(app, listener)
 
 
