@@ -51,10 +51,6 @@ _SHOWN = ('gpu', 'cpu', 'driver', 'cuda', 'python', 'torch', 'mmengine', 'mmcv',
           'mmcv-lite', 'mmagic')
 
 
-class NoGpu(RuntimeError):
-    """No GPU was found."""
-
-
 @dataclass
 class Settings:
     """The settings of a check."""
@@ -125,7 +121,7 @@ def run_check(settings: Settings, say: Callable[[str], Any] = print) -> Report:
     The report is written after each step, so an interrupted check keeps its results.
 
     Raises:
-        NoGpu: no GPU was found.
+        RuntimeError: no GPU was found.
         ImportError: a package is missing that training needs.
     """
     require_machine(settings.miniature)
@@ -151,12 +147,7 @@ def run_check(settings: Settings, say: Callable[[str], Any] = print) -> Report:
 
 
 def require_machine(miniature: bool) -> None:
-    """Checks that torch, the training packages and a GPU are available.
-
-    Raises:
-        ImportError: a package is missing; the message says how to install it.
-        NoGpu: no GPU was found; only the miniature works without one.
-    """
+    """Checks that torch, the training packages and a GPU are available."""
     if importlib.util.find_spec('torch') is None:
         raise ImportError('torch is not installed: see https://pytorch.org.')
     import torch
@@ -164,8 +155,9 @@ def require_machine(miniature: bool) -> None:
     from fdsr.registry import require_training
     require_training()
     if not miniature and not torch.cuda.is_available():
-        raise NoGpu('No GPU was found (torch.cuda.is_available() is False). '
-                    '--miniature runs the same steps with toy networks on the CPU.')
+        raise RuntimeError(
+            'No GPU was found (torch.cuda.is_available() is False). --miniature runs '
+            'the same steps with toy networks on the CPU.')
 
 
 def make_tasks(settings: Settings, cases: dict[str, Case], place: commands.Place,
@@ -186,7 +178,7 @@ def make_tasks(settings: Settings, cases: dict[str, Case], place: commands.Place
 
     networks = inference_networks(cases, settings.root, settings.miniature)
     by_step = {
-        **{step: [Task(Row(step, name), partial(_command, run, place))]
+        **{step: [Task(Row(step, name), lambda _, limit, run=run: run(place, limit))]
            for step, (name, run) in _COMMANDS.items()},
         'training': [measured('training', case, precision, mode='eager')
                      for case in cases.values() for precision in PRECISIONS],
@@ -199,12 +191,6 @@ def make_tasks(settings: Settings, cases: dict[str, Case], place: commands.Place
     tasks = [Task(Row('environment', 'environment'), partial(_environment, process))]
     return tasks + [task for step in STEPS if step in settings.only
                     for task in by_step[step]]
-
-
-def _command(run: Callable[..., Outcome], place: commands.Place, share: float,
-             limit: float) -> Outcome:
-    # commands do not adapt to their share of the time
-    return run(place, limit)
 
 
 def _measure(process: MeasuringProcess, request: dict[str, Any], share: float,

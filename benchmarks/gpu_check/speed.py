@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.logging import MessageHub
-from mmengine.optim import OptimWrapperDict, build_optim_wrapper
+from mmengine.optim import build_optim_wrapper
 from torch import Tensor, nn
 
 from benchmarks.gpu_check.cases import Case
@@ -222,8 +222,7 @@ def release(device: str) -> None:
 
 
 def _loss_scales(wrappers: Any) -> dict[str, float]:
-    named = (dict(wrappers.items()) if isinstance(wrappers, OptimWrapperDict)
-             else {'all': wrappers})
+    named = getattr(wrappers, 'optim_wrappers', {'all': wrappers})
     return {name: wrapper.loss_scaler.get_scale() for name, wrapper in named.items()
             if hasattr(wrapper, 'loss_scaler')}
 
