@@ -1,15 +1,13 @@
-"""What a study's results say, as Markdown."""
+"""The results of a study as Markdown tables with their notes."""
 
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
 
 import numpy as np
 
 from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
 from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
 from fdsr.reporting.tables import markdown
-from fdsr.utils.files import write_text
-from projects.distillation_study.study.results import METRICS, Results, read_results
+from projects.distillation_study.study.results import METRICS, Results
 from projects.distillation_study.study.statistics import (
     Difference,
     arm_mean,
@@ -17,7 +15,6 @@ from projects.distillation_study.study.statistics import (
     gap_recovery,
 )
 
-BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
 #: The paper's Table 1.
 PAPER = dict(
     teacher=dict(PSNR=26.74, SSIM=0.771, LPIPS=0.2413),
@@ -25,12 +22,12 @@ PAPER = dict(
     student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
-_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, where D's accuracy is told
-_WINDOW = 0.05  # of the iterations: what is logged is that of one batch
+_SUMMARY = ('PSNR', 'LPIPS')  # the metrics of the short table
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, for D's accuracy
+_WINDOW = 0.05  # of the iterations: a logged value is that of a single batch
 _LISTS = dict(test='Test', val='Validation')
 Arm = Mapping[str, Any]
 Plan = Mapping[str, Any]
-PathLike = Union[str, Path]
 Table = Tuple[List[str], List[List[str]]]
 
 
@@ -112,6 +109,46 @@ def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
 
 # Tables
 
+def summary_table(plan: Plan, results: Results, which: str) -> Table:
+    """Returns PSNR and LPIPS of the arms with several runs and of their teachers.
+
+    Args:
+        plan: as for ``arms_of``.
+        results: of its runs.
+        which: 'val' or 'test'.
+    """
+    arms = arms_of(plan, results)
+    several = {arm['name'] for arm in arms if len(results.seeds(arm['name'])) > 1}
+    teachers = {arm['teacher'] for arm in arms if arm['name'] in several}
+    labels = {arm['name']: arm['label'] for arm in arms}
+    comparisons: Dict[str, Dict[str, Any]] = {}
+    for arm in compared(plan, results):
+        comparisons.setdefault(arm['name'], arm)
+    lines = []
+    for arm in arms:
+        name = arm['name']
+        if name not in several and not (name in teachers and results.seeds(name)):
+            continue
+        lines.append([arm['label'], str(len(results.seeds(name))), *(
+            cell(metric, arm_mean(results.samples(name, which, metric)).mean)
+            for metric in _SUMMARY),
+            *_comparison_cells(results, comparisons.get(name), labels, which)])
+    return ['Arm', 'runs', *map(heading, _SUMMARY), 'compared with',
+            *(f'Δ {heading(metric)}' for metric in _SUMMARY), 'LPIPS gap closed'], lines
+
+
+def _comparison_cells(results: Results, arm: Optional[Arm], labels: Mapping[str, str],
+                      which: str) -> List[str]:
+    """The control, the differences to it, and the closed share of the LPIPS gap."""
+    if arm is None:
+        return ['–'] * (2 + len(_SUMMARY))
+    learns = arm['teacher'] and results.seeds(arm['teacher'])
+    return [labels[arm['control']], *(
+        _estimate_cell(metric, compare(results, arm, which, metric))
+        for metric in _SUMMARY),
+        _recovery_cell(results, arm, which, 'LPIPS') if learns else '–']
+
+
 def arms_table(plan: Plan, results: Results, which: str) -> Table:
     """Every arm's means; of unfinished ones, which seeds there are.
 
@@ -150,9 +187,13 @@ def _marked(results: Results, arm: Arm) -> str:
     return arm['label'] + ('' if _runs_compared(results, arm) > 1 else ' †')
 
 
-def _difference_cell(metric: str, found: Difference) -> str:
+def _estimate_cell(metric: str, found: Difference) -> str:
     text = interval(metric, found.estimate, sign='+')
-    text = f'**{text}**' if found.excludes_zero else text
+    return f'**{text}**' if found.excludes_zero else text
+
+
+def _difference_cell(metric: str, found: Difference) -> str:
+    text = _estimate_cell(metric, found)
     if len(found.seeds) < 2:
         return text
     by_seed = ', '.join(cell(metric, value, '+') for value in found.per_seed)
@@ -215,7 +256,7 @@ def accuracies(results: Results, name: str
 
 
 def accuracy_table(plan: Plan, results: Results) -> Table:
-    """How often D told F_S from F_T; the mean over seeds, and their range."""
+    """Returns the accuracy of each discriminator: mean over the seeds, and range."""
     arms = arms_of(plan, results)
     series = [(arm['label'], found) for arm in arms
               for found in accuracies(results, arm['name'])]
@@ -243,11 +284,26 @@ def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: in
     return text if len(means) < 2 else f'{text} [{min(means):.2f}, {max(means):.2f}]'
 
 
-# The document
+# The documents
+
+def summary(plan: Plan, results: Results, which: str) -> str:
+    """Returns the short table for the page of the study.
+
+    Args:
+        plan: as for ``arms_of``.
+        results: of its runs.
+        which: 'val' or 'test'.
+    """
+    table = summary_table(plan, results, which)
+    if not table[1]:
+        return _NOTHING
+    note = f'{_LISTS[which]}: {len(results.images(which))} images. {_SUMMARY_NOTE}'
+    return '\n'.join([*markdown(*table), '', note])
+
 
 def report(plan: Plan, results: Results,
            lists: Sequence[str] = ('test', 'val')) -> str:
-    """Everything, in Markdown.
+    """Returns all tables, for the appendix.
 
     Args:
         plan: as for ``arms_of``.
@@ -273,62 +329,39 @@ def report(plan: Plan, results: Results,
 
 
 def _section(title: str, table: Table, note: str) -> List[str]:
-    lines = markdown(*table) if table[1] else ['*There is nothing to compare yet.*']
+    lines = markdown(*table) if table[1] else [_NOTHING]
     return [f'### {title}', '', *lines, '', note, '']
 
 
 def _intervals() -> str:
     return (
-        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which '
-        f'are drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
-        'Student\'s t for as few runs; with one seed they are those of the images '
-        'alone.')
+        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, drawn '
+        f'independently, {RESAMPLES} resamples; the contribution of the seeds is '
+        'widened to Student\'s t for the small number of runs. With one seed, the '
+        'interval covers the images only.')
 
 
+_NOTHING = '*There is nothing to compare yet.*'
+_SUMMARY_NOTE = (
+    'Δ: arm − control, paired by image and seed, with intervals of about '
+    f'{CONFIDENCE:.0%} over seeds and images (arms with one run: over images and the '
+    'seeds of the control). Bold: the interval excludes 0; not corrected for the '
+    'number of comparisons. *LPIPS gap closed*: (student − control) / (teacher − '
+    'control); *gap not shown*: the interval of teacher − control contains 0; '
+    '*teacher worse*: the teacher is worse than the control.')
 _DIFFERENCES = (
-    'Arm − control, image by image and seed by seed. Bold: the interval leaves out 0; '
-    'it is not corrected for the number of comparisons. Below: the difference of each '
-    'seed, and how many have the sign of the mean. † one seed: how much another run '
-    'of this arm would differ is not in the interval.')
+    'Arm − control, paired by image and seed. Bold: the interval excludes 0; it is not '
+    'corrected for the number of comparisons. Second line: the difference of each '
+    'seed, and how many have the sign of the mean. † one seed: the interval does not '
+    'include the variation between runs of this arm.')
 _RECOVERY = (
     '(student − control) / (teacher − control), with the control\'s runs of the '
-    'student\'s seeds. *gap not shown*: the interval of teacher − control holds 0, so '
-    'what is divided by may be nothing; *teacher worse*: it leaves 0 out on the wrong '
-    'side; *∞*: over so few runs the gap may be nothing. A teacher is one run, and '
-    'counts as it is. † one seed, as above. '
-    'The paper\'s shares follow from its Table 1, whose setting is another one.')
+    'student\'s seeds. *gap not shown*: the interval of teacher − control contains 0, '
+    'so the denominator may be 0; *teacher worse*: that interval excludes 0 in the '
+    'wrong direction; *∞*: with so few runs the gap may be 0. Each teacher is a single '
+    'run and is treated as fixed. † one seed, as above. The paper\'s shares follow '
+    'from its Table 1, which was measured in another setting.')
 _ACCURACY = (
-    'By iteration: the share of feature maps, or pictures, that D told right, 0.5 '
-    f'being chance, mean over what was logged in the {_WINDOW:.0%} of the iterations '
-    'before; the mean over seeds [smallest, largest].')
-
-
-def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
-                 lists: Optional[Sequence[str]] = None) -> Path:
-    """Replaces what stands between the markers of a document.
-
-    Args:
-        plan: as for ``arms_of``.
-        results_folder: as ``read_results`` wants it.
-        document: with ``<!-- study:begin -->`` and ``<!-- study:end -->``.
-        lists: as for ``report``; default: both.
-
-    Returns:
-        The document.
-
-    Raises:
-        FileNotFoundError: there is no such folder or document.
-        ValueError: the markers are not there, each once and in order; or a file of
-            results is broken.
-    """
-    document = Path(document)
-    text = document.read_text(encoding='utf-8')
-    begin, end = text.find(BEGIN), text.find(END)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
-        raise ValueError(
-            f'{document}: expected one {BEGIN} and, below it, one {END}, found '
-            f'{text.count(BEGIN)} and {text.count(END)}; put them where the tables '
-            'have to stand.')
-    found = report(plan, read_results(results_folder), lists or [*_LISTS])
-    write_text(document, f'{text[:begin]}{BEGIN}\n\n{found}\n\n{text[end:]}')
-    return document
+    'By iteration: the share of feature maps, or images, that D classifies correctly '
+    '(0.5 is chance), averaged over the values logged in the preceding '
+    f'{_WINDOW:.0%} of the iterations; mean over the seeds [minimum, maximum].')
