@@ -46,10 +46,10 @@ def build(count: int) -> int:
 
     import torch
 
-    from fdsr.models.backbones.encoder import FeatureEncoder
+    from fdsr.models.backbones.encoder import TinyEncoder
     from fdsr.preparation.dictionary.building import DictionaryBuilder
     torch.set_num_threads(1)
-    DictionaryBuilder(FeatureEncoder('tiny'), _SIZE, 0.3125, _ATOMS).build(Noise(count))
+    DictionaryBuilder(TinyEncoder(), _SIZE, 0.3125, _ATOMS).build(Noise(count))
     unit = 1 if sys.platform == 'darwin' else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 

@@ -44,7 +44,7 @@ def build(size: int) -> Tuple[Any, Any]:
         checkpoint = Path(folder) / 'teacher.pth'
         save_backbone(MODELS.build(teacher), teacher, checkpoint)
         model = MODELS.build(dict(
-            type='fdsr.DictionaryDistiller', teacher=str(checkpoint),
+            type='fdsr.FeatureDistiller', teacher=str(checkpoint),
             student=dict(type='fdsr.DistilledStudent', **network),
             perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16',
                                  pretrained=None)))

@@ -40,7 +40,8 @@ def parse_args() -> argparse.Namespace:
 
 def networks(quick: bool) -> Dict[str, dict]:
     """Configs of what is measured, by the name in the table."""
-    encoder = dict(arch='tiny') if quick else dict(arch='vgg19', pretrained=None)
+    encoder = (dict(type='fdsr.TinyEncoder') if quick else
+               dict(arch='vgg19', pretrained=None))
     small = dict(channels=8, groups=1, blocks=1, reduction=2) if quick else {}
     students = {
         'CompactSR': dict(type='fdsr.CompactSR', scale=_SCALE),
@@ -75,6 +76,7 @@ class Case:
         import torch
 
         import fdsr.models.backbones  # noqa: F401
+        from fdsr.models.contract import add_traits
         from fdsr.models.files.checkpoints import save_backbone
         from fdsr.registry import MODELS
         from fdsr.weights import weights_follow
@@ -85,12 +87,12 @@ class Case:
             self.network.dictionary.randomise_()
         self.folder, self.threads = folder, threads
         self.file = folder / 'network.pth'
-        save_backbone(self.network, config, self.file, faces=dict(
-            size=lr_size * _SCALE, scale=_SCALE, eye_share=0.243))
+        add_traits(self.network, dict(size=lr_size * _SCALE, eye_share=0.243))
+        save_backbone(self.network, config, self.file)
         self.find_boxes = self._detector()
 
     def _detector(self) -> Optional[Callable]:
-        if not getattr(self.network, 'uses_boxes', False):
+        if not self.network.uses_boxes:
             return None
         from fdsr.models.backbones.detected_boxes import DetectedBoxes
         return DetectedBoxes(self.network).find_boxes

@@ -62,7 +62,7 @@ def test_names_of_mmagic_and_mmengine_resolve():
 
 def test_all_of_the_projects_components_are_registered_under_its_scope():
     assert {'DictionaryTeacher', 'DistilledStudent', 'Bicubic', 'RCAN', 'SRFBN',
-            'FeatureDiscriminator', 'FaceRestorer', 'DictionaryDistiller',
+            'FeatureDiscriminator', 'FaceRestorer', 'FeatureDistiller',
             'FaceTester', 'PixelLoss', 'PerceptualLoss',
             'AdversarialFeatureLoss', 'FeatureL1Loss'
             } <= set(MODELS.module_dict)

@@ -10,7 +10,7 @@ from fdsr.engine.launch import build_runner
 
 _RUNS = itertools.count()
 SIZE, SCALE = 32, 4
-NETWORK = dict(scale=SCALE, layout='B', encoder=dict(arch='tiny', frozen=True),
+NETWORK = dict(scale=SCALE, layout='B', encoder=dict(type='fdsr.TinyEncoder', frozen=True),
                width=0.2)
 TEACHER = dict(type='fdsr.DictionaryTeacher', size=SIZE, dictionary=dict(num_atoms=4),
                **NETWORK)
@@ -77,7 +77,7 @@ def distiller_config(work_dir, teacher, batch_size=2, **changes) -> Config:
     """A run that distils a toy teacher."""
     settings = dict(
         model=dict(
-            type='fdsr.DictionaryDistiller', student=STUDENT,
+            type='fdsr.FeatureDistiller', student=STUDENT,
             teacher=teacher if isinstance(teacher, dict) else str(teacher),
             discriminator=dict(type='fdsr.FeatureDiscriminator', base_channels=8,
                                depth=2)),

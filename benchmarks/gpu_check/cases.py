@@ -102,7 +102,7 @@ def miniature_cases(root: Path) -> dict[str, Case]:
     def case(*args: Any, **rest: Any) -> Case:
         return _case(root, *args, batch_size=2, compiled=_COMPILED_IN_MINIATURE, **rest)
 
-    small = dict(arch='tiny', pretrained=None, frozen=True)
+    small = dict(type='fdsr.TinyEncoder', frozen=True)
     data = {'train_dataloader.dataset.size': 32, 'model.perceptual_loss': dict(
         encoder='vgg16', pretrained=None, window=16, layers={'relu1_1': 1.0})}
     generator = {**data, 'model.generator.encoder': small, 'model.generator.width': 0.1}

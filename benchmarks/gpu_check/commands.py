@@ -174,7 +174,7 @@ def write_run_config(place: Place, name: str, iterations: int) -> Path:
 def _toy() -> dict[str, Any]:
     return {
         'model.generator.encoder': dict(
-            _delete_=True, arch='tiny', pretrained=None, frozen=True),
+            _delete_=True, type='fdsr.TinyEncoder', frozen=True),
         'model.perceptual_loss': None, 'train_dataloader.batch_size': 2,
         'train_dataloader.dataset.size': 32,
         'train_dataloader.num_workers': 0,

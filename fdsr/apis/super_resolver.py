@@ -21,7 +21,7 @@ from fdsr.apis.photo import (
 from fdsr.apis.pictures import BadPicture, as_arrays, check_order, is_single
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS
 from fdsr.weights.shipped import DEFAULT
 
@@ -85,7 +85,7 @@ class FaceSuperResolver:
             raise ValueError(f'batch_size has to be at least 1, found {batch_size}.')
         self.device, self.batch_size = open_device(device), batch_size
         network, self.setting = open_network(weights, name)
-        if getattr(network, 'uses_boxes', False):
+        if network.uses_boxes:
             network = DetectedBoxes(network, landmarks)
         self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
         self._photo_landmarks = photo_landmarks

@@ -13,7 +13,7 @@ from torch import nn
 from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.evaluation.protocol import read_rows
 from fdsr.models.forward import run_backbone
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.registry import DATASETS, METRICS, MODELS
 from fdsr.reporting.figure import FigureFace, zoom_regions

@@ -193,7 +193,7 @@ def _profile(method: Method, network: Facts, lr: Tensor,
         return None
     bare = {key: value for key, value in network.items() if key != 'landmarks'}
     built, detection = build_network(bare), None
-    if getattr(built, 'uses_boxes', False):  # whoever uses it has to find them
+    if built.uses_boxes:  # in use, landmarks have to be detected first
         detection = _detection(built, method.landmarks, lr, settings)
     return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()

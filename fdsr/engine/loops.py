@@ -3,7 +3,6 @@
 from typing import Any, Dict, Sequence
 
 from mmengine.dist import get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
@@ -44,7 +43,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
         self._count_accumulation()
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
-            _tell_iteration(runner.model, self._iter)
             self.run_iter(self._next_batch())
             self._decide_current_val_interval()
             if self._is_time_to_validate():
@@ -85,12 +83,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
         return (self.runner.val_loop is not None and self._iter >= self.val_begin
                 and (self._iter % self.val_interval == 0
                      or self._iter == self._max_iters))
-
-
-def _tell_iteration(model: Any, iteration: int) -> None:
-    model = model.module if is_model_wrapper(model) else model
-    if hasattr(model, 'iteration'):
-        model.iteration = iteration
 
 
 @LOOPS.register_module()

@@ -10,7 +10,11 @@ from mmengine.runner import Runner
 
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
-from fdsr.models.files.checkpoints import read_checkpoint
+from fdsr.models.restorers.prediction import (
+    BICUBIC,
+    reported_names,
+    select_networks,
+)
 from fdsr.reporting.tables import format_table
 
 _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
@@ -27,17 +31,20 @@ def networks_to_test(config: Config, checkpoint: Optional[str]) -> Dict[str, Any
     Raises:
         ValueError: a checkpoint is needed and none is given.
     """
-    model, test_cfg = config.model, config.model.get('test_cfg') or {}
-    report = test_cfg.get('report', [])
-    bicubic = test_cfg.get('bicubic', 'bicubic' in report)
-    name = test_cfg.get('name', 'generator' if 'generator' in model else 'student')
+    model = config.model
+    key = 'generator' if 'generator' in model else 'student'
+    report = reported_names(model.get('test_cfg'), key)
     if checkpoint is None:
-        return dict(networks={name: generator_without_weights(config)}, bicubic=bicubic)
-    networks = {name: dict(checkpoint=checkpoint)}
-    facts, _ = read_checkpoint(checkpoint)
-    if 'teacher' in report and 'teacher' in facts['backbones']:
-        networks['teacher'] = dict(checkpoint=checkpoint, name='teacher')
-    return dict(networks=networks, bicubic=bicubic)
+        found = generator_without_weights(config)
+        networks = {name: found for name in report if name != BICUBIC}
+    elif key == 'generator':
+        networks = {name: dict(checkpoint=checkpoint) for name in report
+                    if name != BICUBIC}
+    else:
+        networks = select_networks(report, {
+            'student': dict(checkpoint=checkpoint),
+            'teacher': dict(checkpoint=checkpoint, name='teacher')})
+    return dict(networks=networks, bicubic=BICUBIC in report)
 
 
 def generator_without_weights(config: Config) -> dict:

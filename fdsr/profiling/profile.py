@@ -175,10 +175,10 @@ class _Inputs:
                           torch.get_default_dtype())
         self._lr_size, self._device = lr_size, device
         self._boxes = None
-        if getattr(network, 'uses_boxes', False):
+        if network.uses_boxes:
             if boxes is None:
-                eye_share = getattr(network, 'eye_share', FFHQ_EYE_SHARE)
-                boxes = template_boxes(sr_size_of(network, lr_size), eye_share)
+                boxes = template_boxes(sr_size_of(network, lr_size),
+                                       network.eye_share or FFHQ_EYE_SHARE)
             self._boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
 
     def of(self, batch_size: int) -> List[Tensor]:
@@ -191,26 +191,21 @@ class _Inputs:
 
 
 def sr_size_of(network: nn.Module, lr_size: int) -> int:
-    """Side of the SR picture that a network with boxes is made for.
+    """Returns the side of the SR image for a side of the LR image.
 
     Raises:
-        ValueError: it does not tell, or it wants LR pictures of another size.
+        ValueError: the network uses boxes and was made for another size.
     """
-    size, scale = getattr(network, 'size', None), getattr(
-        getattr(network, 'upsample', None), 'scale', None)
-    if size is None:
+    size = lr_size * network.scale
+    if network.uses_boxes and network.size not in (None, size):
         raise ValueError(
-            f'{type(network).__name__} uses boxes but has no attribute size: give '
-            f'profile_backbone the boxes, e.g. template_boxes(SIDE_OF_SR).')
-    if scale is not None and lr_size * scale != size:
-        raise ValueError(
-            f'{type(network).__name__} is made for {size} px, from LR pictures of '
-            f'{size // scale} px; found lr_size={lr_size}.')
+            f'{type(network).__name__} is made for {network.size} px, from LR images '
+            f'of {network.size // network.scale} px; found lr_size={lr_size}.')
     return size
 
 
 def _has_parts(network: nn.Module) -> bool:
-    return getattr(network, 'uses_boxes', False) and all(
+    return network.uses_boxes and all(
         hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
 
 

@@ -8,9 +8,11 @@ from mmengine.config import Config
 from torch import nn
 
 from fdsr.engine.config import datasets_of
-from fdsr.models.backbones import DistilledStudent
+from fdsr.models.backbones import EncoderDecoder
+from fdsr.models.contract import build_backbone
 from fdsr.models.dictionary.files import read_dictionary
 from fdsr.models.files.checkpoints import load_backbone, read_checkpoint
+from fdsr.models.restorers.prediction import BICUBIC, reported_names
 from fdsr.profiling.detection import usual_detection_part
 from fdsr.profiling.profile import Profile, profile_backbone, sr_size_of
 from fdsr.registry import MODELS
@@ -68,12 +70,13 @@ def subjects_of_config(config: Config, checkpoint: Optional[str] = None,
             f'{", ".join(model) or "no model"}. Give a training config, as those in '
             'configs/.')
     lr_size = lr_size or lr_size_of(config)
-    name = (model.get('test_cfg') or {}).get('name', key)
+    name = next((name for name in reported_names(model.get('test_cfg'), key)
+                 if name != BICUBIC), key)
     if checkpoint is not None:
         return subjects_of_checkpoint(checkpoint, lr_size, name)
     settings, notes = _without_files(model[key], num_atoms)
     with weights_follow():
-        network = MODELS.build(settings)
+        network = build_backbone(settings)
     subjects = [Subject(name, network, lr_size or _lr_size_of_network(network), notes)]
     if key == 'student':
         _add_teacher(subjects, model.get('teacher'))
@@ -120,7 +123,7 @@ def profile_subjects(subjects: Sequence[Subject], config: Optional[Config] = Non
     profiles, notes = {}, []
     for one in subjects:
         detection = None
-        if landmarks and getattr(one.network, 'uses_boxes', False):
+        if landmarks and one.network.uses_boxes:
             detection = usual_detection_part(
                 one.lr_size, sr_size_of(one.network, one.lr_size), config, warmup,
                 repeats)
@@ -142,10 +145,7 @@ def lr_size_of(config: Config) -> Optional[int]:
 
 
 def _lr_size_of_network(network: nn.Module) -> int:
-    scale = getattr(getattr(network, 'upsample', None), 'scale', None)
-    if scale is not None and hasattr(network, 'size'):
-        return network.size // scale
-    return PAPER_LR_SIZE
+    return network.size // network.scale if network.size else PAPER_LR_SIZE
 
 
 def _add_teacher(subjects: List[Subject], teacher: Any) -> None:
@@ -169,7 +169,7 @@ def _without_files(settings: Dict[str, Any],
     """A backbone's config that needs no file, and what was put in place of them."""
     kind = settings.get('type')
     network = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(network, type) and issubclass(network, DistilledStudent)):
+    if not (isinstance(network, type) and issubclass(network, EncoderDecoder)):
         return settings, []
     encoder = {**(settings.get('encoder') or {}), 'pretrained': None, 'sha256': None}
     settings = {**settings, 'encoder': encoder}

@@ -12,7 +12,7 @@ from fdsr.apis import FaceSuperResolver, load_backbone
 from fdsr.apis.pictures import BadPicture
 from fdsr.landmarks import FaceLandmarks
 from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS, MODELS
 from tests import toy
 

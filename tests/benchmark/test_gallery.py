@@ -8,7 +8,7 @@ from PIL import Image
 from fdsr.apis import load_backbone
 from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
 from fdsr.engine.config import load_config
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from tests import toy
 from tests.benchmark.test_benchmark import call  # noqa: F401
 

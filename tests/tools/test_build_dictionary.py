@@ -13,7 +13,7 @@ import torch
 from filelock import FileLock
 
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.files import load_dictionary
 from fdsr.weights import sha256_of
 from tests.datasets.conftest import toy_root  # noqa: F401  a fixture
@@ -25,7 +25,7 @@ model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(
         type='fdsr.DictionaryTeacher', size=32, eye_share=0.3125, scale=4,
-        encoder=dict(arch='tiny'), dictionary=dict(file='not_made_yet.pth')))
+        encoder=dict(type='fdsr.TinyEncoder'), dictionary=dict(file='not_made_yet.pth')))
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(
@@ -61,7 +61,7 @@ def run_process(*arguments, cwd):
 
 
 def read(path, **kwargs):
-    encoder = FeatureEncoder('tiny')
+    encoder = TinyEncoder()
     return load_dictionary(path, encoder, **dictionary_shape(encoder, 32, 0.3125),
                            **kwargs)
 

@@ -64,11 +64,7 @@ class SelfDescribingHook(Hook):
 
     @staticmethod
     def _facts_of(model: nn.Module, dataset: Any) -> Dict[str, Any]:
-        facts = describe(bare(model))
-        setting = getattr(dataset, 'setting', dict)()
-        if setting:
-            facts['faces'] = setting
-        return facts
+        return describe(bare(model), getattr(dataset, 'setting', dict)())
 
     def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
         """Checks the values and the external parts, and fills those in.

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
+from fdsr.apis.networks import FaceGeometry, example_inputs
 
 #: Largest difference of SR in [0, 1], and the share of atoms that have to be the same.
 TOLERANCE, ATOM_AGREEMENT = 1e-4, 0.99
@@ -42,7 +42,7 @@ def feed(faces: Sequence[Tensor]) -> Dict[str, np.ndarray]:
             for name, value in zip(('lr', 'boxes'), faces)}
 
 
-def check(path: Path, network: nn.Module, setting: FaceSetting) -> str:
+def check(path: Path, network: nn.Module, setting: FaceGeometry) -> str:
     """Runs both on random faces, in batches of other sizes than the export has seen.
 
     Args:
@@ -60,7 +60,7 @@ def check(path: Path, network: nn.Module, setting: FaceSetting) -> str:
     chosen = session(_with_atoms(path)) if _reads_atoms(network) else None
     worst, same, atoms = 0.0, 0, 0
     for batch in _BATCHES:
-        faces = _shaken(example_faces(network, setting, batch), setting.size)
+        faces = _shaken(example_inputs(network, setting, batch), setting.size)
         with torch.no_grad():
             wanted, ours = _with_choices(network, faces)
         found = exported.run(['sr'], feed(faces))[0]

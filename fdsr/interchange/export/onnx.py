@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from fdsr import __version__
-from fdsr.apis.networks import FaceSetting, example_faces, open_network
+from fdsr.apis.networks import FaceGeometry, example_inputs, open_network
 from fdsr.interchange.export.checking import check
 from fdsr.interchange.export.packages import need_packages
 from fdsr.interchange.export.quantisation import quantise
@@ -76,7 +76,7 @@ def export_onnx(weights: Union[str, Path], out: Union[str, Path],
     network = without_parametrisations(network)
     with _draft_of(out) as folder:
         draft = Path(folder) / out.name
-        _trace(network, example_faces(network, setting), draft)
+        _trace(network, example_inputs(network, setting), draft)
         model = onnx.load(draft)
         onnx.helper.set_model_props(model, _facts(weights, network, setting))
         large = _bytes_of(network) > MOST_INLINE_BYTES
@@ -130,7 +130,7 @@ def _refuse(network: nn.Module, int8: bool) -> None:
             'DFDNet\'s own layout is not exported: its dictionary alone has 3 GiB, and '
             'its input is no LR face but one already brought to 512 px. Export a '
             'teacher of layout A or B, or better a student, which has no dictionary.')
-    if int8 and getattr(network, 'uses_boxes', False):
+    if int8 and network.uses_boxes:
         raise ValueError(
             'A network with a dictionary is not quantised: rounded features choose '
             'other atoms. Quantise a student instead.')
@@ -157,7 +157,7 @@ def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:
 
 
 def _facts(weights: Union[str, Path], network: nn.Module,
-           setting: FaceSetting) -> Dict[str, str]:
+           setting: FaceGeometry) -> Dict[str, str]:
     """What a user of the file has to know, kept in it."""
     facts: Dict[str, Any] = dict(
         fdsr=__version__, network=type(network).__name__, size=setting.size,

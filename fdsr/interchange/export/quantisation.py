@@ -6,7 +6,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
 
 import numpy as np
 
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceGeometry
 from fdsr.apis.pictures import BadPicture, as_arrays
 from fdsr.geometry.alignment import resize
 from fdsr.interchange.export.checking import session
@@ -19,7 +19,7 @@ _FIRST_DRAWN = 500_000
 _QUANTISED = ('Conv', 'ConvTranspose')
 
 
-def quantise(path: Path, setting: FaceSetting,
+def quantise(path: Path, setting: FaceGeometry,
              faces: Optional[Union[str, Path]] = None) -> List[str]:
     """Replaces an ONNX file by one with int8 weights and activations.
 
@@ -75,7 +75,7 @@ def psnr(pictures: np.ndarray, truth: np.ndarray) -> float:
     return float((10 * np.log10(255**2 / error)).mean())
 
 
-def _faces(setting: FaceSetting,
+def _faces(setting: FaceGeometry,
            folder: Optional[Union[str, Path]]) -> List[np.ndarray]:
     """uint8 (S, S, 3) each."""
     if folder is None:

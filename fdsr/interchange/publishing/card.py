@@ -8,7 +8,7 @@ from typing import Any, Dict, Sequence, Union
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
+from fdsr.apis.networks import FaceGeometry, example_inputs
 from fdsr.reporting.tables import format_table
 from fdsr.utils.files import write_bytes
 
@@ -41,18 +41,18 @@ class Facts:
     config: Dict[str, Any]
     licence: str
     precision: str
-    setting: FaceSetting
+    setting: FaceGeometry
     parameters: float
     gmacs: float
     rounding: float
 
     @classmethod
     def of(cls, name: str, file: Path, sha256: str, config: Dict[str, Any],
-           licence: str, half: bool, setting: FaceSetting, network: nn.Module,
+           licence: str, half: bool, setting: FaceGeometry, network: nn.Module,
            source: nn.Module) -> 'Facts':
         """Looks at a file's network beside the one that it was made from."""
         from fdsr.profiling.measuring import count_gmacs
-        faces = example_faces(network, setting)
+        faces = example_inputs(network, setting)
         with torch.no_grad():
             difference = (network(*faces) - source(*faces)).abs().max()
         one = [value[:1] for value in faces]

@@ -10,8 +10,9 @@ from typing import Any, Dict, Iterator, Optional, Sequence, Tuple, Union
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceGeometry
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
     CheckpointMismatch,
@@ -89,12 +90,12 @@ def publish(source: Union[str, Path], folder: Union[str, Path], name: str,
     folder = Path(folder).expanduser()
     with _draft(folder) as draft:
         unnamed = draft / 'network.pth'
-        save_backbone(whole, config, unnamed, faces=facts.get('faces'), licence=licence,
+        save_backbone(whole, config, unnamed, licence=licence,
                       published=dict(name=name, source_sha256=sha256_of(path)))
         digest = sha256_of(unnamed)
         file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
         seen = Facts.of(name, file, digest, config, licence, half,
-                        FaceSetting.of(network, facts.get('faces') or {}),
+                        FaceGeometry.of(network),
                         load_backbone(file), network)
         card = write_card(file.with_suffix('.md'), seen, about, results)
         kept = [made.rename(folder / made.name) for made in (file, card)]
@@ -147,6 +148,7 @@ def _self_contained(path: Path, config: Dict[str, Any], network: nn.Module
             f'{type(network).__name__} takes the values of {part} from {record.path} '
             'and cannot do without: publish that file beside it.')
     whole.load_state_dict(network.state_dict())
+    add_traits(whole, traits_of(network).as_dict())
     return config, whole.eval()
 
 

@@ -6,11 +6,10 @@ from fdsr.models.losses.contrastive import ContrastiveLoss
 from fdsr.models.losses.feature import FeatureL1Loss, OutputDistillLoss
 from fdsr.models.losses.perceptual import PerceptualLoss
 from fdsr.models.losses.pixel import PixelLoss
-from fdsr.models.losses.restoration import LOSS_PRESETS, loss_weights
 from fdsr.models.losses.sliced_wasserstein import SlicedWassersteinLoss
 
 __all__ = [
-    'LOSS_PRESETS', 'AdversarialFeatureLoss', 'AdversarialImageLoss',
+    'AdversarialFeatureLoss', 'AdversarialImageLoss',
     'ContrastiveLoss', 'FeatureAffinityLoss', 'FeatureL1Loss', 'OutputDistillLoss',
-    'PerceptualLoss', 'PixelLoss', 'SlicedWassersteinLoss', 'loss_weights'
+    'PerceptualLoss', 'PixelLoss', 'SlicedWassersteinLoss'
 ]

@@ -76,36 +76,36 @@ class PerceptualLoss(nn.Module):
         self.trunk.external_weights = None  # this module speaks for it
 
     def forward(self, sr: Tensor, gt: Tensor,
-                wanted: Optional[Dict[str, Tensor]] = None) -> Tensor:
+                target_features: Optional[Dict[str, Tensor]] = None) -> Tensor:
         """Returns the weighted sum of the layers' distances.
 
         Args:
             sr: (B, 3, H, W) RGB in [0, 1], not clamped.
             gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
-            wanted: GT's features by layer, if they are at hand: of whole pictures, and
-                of no more of them than are compared.
+            target_features: features of GT by layer, if available: of whole images,
+                and only of those that are compared.
 
         Returns:
             A scalar in fp32.
 
         Raises:
-            ValueError: ``wanted`` beside a window.
+            ValueError: ``target_features`` beside a window.
         """
         if self.faces is not None and self.training:
             sr, gt = sr[:self.faces], gt[:self.faces]
         if self.window is not None and self.training:
-            if wanted is not None:
+            if target_features is not None:
                 raise ValueError(
                     "PerceptualLoss: GT's features at hand are those of the whole "
                     'picture, but window compares a part of it. Leave one of them out.')
             sr, gt = self._windows(sr, gt)
-        if wanted is None:
+        if target_features is None:
             with torch.no_grad():
-                wanted = self.trunk(gt)
+                target_features = self.trunk(gt)
         found = self.trunk(sr)
         distance = _CRITERIA[self.criterion]
         total = sum(
-            weight * distance(found[name].float(), wanted[name].float())
+            weight * distance(found[name].float(), target_features[name].float())
             for name, weight in self.layers.items())
         return self.loss_weight * total
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from fdsr.apis.networks import example_faces, open_network
+from fdsr.apis.networks import example_inputs, open_network
 from fdsr.interchange.export import checking, export_onnx
 from fdsr.interchange.export import onnx as exporting
 from fdsr.models.dictionary.roi import BoxRegions
@@ -20,7 +20,7 @@ onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
 pytest.importorskip('onnx', reason='needs fdsr[onnx]')
 
 SIZE, SCALE = 64, 8
-ENCODER = dict(arch='tiny')
+ENCODER = dict(type='fdsr.TinyEncoder')
 NETWORKS = {
     'compact': dict(type='fdsr.CompactSR', scale=SCALE, channels=8, blocks=2,
                     stage_channels=[8, 8, 4], reduction=2),
@@ -65,7 +65,7 @@ def test_any_batch_is_what_torch_computes(kind, weights, tmp_path):
     done = export_onnx(source, tmp_path / 'out' / 'net.onnx')
     network, setting = open_network(source)
     for batch in (1, 4):
-        faces = list(example_faces(network, setting, batch))
+        faces = list(example_inputs(network, setting, batch))
         if len(faces) == 2:  # other boxes in each sample, some beyond the picture
             shift = torch.arange(batch * 16).reshape(batch, 4, 4) % 7 - 3.0
             faces[1] = faces[1] + 3 * shift
@@ -98,7 +98,7 @@ def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     assert names == ['net.onnx', 'net.onnx.data']
     assert (tmp_path / 'out/net.onnx.data').stat().st_size > done.path.stat().st_size
     network, setting = open_network(source)
-    faces = example_faces(network, setting, 2)
+    faces = example_inputs(network, setting, 2)
     with torch.no_grad():
         wanted = network(*faces).numpy()
     assert np.abs(outputs(done.path, faces) - wanted).max() < 1e-4
@@ -189,7 +189,7 @@ def test_what_is_refused(weights, tmp_path):
     with pytest.raises(FileNotFoundError, match='no checkpoint'):
         export_onnx(tmp_path / 'absent.pth', tmp_path / 'net.onnx')
     full = saved(tmp_path, 'teacher_A', layout='dfdnet512', size=512, scale=1,
-                 encoder=dict(arch='tiny'))
+                 encoder=dict(type='fdsr.TinyEncoder'))
     with pytest.raises(ValueError, match='3 GiB'):
         export_onnx(full, tmp_path / 'net.onnx')
 

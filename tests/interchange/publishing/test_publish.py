@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from fdsr.apis import FaceSuperResolver, load_backbone
-from fdsr.apis.networks import example_faces
+from fdsr.apis.networks import example_inputs
 from fdsr.interchange.publishing import CannotPublish, publish
 from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import MODELS
@@ -51,7 +51,7 @@ def test_it_computes_what_its_source_computes(student, tmp_path):
     half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
     whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
     source = load_backbone(student)
-    lr, = example_faces(source, half.facts.setting, 3)
+    lr, = example_inputs(source, half.facts.setting, 3)
     with torch.no_grad():
         wanted = source(lr)
         assert torch.equal(load_backbone(whole.path)(lr), wanted)

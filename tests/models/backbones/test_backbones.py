@@ -12,7 +12,7 @@ from fdsr.models.backbones import DictionaryTeacher, DistilledStudent
 from fdsr.models.backbones.encoder import FeatureEncoder
 from fdsr.models.resampling import BicubicUpsample
 
-TINY = dict(arch='tiny')
+TINY = dict(type='fdsr.TinyEncoder')
 BOXES = torch.tensor([[[10, 12, 26, 28], [36, 12, 52, 28], [24, 24, 40, 40],
                        [18, 38, 46, 60]]], dtype=torch.float32)
 
@@ -56,7 +56,7 @@ def test_parameter_counts_are_the_papers(layout, teacher_millions, student_milli
 @pytest.mark.parametrize('arch', ['tiny', 'vgg16', 'vgg19'])
 @pytest.mark.parametrize('scale, lr_side', [(8, 4), (3, 16), (1, 32)])
 def test_any_scale_and_side(layout, arch, scale, lr_side):
-    encoder = dict(arch=arch) if arch == 'tiny' else dict(arch=arch, pretrained=None)
+    encoder = TINY if arch == 'tiny' else dict(arch=arch, pretrained=None)
     side = scale * lr_side
     teacher = tiny_teacher(
         size=side, scale=scale, layout=layout, encoder=encoder, width=0.1)

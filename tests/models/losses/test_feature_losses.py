@@ -11,6 +11,7 @@ from fdsr.models.losses import (
     FeatureL1Loss,
     SlicedWassersteinLoss,
 )
+from fdsr.models.restorers.discriminator_step import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from tests import toy
 from tests.models.restorers.test_distiller import batch, distiller, optimisers
@@ -34,7 +35,7 @@ def prepared(model):
 
 
 def losses_of(model, lr, samples):
-    encoded, theirs = model.teacher_forward(lr, samples)
+    encoded, theirs = model.distillation_targets(lr, samples)
     return model.student_losses(lr, samples, encoded, theirs)
 
 
@@ -214,7 +215,7 @@ def test_pictures_play_the_papers_game(teacher):
     judge = model.discriminator['adversarial_image']
     assert judge.layers[0].in_channels == 3 and len(model.connectors) == 0
     sr, gt = model.student(lr), samples.gt_img
-    encoded, theirs = model.teacher_forward(lr, samples)
+    encoded, theirs = model.distillation_targets(lr, samples)
     losses, ours = model.student_losses(lr, samples, encoded, theirs)
     torch.testing.assert_close(losses['loss_adversarial_image'],
                                ((judge(2 * sr - 1) - 1)**2).mean())
@@ -222,7 +223,8 @@ def test_pictures_play_the_papers_game(teacher):
     losses['loss_adversarial_image'].backward()
     assert model.student.decoder.to_rgb.weight.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in judge.parameters())
-    log = model.discriminator_step(ours, theirs, optimisers(model)['discriminator'])
+    log = discriminator_step(model.feature_losses, model.discriminator, ours, theirs, 0,
+                             optimisers(model)['discriminator'])
     torch.testing.assert_close(log['loss_d_adversarial_image'], expected.detach())
 
 

@@ -6,7 +6,8 @@ from torch import nn
 
 from fdsr.models.files.checkpoints import CheckpointMismatch, load_backbone
 from fdsr.models.losses import AdversarialFeatureLoss, FeatureL1Loss
-from fdsr.models.restorers import DictionaryDistiller
+from fdsr.models.restorers import FeatureDistiller
+from fdsr.models.restorers.discriminator_step import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from tests import toy
@@ -17,7 +18,7 @@ def teacher(tmp_path_factory):
     return toy.trained_teacher(tmp_path_factory.mktemp('teacher'))
 
 
-def distiller(teacher, **changes) -> DictionaryDistiller:
+def distiller(teacher, **changes) -> FeatureDistiller:
     config = toy.distiller_config('unused', teacher).model.to_dict()
     return MODELS.build({**config, **changes})
 
@@ -54,7 +55,7 @@ def test_a_step_trains_student_and_discriminator_and_not_the_teacher(teacher):
 
 
 def test_losses_are_the_papers_equations(teacher):
-    model = distiller(teacher, loss_weights='literal').train()
+    model = distiller(teacher, pixel_loss=dict(type='fdsr.PixelLoss')).train()
     data = model.data_preprocessor(batch(), True)
     lr, samples = data['inputs'], data['data_samples']
     tap = 'decoder.to_rgb:input'
@@ -68,19 +69,19 @@ def test_losses_are_the_papers_equations(teacher):
     expected_adversarial = ((judge(ours[tap]) - 1)**2).mean()
     expected_d = ((judge(theirs[tap]) - 1)**2).mean() + (judge(ours[tap])**2).mean()
 
-    encoded, their_features = model.teacher_forward(lr, samples)
+    encoded, their_features = model.distillation_targets(lr, samples)
     losses, our_features = model.student_losses(lr, samples, encoded, their_features)
     torch.testing.assert_close(losses['loss_pixel'], expected_pixel)
     torch.testing.assert_close(losses['loss_adversarial'], expected_adversarial)
-    log = model.discriminator_step(our_features, their_features,
-                                   optimisers(model)['discriminator'])
+    log = discriminator_step(model.feature_losses, model.discriminator, our_features,
+                             their_features, 0, optimisers(model)['discriminator'])
     torch.testing.assert_close(log['loss_d_adversarial'], expected_d.detach())
 
 
 def test_the_adversarial_gradient_reaches_the_student_alone(teacher):
-    model = distiller(teacher, loss_weights=dict(pixel=0.0)).train()
+    model = distiller(teacher, pixel_loss=dict(type='fdsr.PixelLoss', loss_weight=0.0)).train()
     data = model.data_preprocessor(batch(), True)
-    encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+    encoded, theirs = model.distillation_targets(data['inputs'], data['data_samples'])
     losses, _ = model.student_losses(data['inputs'], data['data_samples'], encoded,
                                      theirs)
     losses['loss_adversarial'].backward()
@@ -104,7 +105,7 @@ def test_the_shared_encoder_runs_once_and_changes_nothing(teacher, monkeypatch):
     model.eval()
 
     def losses():
-        encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+        encoded, theirs = model.distillation_targets(data['inputs'], data['data_samples'])
         return model.student_losses(data['inputs'], data['data_samples'], encoded,
                                     theirs)[0]
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.component_dictionary import normalise
 from fdsr.preparation.dictionary.building import DictionaryBuilder
 from fdsr.preparation.dictionary.clustering import SignProjection, cluster
@@ -35,7 +35,7 @@ def builder_of(folder=None, cut_at=None, **settings) -> DictionaryBuilder:
             raise Cut
 
     state = folder and BuildState(folder, settings, save_every=4)
-    return DictionaryBuilder(FeatureEncoder('tiny'), SIZE, 0.3125, NUM_ATOMS, SEED,
+    return DictionaryBuilder(TinyEncoder(), SIZE, 0.3125, NUM_ATOMS, SEED,
                              report=report, state=state)
 
 
