@@ -1,6 +1,7 @@
-"""The results of a study as Markdown tables with their notes."""
+"""The report on a study's results, in Markdown."""
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -22,29 +23,28 @@ PAPER = dict(
     student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
-_SUMMARY = ('PSNR', 'LPIPS')  # the metrics of the short table
-_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, for D's accuracy
-_WINDOW = 0.05  # of the iterations: a logged value is that of a single batch
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations in D's table
+_WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
 Arm = Mapping[str, Any]
 Plan = Mapping[str, Any]
-Table = Tuple[List[str], List[List[str]]]
+Table = tuple[list[str], list[list[str]]]
 
 
-def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
-    """The arms of a plan by group, every one with all keys.
+def arms_of(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """Returns the arms of a plan by group, each with all keys.
 
-    ``paired`` is added: whether a run is compared with the control's of the same seed.
-    A teacher, of which there is one run, is compared with all of them.
+    The key ``paired`` is added. Paired runs are compared with the control's run of the
+    same seed; a teacher has one run, which is compared with all of them.
 
     Args:
-        plan: with ``arms``, each a dict with ``name`` and, if there are any, ``label``,
-            ``group``, ``control``, ``beside``, ``teacher`` and ``seeds``, those that
-            are planned.
-        results: bicubic stands first if they have it and the plan does not.
+        plan: has ``arms``, dicts with ``name`` and optionally ``label``, ``group``,
+            ``control``, ``beside``, ``teacher`` and the planned ``seeds``.
+        results: the results; if they include bicubic and the plan does not, it is
+            added first.
 
     Raises:
-        ValueError: a control, a teacher or an arm beside is not of the plan.
+        ValueError: a control, a teacher or an arm of ``beside`` is not in the plan.
     """
     listed = [*plan['arms']]
     if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
@@ -60,22 +60,22 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     names = [arm['name'] for arm in arms]
     for arm in arms:
         named = [('control', arm['control']), ('teacher', arm['teacher'])]
-        for what, wanted in named + [('beside', other) for other in arm['beside']]:
-            if wanted and wanted not in names:
-                raise ValueError(f'The {what} of {arm["name"]} is {wanted!r}; the '
+        for what, other in named + [('beside', name) for name in arm['beside']]:
+            if other and other not in names:
+                raise ValueError(f'The {what} of {arm["name"]} is {other!r}; the '
                                  f'arms of the plan are {", ".join(names)}.')
     groups = [*dict.fromkeys(arm['group'] for arm in arms)]
     return sorted(arms, key=lambda arm: groups.index(arm['group']))
 
 
-def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
-    """What is compared: teachers and controls, arms and controls, arms and others.
+def compared(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """Returns the comparisons, each as an arm with its control.
 
     Returns:
-        The arms of which a run has a control of the same seed; before them, each
-        teacher with the control of a student of its, as group 'the gap', if it is not
-        among the arms; behind them each arm with those that it names as ``beside``,
-        these in the control's place, as group 'arm beside arm'.
+        First each teacher with the control of a student, as group 'the gap', unless it
+        is one of the arms; then the arms with a run that has a control; then each arm
+        with those that it names as ``beside`` as its control, as group 'arm beside
+        arm'.
     """
     listed = arms_of(plan, results)
     arms = [arm for arm in listed if arm['control'] and arm['control'] != arm['name']
@@ -93,7 +93,7 @@ def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
 
 
 def _runs_compared(results: Results, arm: Arm) -> int:
-    """How many runs of an arm go together with one of its control."""
+    """Returns the number of an arm's runs that can be compared with its control."""
     runs, controls = (set(results.seeds(arm[what])) for what in ('name', 'control'))
     if arm['paired']:
         return len(runs & controls)
@@ -101,7 +101,7 @@ def _runs_compared(results: Results, arm: Arm) -> int:
 
 
 def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
-    """How much an arm differs from its control on a list."""
+    """Returns the difference of an arm to its control on a list."""
     return difference(results.samples(arm['name'], which, metric),
                       results.samples(arm['control'], which, metric),
                       paired=arm['paired'])
@@ -109,53 +109,13 @@ def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
 
 # Tables
 
-def summary_table(plan: Plan, results: Results, which: str) -> Table:
-    """Returns PSNR and LPIPS of the arms with several runs and of their teachers.
-
-    Args:
-        plan: as for ``arms_of``.
-        results: of its runs.
-        which: 'val' or 'test'.
-    """
-    arms = arms_of(plan, results)
-    several = {arm['name'] for arm in arms if len(results.seeds(arm['name'])) > 1}
-    teachers = {arm['teacher'] for arm in arms if arm['name'] in several}
-    labels = {arm['name']: arm['label'] for arm in arms}
-    comparisons: Dict[str, Dict[str, Any]] = {}
-    for arm in compared(plan, results):
-        comparisons.setdefault(arm['name'], arm)
-    lines = []
-    for arm in arms:
-        name = arm['name']
-        if name not in several and not (name in teachers and results.seeds(name)):
-            continue
-        lines.append([arm['label'], str(len(results.seeds(name))), *(
-            cell(metric, arm_mean(results.samples(name, which, metric)).mean)
-            for metric in _SUMMARY),
-            *_comparison_cells(results, comparisons.get(name), labels, which)])
-    return ['Arm', 'runs', *map(heading, _SUMMARY), 'compared with',
-            *(f'Δ {heading(metric)}' for metric in _SUMMARY), 'LPIPS gap closed'], lines
-
-
-def _comparison_cells(results: Results, arm: Optional[Arm], labels: Mapping[str, str],
-                      which: str) -> List[str]:
-    """The control, the differences to it, and the closed share of the LPIPS gap."""
-    if arm is None:
-        return ['–'] * (2 + len(_SUMMARY))
-    learns = arm['teacher'] and results.seeds(arm['teacher'])
-    return [labels[arm['control']], *(
-        _estimate_cell(metric, compare(results, arm, which, metric))
-        for metric in _SUMMARY),
-        _recovery_cell(results, arm, which, 'LPIPS') if learns else '–']
-
-
 def arms_table(plan: Plan, results: Results, which: str) -> Table:
-    """Every arm's means; of unfinished ones, which seeds there are.
+    """Returns the table of means, with the seeds of unfinished arms.
 
     Args:
         plan: as for ``arms_of``.
-        results: of its runs.
-        which: 'val' or 'test'.
+        results: results of its runs.
+        which: ``val`` or ``test``.
     """
     lines = []
     for arm in arms_of(plan, results):
@@ -163,8 +123,8 @@ def arms_table(plan: Plan, results: Results, which: str) -> Table:
         missing = sorted(set(arm['seeds'] or ()) - set(seeds))
         found = ', '.join(map(str, seeds))
         if missing or not seeds:
-            wanted = ', '.join(map(str, missing)) or 'all'
-            found = f'{found} *(unfinished: {wanted})*'.strip()
+            unfinished = ', '.join(map(str, missing)) or 'all'
+            found = f'{found} *(unfinished: {unfinished})*'.strip()
         lines.append([arm['label'], arm['group'], found, *(
             interval(metric, arm_mean(results.samples(arm['name'], which, metric)))
             if seeds else cell(metric, None) for metric in METRICS)])
@@ -172,7 +132,7 @@ def arms_table(plan: Plan, results: Results, which: str) -> Table:
 
 
 def differences_table(plan: Plan, results: Results, which: str) -> Table:
-    """Every arm's differences to its control; below them, those of each seed."""
+    """Returns the table of differences to the controls, also for each seed."""
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     lines = []
     for arm in compared(plan, results):
@@ -183,17 +143,13 @@ def differences_table(plan: Plan, results: Results, which: str) -> Table:
 
 
 def _marked(results: Results, arm: Arm) -> str:
-    """Its label, with a † where but one run is compared."""
+    """Returns an arm's label, with a † if a single run is compared."""
     return arm['label'] + ('' if _runs_compared(results, arm) > 1 else ' †')
 
 
-def _estimate_cell(metric: str, found: Difference) -> str:
-    text = interval(metric, found.estimate, sign='+')
-    return f'**{text}**' if found.excludes_zero else text
-
-
 def _difference_cell(metric: str, found: Difference) -> str:
-    text = _estimate_cell(metric, found)
+    text = interval(metric, found.estimate, sign='+')
+    text = f'**{text}**' if found.excludes_zero else text
     if len(found.seeds) < 2:
         return text
     by_seed = ', '.join(cell(metric, value, '+') for value in found.per_seed)
@@ -201,7 +157,7 @@ def _difference_cell(metric: str, found: Difference) -> str:
 
 
 def recovery_table(plan: Plan, results: Results, which: str) -> Table:
-    """The share of the gap to its teacher that every student closes."""
+    """Returns the table of the shares of the gap that students close."""
     lines = []
     for arm in compared(plan, results):
         if arm['teacher'] and results.seeds(arm['teacher']):
@@ -236,8 +192,8 @@ def _percent(share: float) -> str:
     return f'{100 * share:.0f} %'
 
 
-def paper_recovery() -> Dict[str, float]:
-    """The shares that follow from the paper's Table 1."""
+def paper_recovery() -> dict[str, float]:
+    """Returns the shares that follow from the paper's Table 1."""
     student, control, teacher = (PAPER[name] for name in (
         'student', 'control', 'teacher'))
     return {metric: (student[metric] - control[metric])
@@ -245,8 +201,8 @@ def paper_recovery() -> Dict[str, float]:
 
 
 def accuracies(results: Results, name: str
-               ) -> Iterator[Tuple[str, Dict[int, Tuple[np.ndarray, np.ndarray]]]]:
-    """Each discriminator's name and {seed: its logged accuracy} of an arm."""
+               ) -> Iterator[tuple[str, dict[int, tuple[np.ndarray, np.ndarray]]]]:
+    """Yields the name and {seed: logged accuracy} of an arm's discriminators."""
     curves = results.curves(name)
     columns = dict.fromkeys(column for curve in curves.values() for column in curve
                             if column.startswith(ACCURACY))
@@ -256,7 +212,7 @@ def accuracies(results: Results, name: str
 
 
 def accuracy_table(plan: Plan, results: Results) -> Table:
-    """Returns the accuracy of each discriminator: mean over the seeds, and range."""
+    """Returns the table of D's accuracy, the mean over seeds and their range."""
     arms = arms_of(plan, results)
     series = [(arm['label'], found) for arm in arms
               for found in accuracies(results, arm['name'])]
@@ -271,7 +227,7 @@ def accuracy_table(plan: Plan, results: Results) -> Table:
     return ['D of', *(f'{place}' for place in places)], lines
 
 
-def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: int,
+def _accuracy_cell(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]], place: int,
                    window: float) -> str:
     means = []
     for iterations, values in seeds.values():
@@ -284,33 +240,18 @@ def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: in
     return text if len(means) < 2 else f'{text} [{min(means):.2f}, {max(means):.2f}]'
 
 
-# The documents
-
-def summary(plan: Plan, results: Results, which: str) -> str:
-    """Returns the short table for the page of the study.
-
-    Args:
-        plan: as for ``arms_of``.
-        results: of its runs.
-        which: 'val' or 'test'.
-    """
-    table = summary_table(plan, results, which)
-    if not table[1]:
-        return _NOTHING
-    note = f'{_LISTS[which]}: {len(results.images(which))} images. {_SUMMARY_NOTE}'
-    return '\n'.join([*markdown(*table), '', note])
-
+# The document
 
 def report(plan: Plan, results: Results,
            lists: Sequence[str] = ('test', 'val')) -> str:
-    """Returns all tables, for the appendix.
+    """Returns all tables in Markdown.
 
     Args:
         plan: as for ``arms_of``.
-        results: of its runs.
-        lists: which lists, in order.
+        results: results of its runs.
+        lists: the lists to report, in order.
     """
-    parts: List[str] = []
+    parts: list[str] = []
     for which in lists:
         title = _LISTS[which]
         parts += _section(f'{title}: all arms', arms_table(plan, results, which),
@@ -324,44 +265,35 @@ def report(plan: Plan, results: Results,
     known = [arm['name'] for arm in arms_of(plan, results)]
     others = [name for name in results.arms if name not in known]
     if others:
-        parts += [f'Results that are not of the plan: {", ".join(others)}.', '']
+        parts += [f'Results that are not in the plan: {", ".join(others)}.', '']
     return '\n'.join(parts).strip()
 
 
-def _section(title: str, table: Table, note: str) -> List[str]:
-    lines = markdown(*table) if table[1] else [_NOTHING]
+def _section(title: str, table: Table, note: str) -> list[str]:
+    lines = markdown(*table) if table[1] else ['*No comparison is possible yet.*']
     return [f'### {title}', '', *lines, '', note, '']
 
 
 def _intervals() -> str:
     return (
-        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, drawn '
-        f'independently, {RESAMPLES} resamples; the contribution of the seeds is '
-        'widened to Student\'s t for the small number of runs. With one seed, the '
-        'interval covers the images only.')
+        f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which '
+        f'are resampled independently ({RESAMPLES} resamples); the contribution of the '
+        "seeds is widened to that of Student's t. With one seed, intervals are over "
+        'images only.')
 
 
-_NOTHING = '*There is nothing to compare yet.*'
-_SUMMARY_NOTE = (
-    'Δ: arm − control, paired by image and seed, with intervals of about '
-    f'{CONFIDENCE:.0%} over seeds and images (arms with one run: over images and the '
-    'seeds of the control). Bold: the interval excludes 0; not corrected for the '
-    'number of comparisons. *LPIPS gap closed*: (student − control) / (teacher − '
-    'control); *gap not shown*: the interval of teacher − control contains 0; '
-    '*teacher worse*: the teacher is worse than the control.')
 _DIFFERENCES = (
-    'Arm − control, paired by image and seed. Bold: the interval excludes 0; it is not '
-    'corrected for the number of comparisons. Second line: the difference of each '
-    'seed, and how many have the sign of the mean. † one seed: the interval does not '
-    'include the variation between runs of this arm.')
+    'Arm − control, paired by image and by seed. Bold: the interval excludes 0, not '
+    'corrected for multiple comparisons. Below: the difference of each seed, and the '
+    'number of seeds with the sign of the mean. † one seed: the interval does not '
+    'include the variance between runs.')
 _RECOVERY = (
-    '(student − control) / (teacher − control), with the control\'s runs of the '
-    'student\'s seeds. *gap not shown*: the interval of teacher − control contains 0, '
-    'so the denominator may be 0; *teacher worse*: that interval excludes 0 in the '
-    'wrong direction; *∞*: with so few runs the gap may be 0. Each teacher is a single '
-    'run and is treated as fixed. † one seed, as above. The paper\'s shares follow '
-    'from its Table 1, which was measured in another setting.')
+    "(student − control) / (teacher − control), with the control's runs of the "
+    "student's seeds and the teacher's only run. *gap not shown*: the interval of "
+    'teacher − control includes 0; *teacher worse*: it excludes 0 with the wrong sign; '
+    '*∞*: with so few runs the gap may be 0. † one seed, as above. '
+    "The paper's shares follow from its Table 1, which has another setting.")
 _ACCURACY = (
     'By iteration: the share of feature maps, or images, that D classifies correctly '
-    '(0.5 is chance), averaged over the values logged in the preceding '
-    f'{_WINDOW:.0%} of the iterations; mean over the seeds [minimum, maximum].')
+    f'(0.5 is chance), as the mean over the preceding {_WINDOW:.0%} of the iterations; '
+    'mean over seeds [smallest, largest].')
