@@ -11,8 +11,7 @@ from fdsr.benchmark.methods import methods_of
 from fdsr.evaluation import metric_info
 from fdsr.reporting.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from fdsr.reporting.tables import markdown_table
-from fdsr.utils.files import write_text
-from projects.distillation_study.study.results import METRICS, Results, read_results
+from projects.distillation_study.study.results import METRICS, Results
 from projects.distillation_study.study.statistics import (
     Difference,
     arm_mean,
@@ -20,7 +19,6 @@ from projects.distillation_study.study.statistics import (
     gap_recovery,
 )
 
-BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
 #: The benchmark's config that stores the paper's Table 1.
 PAPER_TABLE = Path(__file__).parents[3] / 'configs' / 'benchmark' / 'table1.py'
 ACCURACY = 'd_accuracy_'
@@ -31,7 +29,6 @@ _WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
 Arm = Mapping[str, Any]
 Plan = Mapping[str, Any]
-PathLike = str | Path
 Table = tuple[list[str], list[list[str]]]
 
 
@@ -306,34 +303,3 @@ _ACCURACY = (
     'By iteration: the share of feature maps, or images, that D classifies correctly '
     f'(0.5 is chance), as the mean over the preceding {_WINDOW:.0%} of the iterations; '
     'mean over seeds [smallest, largest].')
-
-
-def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
-                 lists: Sequence[str] | None = None) -> Path:
-    """Replaces the text between the markers of a document.
-
-    Args:
-        plan: as for ``arms_of``.
-        results_folder: as for ``read_results``.
-        document: page with ``<!-- study:begin -->`` and ``<!-- study:end -->``.
-        lists: as for ``report``; default: both.
-
-    Returns:
-        The document.
-
-    Raises:
-        FileNotFoundError: the folder or the document does not exist.
-        ValueError: the markers are not there once each and in order, or a file of
-            results is damaged.
-    """
-    document = Path(document)
-    text = document.read_text(encoding='utf-8')
-    begin, end = text.find(BEGIN), text.find(END)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
-        raise ValueError(
-            f'{document}: expected one {BEGIN} and, below it, one {END}, found '
-            f'{text.count(BEGIN)} and {text.count(END)}; put them where the tables '
-            'belong.')
-    found = report(plan, read_results(results_folder), lists or [*_LISTS])
-    write_text(document, f'{text[:begin]}{BEGIN}\n\n{found}\n\n{text[end:]}')
-    return document
