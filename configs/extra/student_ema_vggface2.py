@@ -7,5 +7,5 @@ Averaging over about 1,000 iterations reduces the noise of single checkpoints.
 """
 _base_ = '../student_vggface2.py'
 
-model = dict(test_cfg=dict(name='student_ema'))
+model = dict(test_cfg=dict(report=['bicubic', 'student_ema']))
 custom_hooks = [dict(type='fdsr.TrainedEMAHook', name='generator', momentum=0.001)]

@@ -15,4 +15,4 @@ model = dict(
     generator=dict(
         layout='A',
         dictionary=dict(file='work_dirs/dictionary_layout_a_vggface2.pth')),
-    test_cfg=dict(name='teacher_layout_a'))
+    test_cfg=dict(report=['bicubic', 'teacher_layout_a']))

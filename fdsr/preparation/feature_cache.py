@@ -74,7 +74,7 @@ def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Con
             run_backbone(teacher, batch['inputs'], batch['data_samples'])
         return {f'{TEACHER}{number}': tapped[tap] for number, tap in enumerate(taps)}
 
-    facts = dict(teacher=teacher.external_weights.sha256, taps=list(taps))
+    facts = dict(teacher=teacher.weights_sha256, taps=list(taps))
     _write(config, features, facts, out, report)
 
 

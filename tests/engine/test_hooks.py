@@ -224,7 +224,7 @@ def test_a_run_that_diverges_ends_before_it_saves(at, last, tmp_path):
         toy.train(config)
     told = str(error.value)
     assert f'in iteration {at + 1}: ' in told and 'loss_pixel = nan' in told
-    assert (f'{last}: go on' if last else 'No checkpoint') in told
+    assert (f'{last}: resume' if last else 'No checkpoint') in told
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == [last] * bool(last)
 
 

@@ -52,7 +52,7 @@ def test_a_config_is_enough(call, tmp_path):
     assert values['frozen'] > 0 and content['notes'] == []
     assert not (tmp_path / 'work_dirs').exists()
     _, content = call(config, '--lr-size', 16, '--cfg-options',
-                      'model.generator.width=0.4', 'model.test_cfg.name="wide"')
+                      'model.generator.width=0.4', 'model.test_cfg.report=["wide"]')
     wide = content['models']['wide']
     assert (wide['lr_size'], wide['sr_size']) == (16, 64)
     assert wide['trained'] > values['trained']

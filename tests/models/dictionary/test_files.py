@@ -8,7 +8,7 @@ import torch
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones import DictionaryTeacher
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import FeatureEncoder, TinyEncoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -46,7 +46,7 @@ def vgg(seed=0):
 
 @pytest.fixture
 def tiny():
-    return FeatureEncoder('tiny')
+    return TinyEncoder()
 
 
 @pytest.mark.parametrize('kept', [torch.float32, torch.float16])
@@ -98,7 +98,7 @@ def assert_refused(path, encoder, what, expected, found):
 
 
 def test_another_layout_is_refused(tmp_path, tiny):
-    write(tmp_path / 'd.pth', FeatureEncoder('tiny', 'A'))
+    write(tmp_path / 'd.pth', TinyEncoder('A'))
     assert_refused(tmp_path / 'd.pth', tiny, 'layout', 'B', 'A')
 
 
@@ -125,7 +125,7 @@ def test_another_size_or_eye_distance_is_refused(tmp_path, tiny, other, found):
 
 
 def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
-    content_of = FeatureEncoder('tiny')
+    content_of = TinyEncoder()
     write(tmp_path / 'd.pth', content_of)
     content = torch.load(tmp_path / 'd.pth', weights_only=True)
     content['meta']['unbiased'] = True
@@ -136,7 +136,8 @@ def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
 def test_a_missing_file_tells_how_to_make_one(tmp_path):
     path = tmp_path / 'none.pth'
     with pytest.raises(FileNotFoundError) as missing:
-        DictionaryTeacher(size=SIZE, scale=4, encoder=dict(arch='tiny'), width=0.25,
+        DictionaryTeacher(size=SIZE, scale=4, width=0.25,
+                          encoder=dict(type='fdsr.TinyEncoder'),
                           dictionary=dict(file=str(path)))
     assert str(path) in str(missing.value) and REMEDY in str(missing.value)
 

@@ -163,7 +163,7 @@ def test_features_of_other_networks_are_refused(tmp_path):
         FrozenFeatures([tmp_path / 'store'], generator)
     with pytest.raises(ValueError, match='Bicubic has no frozen encoder'):
         FrozenFeatures([tmp_path / 'store'], Bicubic(4))
-    trained = dict(toy.STUDENT, encoder=dict(arch='tiny', frozen=False))
+    trained = dict(toy.STUDENT, encoder=dict(type='fdsr.TinyEncoder', frozen=False))
     with pytest.raises(ValueError, match='no frozen encoder'):
         freeze_student_features(
             student_config(tmp_path / 'b', model__generator=trained), tmp_path / 'c')

@@ -9,6 +9,7 @@ from fdsr.models.losses import (
     FeatureAffinityLoss,
     FeatureL1Loss,
 )
+from fdsr.models.restorers.discriminator_step import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from tests import toy
 from tests.models.restorers.test_distiller import batch, distiller, optimisers
@@ -31,7 +32,7 @@ def prepared(model):
 
 
 def losses_of(model, lr, samples):
-    encoded, theirs = model.teacher_forward(lr, samples)
+    encoded, theirs = model.distillation_targets(lr, samples)
     return model.student_losses(lr, samples, encoded, theirs)
 
 
@@ -117,7 +118,7 @@ def test_the_image_loss_is_the_papers_on_images(teacher):
     discriminator = model.discriminator['adversarial_image']
     assert discriminator.layers[0].in_channels == 3 and len(model.connectors) == 0
     sr, gt = model.student(lr), samples.gt_img
-    encoded, theirs = model.teacher_forward(lr, samples)
+    encoded, theirs = model.distillation_targets(lr, samples)
     losses, ours = model.student_losses(lr, samples, encoded, theirs)
     torch.testing.assert_close(losses['loss_adversarial_image'],
                                ((discriminator(2 * sr - 1) - 1)**2).mean())
@@ -126,7 +127,8 @@ def test_the_image_loss_is_the_papers_on_images(teacher):
     losses['loss_adversarial_image'].backward()
     assert model.student.decoder.to_rgb.weight.grad.abs().sum() > 0
     assert all(parameter.grad is None for parameter in discriminator.parameters())
-    log = model.discriminator_step(ours, theirs, optimisers(model)['discriminator'])
+    log = discriminator_step(model.feature_losses, model.discriminator, ours, theirs,
+                             optimisers(model)['discriminator'])
     torch.testing.assert_close(log['loss_d_adversarial_image'], expected.detach())
 
 

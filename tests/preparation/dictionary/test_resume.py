@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.component_dictionary import normalize
 from fdsr.preparation.dictionary.building import DictionaryBuilder
 from fdsr.preparation.dictionary.clustering import SignProjection, cluster
@@ -35,7 +35,7 @@ def builder_of(folder=None, cut_at=None, **settings) -> DictionaryBuilder:
             raise Cut
 
     state = folder and BuildState(folder, settings, save_every=4)
-    return DictionaryBuilder(FeatureEncoder('tiny'), SIZE, 0.3125, NUM_ATOMS, SEED,
+    return DictionaryBuilder(TinyEncoder(), SIZE, 0.3125, NUM_ATOMS, SEED,
                              report=report, state=state)
 
 
@@ -146,6 +146,6 @@ def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(np, 'save', broken)
     with pytest.raises(OSError, match='points_000000.npy .*disk full.*Make room'):
         state.keep_points(0, np.zeros((1, 1, 1)))
-    assert state.points(0) is None and not list(tmp_path.rglob('*.part'))
+    assert state.points(0) is None and not list(tmp_path.rglob('*.part-*'))
     state.remove()
     assert not (tmp_path / 'p').exists()
