@@ -40,7 +40,7 @@ def test_one_network_and_nothing_else(student, tmp_path):
     assert done.path.name == f'toy-{digest[:8]}.pth'
     facts = read_checkpoint(done.path)[0]
     assert facts['licence'] == LICENCE
-    assert facts['faces'] == read_checkpoint(student)[0]['faces']
+    assert facts['traits'] == read_checkpoint(student)[0]['traits']
     card = done.card.read_text()
     assert digest in card and LICENCE in card and 'Drawn faces.' in card
     assert done.path.stat().st_size < student.stat().st_size / 2
@@ -52,7 +52,7 @@ def test_it_computes_what_its_source_computes(student, tmp_path):
     half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
     whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
     source = load_backbone(student)
-    lr, = example_inputs(source, half.facts.setting, 3)
+    lr, = example_inputs(source, half.facts.geometry, 3)
     with torch.no_grad():
         wanted = source(lr)
         assert torch.equal(load_backbone(whole.path)(lr), wanted)
