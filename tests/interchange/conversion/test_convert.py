@@ -161,3 +161,28 @@ def test_a_students_checkpoint_will_name_the_teachers_licence(tmp_path):
     convert('srfbn', saved(official.srfbn_state(2), tmp_path), tmp_path / 'ours.pth')
     teacher, _ = build_teacher(str(tmp_path / 'ours.pth'))
     assert 'MIT' in teacher.external_weights.licence
+
+
+def test_a_x4_rcan_reports_its_scale_everywhere(tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+    pytest.importorskip('onnx', reason='needs fdsr[onnx]')
+    from fdsr.apis import FaceSuperResolver
+    from fdsr.interchange.export import export_onnx
+    from fdsr.interchange.publishing import publish
+    from fdsr.profiling.subjects import profile_subjects, subjects_of_checkpoint
+    converted = tmp_path / 'rcan.pth'
+    convert('rcan', saved(official.rcan_state(4), tmp_path), converted)
+    assert load_backbone(converted).scale == 4
+    resolver = FaceSuperResolver(converted, 'cpu')
+    assert resolver.setting.scale == 4
+    side = resolver.setting.lr_size
+    assert resolver.restore(torch.zeros(side, side, 3, dtype=torch.uint8).numpy()
+                            ).shape == (4 * side, 4 * side, 3)
+    export_onnx(converted, tmp_path / 'rcan.onnx')
+    session = onnxruntime.InferenceSession(str(tmp_path / 'rcan.onnx'))
+    assert session.get_modelmeta().custom_metadata_map['scale'] == '4'
+    published = publish(converted, tmp_path / 'out', 'rcan', licence='MIT')
+    assert '×4' in published.card.read_text() and '×8' not in published.card.read_text()
+    subjects = subjects_of_checkpoint(converted, lr_size=8)
+    profiles, _ = profile_subjects(subjects, batch_sizes=(1,), repeats=1, warmup=0)
+    assert [profile.sr_size for profile in profiles.values()] == [32]

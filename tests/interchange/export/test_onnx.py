@@ -12,6 +12,7 @@ from fdsr.apis.networks import example_inputs, open_network
 from fdsr.interchange.drafts import CannotWrite
 from fdsr.interchange.export import checking, export_onnx
 from fdsr.interchange.export import onnx as exporting
+from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.roi import BoxRegions
 from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
@@ -45,8 +46,8 @@ def saved(folder, kind, **options):
     if hasattr(network, 'dictionary'):
         network.dictionary.randomise_()
     path = folder / f'{kind}.pth'
-    save_backbone(network, config, path, licence='CC0-1.0',
-                  faces=dict(size=SIZE, scale=SCALE, eye_share=0.3))
+    add_traits(network, dict(size=SIZE, eye_share=0.3))
+    save_backbone(network, config, path, licence='CC0-1.0')
     return path
 
 
