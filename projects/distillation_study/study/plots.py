@@ -1,8 +1,9 @@
-"""A study's pictures: learning curves, D's accuracy, and a forest of differences."""
+"""Plots of a study: learning curves, accuracy of D, forest plot of differences."""
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ _PLOTTED = ('PSNR', 'LPIPS')
 _UNITS = dict(PSNR=', dB')
 _LETTER = 0.06  # inches
 _COLOURS = 64  # of a PNG
-#: Told apart by lightness, by dashes and by markers: in grey as well.
+#: Lightness, dashes and markers also differ in grey.
 _STYLES = [
     dict(color='#000000', linestyle='-'),
     dict(color='#c8501e', linestyle='--'),
@@ -33,24 +34,25 @@ _STYLES = [
     dict(color='#666666', linestyle=(0, (8, 3))),
     dict(color='#40b0a6', linestyle=(0, (4, 1, 1, 1)))]
 _MARKERS = 'os^DvPX*p'
-_Lines = List[Tuple[str, Dict[int, Series]]]
+_Lines = list[tuple[str, dict[int, Series]]]
 
 
-def write_plots(plan: Plan, results_folder: Union[str, Path], out: Union[str, Path],
-                which: str = 'test') -> List[Path]:
-    """Draws what there is to draw.
+def write_plots(plan: Plan, results_folder: str | Path, out: str | Path,
+                which: str = 'test') -> list[Path]:
+    """Writes the plots of a study.
 
     Args:
         plan: as for ``report.arms_of``.
-        results_folder: as ``read_results`` wants it.
-        out: folder of the pictures; it is made.
-        which: the list of the forest, 'val' or 'test'.
+        results_folder: as for ``read_results``.
+        out: output folder; created if missing.
+        which: list of the forest plot, ``val`` or ``test``.
 
     Returns:
-        The PNGs: learning.png, accuracy.png, forest.png; those without data left out.
+        The files learning.png, accuracy.png and forest.png; plots without data are
+        left out.
 
     Raises:
-        FileNotFoundError, ValueError: as ``read_results``.
+        FileNotFoundError, ValueError: as for ``read_results``.
         OSError: the folder cannot be written.
     """
     results = read_results(results_folder)
@@ -61,13 +63,13 @@ def write_plots(plan: Plan, results_folder: Union[str, Path], out: Union[str, Pa
             for name, figure in figures.items() if figure is not None]
 
 
-def draw_learning(plan: Plan, results: Results) -> Optional[Any]:
-    """Validation PSNR and LPIPS by iteration: a column a group, controls in each.
+def draw_learning(plan: Plan, results: Results) -> Any | None:
+    """Draws validation PSNR and LPIPS by iteration, one column per group of arms.
 
     Returns:
-        A matplotlib figure; None if no run logged any.
+        A matplotlib figure; None if no values were logged.
     """
-    groups: Dict[str, _Lines] = {}
+    groups: dict[str, _Lines] = {}
     arms = arms_of(plan, results)
     by_name = {arm['name']: arm for arm in arms}
     for arm in arms:
@@ -95,9 +97,9 @@ def draw_learning(plan: Plan, results: Results) -> Optional[Any]:
     return figure
 
 
-def draw_accuracy(plan: Plan, results: Results) -> Optional[Any]:
-    """D's accuracy by iteration, smoothed, a panel a group; None if there is no D."""
-    groups: Dict[str, _Lines] = {}
+def draw_accuracy(plan: Plan, results: Results) -> Any | None:
+    """Draws the smoothed accuracy of D, one panel per group; None without any D."""
+    groups: dict[str, _Lines] = {}
     for arm in arms_of(plan, results):
         found = [*accuracies(results, arm['name'])]
         for name, seeds in found:
@@ -117,10 +119,10 @@ def draw_accuracy(plan: Plan, results: Results) -> Optional[Any]:
     return figure
 
 
-def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[Any]:
-    """Differences to the control with their intervals; None if there are none.
+def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None:
+    """Draws differences to the control with their intervals; None if there are none.
 
-    Filled where the interval leaves 0 out; the seeds are small strokes.
+    Dots are filled if the interval excludes 0. Small strokes are the seeds.
     """
     arms = compared(plan, results)
     if not arms:
@@ -149,8 +151,8 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[A
 
 
 def _rows(arms: Sequence[Mapping[str, Any]]
-          ) -> Tuple[List[int], List[Tuple[int, str]]]:
-    """Lines of the arms, and those of the groups' names above them."""
+          ) -> tuple[list[int], list[tuple[int, str]]]:
+    """Returns the rows of the arms, and rows and names of the groups above them."""
     places, titles = [], []
     group = None
     for arm in arms:
@@ -173,7 +175,7 @@ def _draw_difference(panel: Any, found: Any, place: int) -> None:
 
 
 def _draw_lines(panel: Any, lines: _Lines) -> None:
-    """Each seed thin, their mean thick."""
+    """Draws each seed as a thin line and their mean as a thick one."""
     for number, (label, seeds) in enumerate(lines):
         style = _STYLES[number % len(_STYLES)]
         marker = _MARKERS[number % len(_MARKERS)]
@@ -188,7 +190,7 @@ def _draw_lines(panel: Any, lines: _Lines) -> None:
 
 
 def _mean_series(series: Sequence[Series]) -> Series:
-    """Over the seeds, where all of them logged."""
+    """Returns the mean over the seeds at the iterations that all of them logged."""
     common = series[0][0]
     for iterations, _ in series[1:]:
         common = np.intersect1d(common, iterations)
@@ -197,7 +199,7 @@ def _mean_series(series: Sequence[Series]) -> Series:
 
 
 def _smoothed(series: Series, window: int = 5) -> Series:
-    """A running mean: what is logged is that of one batch."""
+    """Returns a running mean, because each logged value is of one batch."""
     iterations, values = series
     window = min(window, len(values))
     kernel = np.ones(window)
@@ -211,7 +213,7 @@ def _legend(panel: Any) -> None:
                      frameon=False, handlelength=4)
 
 
-def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, Any]:
+def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     figure = Figure(figsize=(columns * width + 0.5, rows * height), dpi=_DPI,
@@ -228,12 +230,12 @@ def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, 
 
 
 def _save(figure: Any, path: Path) -> Path:
-    """Writes a PNG of few colours, whole or not."""
+    """Writes a PNG with few colours, atomically."""
     from PIL import Image
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png', dpi=_DPI)
-    picture = Image.open(drawn).convert('RGB').quantize(
+    image = Image.open(drawn).convert('RGB').quantize(
         _COLOURS, dither=Image.Dither.NONE)
     with atomic_path(path) as part:
-        picture.save(part, format='png', optimize=True)
+        image.save(part, format='png', optimize=True)
     return path
