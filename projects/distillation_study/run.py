@@ -77,8 +77,8 @@ def main() -> None:
     from projects.distillation_study.study.plan import read_plan
     plan = read_plan(Path(arguments.plan))
     if arguments.report is not None:
+        from projects.distillation_study.study.document import write_report
         from projects.distillation_study.study.plots import write_plots
-        from projects.distillation_study.study.report import write_report
         lists = arguments.report or ['val']
         arms = dict(arms=[arm.described() for arm in plan.teachers + plan.arms])
         write_report(arms, plan.results, plan.document, lists)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from fdsr.apis.networks import FaceGeometry, example_inputs
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import format_table
 from fdsr.utils.files import write_bytes
 
 _NO_ABOUT = '*The training data, the training and the limits are not documented yet.*'

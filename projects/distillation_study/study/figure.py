@@ -14,7 +14,7 @@ from fdsr.benchmark.gallery import Gallery, choose_faces
 from fdsr.datasets.reading import read_picture
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
-from fdsr.reporting.figure import draw_figure, save_figure
+from fdsr.reporting.face_figure import draw_figure, save_figure
 from fdsr.reporting.grid import save_grid
 from projects.distillation_study.study.jobs import Study
 from projects.distillation_study.study.plan import Arm
@@ -68,7 +68,7 @@ def draw_arms(study: Study, out: Path, common: dict[str, Any], which: str = 'val
         run.label: kept.read(run) for run in runs if run.row is None})
     for run in runs:
         if run.row and 'checkpoint' in run.row:
-            kept.write(run, [face.pictures[run.label] for face in faces])
+            kept.write(run, [face.images[run.label] for face in faces])
     labels = ['LR', *(run.label for run in runs), 'HR']
     return list(names), save_figure(draw_figure(faces, labels), out)
 

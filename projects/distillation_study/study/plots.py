@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from fdsr.reporting.numbers import heading, higher_is_better
+from fdsr.evaluation import MetricInfo, metric_info
 from fdsr.utils.files import atomic_path
 from projects.distillation_study.study.report import (
     Plan,
@@ -20,7 +20,6 @@ from projects.distillation_study.study.results import Results, Series, read_resu
 
 _DPI = 110
 _PLOTTED = ('PSNR', 'LPIPS')
-_UNITS = dict(PSNR=', dB')
 _LETTER = 0.06  # inches
 _COLOURS = 64  # of a PNG
 #: Lightness, dashes and markers also differ in grey.
@@ -93,7 +92,8 @@ def draw_learning(plan: Plan, results: Results) -> Any | None:
         axes[-1][column].set_xlabel('iteration')
         _legend(axes[-1][column])
     for row, metric in enumerate(_PLOTTED):
-        axes[row][0].set_ylabel(f'validation {heading(metric)}{_UNITS.get(metric, "")}')
+        info = metric_info(metric)
+        axes[row][0].set_ylabel(f'validation {info.heading(metric)}{_unit(info)}')
     return figure
 
 
@@ -137,8 +137,9 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
         panel.axvline(0, color='0.5', linewidth=0.8)
         for arm, place in zip(arms, places):
             _draw_difference(panel, compare(results, arm, which, metric), place)
-        better = 'right' if higher_is_better(metric) else 'left'
-        panel.set_xlabel(f'Δ {metric}{_UNITS.get(metric, "")} (better: {better})')
+        info = metric_info(metric)
+        better = 'right' if info.higher_is_better else 'left'
+        panel.set_xlabel(f'Δ {metric}{_unit(info)} (better: {better})')
         panel.grid(axis='x', color='0.9', linewidth=0.6)
         panel.set_ylim(max(places) + 0.7, -0.7)
     ticks = sorted([*zip(places, texts), *titles])
@@ -148,6 +149,10 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
     for panel in axes[0]:
         panel.tick_params(axis='y', length=0)
     return figure
+
+
+def _unit(info: MetricInfo) -> str:
+    return f', {info.unit}' if info.unit else ''
 
 
 def _rows(arms: Sequence[Mapping[str, Any]]

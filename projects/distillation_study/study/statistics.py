@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fdsr.reporting.statistics import TAIL, Estimate, bootstrap_mean, draws
+from fdsr.reporting.bootstrap import TAIL, Estimate, bootstrap_mean, draws
 
 
 @dataclass(frozen=True)
