@@ -186,7 +186,8 @@ def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
     assert [step.get('seed') for steps in pipelines for step in steps
             if step.type == 'fdsr.BlindDegradation'] == [None, 0, 0]
     config.merge_from_dict({'train_dataloader.dataset.pipeline.2.steps': 'dfdnet'})
-    config.model.generator.update(encoder=dict(type='fdsr.TinyEncoder', frozen=True), width=0.2)
+    config.model.generator.update(
+        encoder=dict(type='fdsr.TinyEncoder', frozen=True), width=0.2)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
     degradation = runner.train_dataloader.dataset.pipeline[2]
@@ -197,3 +198,52 @@ def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
                for name, value in runner.model.named_parameters())
     net = load_backbone(tmp_path / 'iter_2.pth')
     assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize('name, discriminators, logged', [
+    ('distill_affinity', 0, ['loss_affinity', 'loss_feature_l1']),
+    ('distill_regularised', 1, ['loss_adversarial', 'd_r1_adversarial'])])
+def test_the_distillations_in_extra_train(name, discriminators, logged, tmp_path):
+    teacher = toy.trained_teacher(tmp_path / 'teacher')
+    config = Config.fromfile(CONFIGS / f'extra/{name}_vggface2.py')
+    config.model.student = toy.STUDENT
+    config.model.teacher = dict(checkpoint=str(teacher))
+    config.model.perceptual_loss = None
+    config.model.discriminator.update(base_channels=8, depth=2)
+    config.train_dataloader.dataset.pipeline[2].scale = toy.SCALE
+    runner = build_runner(short_run(config, toy.SIZE, tmp_path / 'run'))
+    assert len(runner.model.discriminator) == discriminators
+    before = [value.clone() for value in runner.model.student.decoder.parameters()]
+    runner.train()
+    after = list(runner.model.student.decoder.parameters())
+    assert not any(map(torch.equal, before, after))
+    scalars = runner.message_hub.log_scalars
+    assert all(scalars[f'train/{key}'].current() > 0 for key in logged)
+
+
+def test_the_average_of_a_student_is_tested(tmp_path):
+    """By the config in extra/; the average is the default network of the file."""
+    config = Config.fromfile(CONFIGS / 'extra/student_ema_vggface2.py')
+    config.model.generator.update(encoder=dict(arch='tiny', frozen=True), width=0.2)
+    config.model.perceptual_loss = None
+    runner = build_runner(short_run(config, 64, tmp_path))
+    runner.train()
+    average = runner.model.generator_ema
+    assert runner.model.reported_networks() == {'student_ema': average}
+    saved = load_backbone(tmp_path / 'iter_2.pth')
+    assert torch.equal(saved.decoder.to_rgb.weight, average.decoder.to_rgb.weight)
+    assert not torch.equal(average.decoder.to_rgb.weight,
+                           runner.model.generator.decoder.to_rgb.weight)
+
+
+def test_a_teacher_of_layout_a_trains(tmp_path):
+    """By the config in extra/, with the taps of DFDNet's release."""
+    config = Config.fromfile(CONFIGS / 'extra/teacher_layout_a_vggface2.py')
+    config.model.generator.update(
+        size=64, width=0.2, encoder=dict(arch='tiny', frozen=True),
+        dictionary=dict(num_atoms=3))
+    config.model.perceptual_loss = None
+    runner = build_runner(short_run(config, 64, tmp_path))
+    assert runner.model.generator.encoder.layout == 'A'
+    runner.train()
+    assert load_backbone(tmp_path / 'iter_2.pth').encoder.layout == 'A'

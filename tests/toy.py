@@ -10,8 +10,8 @@ from fdsr.engine.launch import build_runner
 
 _RUNS = itertools.count()
 SIZE, SCALE = 32, 4
-NETWORK = dict(scale=SCALE, layout='B', encoder=dict(type='fdsr.TinyEncoder', frozen=True),
-               width=0.2)
+NETWORK = dict(scale=SCALE, layout='B', width=0.2,
+               encoder=dict(type='fdsr.TinyEncoder', frozen=True))
 TEACHER = dict(type='fdsr.DictionaryTeacher', size=SIZE, dictionary=dict(num_atoms=4),
                **NETWORK)
 STUDENT = dict(type='fdsr.DistilledStudent', **NETWORK)

@@ -7,8 +7,9 @@ from typing import Any, Callable, Dict, List
 from fdsr.cli.errors import report_errors
 
 __all__ = [
-    'add_common_arguments', 'add_config_arguments', 'common_options', 'parse_options',
-    'report_errors', 'whole_number'
+    'add_common_arguments', 'add_config_arguments', 'add_override_arguments',
+    'common_options', 'override_options', 'parse_options', 'report_errors',
+    'whole_number'
 ]
 
 
@@ -25,13 +26,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every tool that reads a config takes."""
-    parser.add_argument(
-        '--data-root', metavar='DIR',
-        help="root of the data, replaces data_root of the config's data sets")
+    add_override_arguments(parser)
     parser.add_argument(
         '--work-dir', metavar='DIR',
         help='where to write; default: work_dirs, and below it '
              'the place that the config has in configs')
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that override values of a config."""
+    parser.add_argument(
+        '--data-root', metavar='DIR',
+        help="root of the data; replaces data_root of the config's datasets")
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
         help='values of the config by dotted key, as Python literals: '
@@ -40,9 +46,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 def common_options(arguments: argparse.Namespace) -> Dict[str, Any]:
     """The arguments of ``fdsr.engine.config.load_config``."""
-    return dict(
-        data_root=arguments.data_root, work_dir=arguments.work_dir,
-        cfg_options=parse_options(arguments.cfg_options))
+    return dict(override_options(arguments), work_dir=arguments.work_dir)
+
+
+def override_options(arguments: argparse.Namespace) -> Dict[str, Any]:
+    """Returns ``data_root`` and ``cfg_options`` for ``load_config``."""
+    return dict(data_root=arguments.data_root,
+                cfg_options=parse_options(arguments.cfg_options))
 
 
 def parse_options(options: List[str], name: str = '--cfg-options') -> Dict[str, Any]:

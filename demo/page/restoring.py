@@ -12,8 +12,8 @@ import numpy as np
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
+from fdsr.apis.images import BadImage, read_image
 from fdsr.apis.photo import PhotoFace
-from fdsr.apis.pictures import BadPicture, read_picture
 
 MOST_BYTES = 20 * 10**6
 #: Of a picture, and of what is made of it.
@@ -196,14 +196,14 @@ def restore(models: Models, path: Path, wish: Wish) -> Outcome:
     """
     check_picture(path)
     try:
-        picture = read_picture(path)
+        picture = read_image(path)
         _check_shape(picture.shape, wish)
         with models.borrow(wish.model) as resolver:
             start = time.perf_counter()
             work = _restore_photo if wish.whole else _restore_face
             image, summary, faces = work(resolver, picture, wish)
             seconds = time.perf_counter() - start
-    except BadPicture as error:
+    except BadImage as error:
         raise Refused(str(error).replace(f'{path.parent}{os.sep}', '')) from error
     return Outcome(picture, image, summary, faces, seconds, resolver.device.type)
 

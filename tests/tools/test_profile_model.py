@@ -126,5 +126,5 @@ def test_what_the_user_can_mend_ends_with_a_message(call, tmp_path):
     torch.save({'a': 1}, tmp_path / 'other.pth')
     config = write(toy.restorer_config('unused', teacher_of('other.pth')),
                    tmp_path / 'teacher.py')
-    with pytest.raises(SystemExit, match='other.pth is no dictionary'):
+    with pytest.raises(SystemExit, match='other.pth is not a dictionary'):
         call(config)

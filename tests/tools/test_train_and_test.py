@@ -282,8 +282,8 @@ def test_a_converted_checkpoint_is_tested_like_any_other(tmp_path, call, capsys)
 
 def test_a_file_that_cannot_be_converted_ends_with_a_sentence(tmp_path, call):
     torch.save({'a': torch.zeros(1)}, tmp_path / 'other.pt')
-    with pytest.raises(SystemExit, match='no checkpoint of srfbn: feat_in.0.weight'):
+    with pytest.raises(SystemExit, match='not a checkpoint of srfbn: feat_in.0.weight'):
         call('convert_checkpoint.py', 'srfbn', 'other.pt', 'out.pth')
-    with pytest.raises(SystemExit, match='no checkpoint of dfdnet: le_256.0.bias'):
+    with pytest.raises(SystemExit, match='not a checkpoint of dfdnet: le_256.0.bias'):
         call('convert_checkpoint.py', 'dfdnet', '--net', 'other.pt', '--dictionary',
              '.', 'out.pth')

@@ -168,7 +168,7 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     """
     import torch
     holder = nn.Module()
-    holder.add_module(name, network)
+    holder.add_module(name, add_traits(network))
     holder.backbone_configs = {name: config}
     facts = describe(holder)
     state = strip_external(holder.state_dict(), facts['external'])

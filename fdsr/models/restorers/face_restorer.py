@@ -64,8 +64,7 @@ class FaceRestorer(BaseEditModel):
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
         self.frozen = FrozenFeatures(
-            frozen_features, self.generator, self.perceptual_loss
-        ) if frozen_features else None
+            frozen_features, self.generator, self.perceptual_loss)
 
     def forward_tensor(self, inputs: Tensor, data_samples: DataSample | None = None,
                        **kwargs: Any) -> Tensor:
@@ -75,13 +74,11 @@ class FaceRestorer(BaseEditModel):
     def forward_train(self, inputs: Tensor, data_samples: DataSample | None = None,
                       **kwargs: Any) -> dict[str, Tensor]:
         """Returns the weighted losses of a batch."""
-        target_features = encoded = None
-        if self.frozen is not None:
-            target_features = self.frozen.perceptual(data_samples)
-            encoded = self.frozen.encoded(data_samples, inputs)
+        encoded = self.frozen.encoded(data_samples, inputs)
         outputs = run_all_steps(self.generator, inputs, data_samples, encoded)
         return restoration_losses(outputs, data_samples.gt_img, self.pixel_loss,
-                                  self.perceptual_loss, target_features)
+                                  self.perceptual_loss,
+                                  self.frozen.perceptual(data_samples))
 
     def reported_networks(self) -> dict[str, nn.Module]:
         """Returns the backbone, or its moving average if there is one, by its label."""

@@ -89,7 +89,7 @@ class FeatureDistiller(BaseModel):
         self.shares_encoder = _share_encoder(self.teacher, self.student)
         self.frozen = FrozenFeatures(
             frozen_features, self.student, self.perceptual_loss,
-            self.teacher.weights_sha256) if frozen_features else None
+            self.teacher.weights_sha256)
 
     def _initialize_student(self, init_from: str | None) -> None:
         if init_from == 'teacher':
@@ -135,7 +135,7 @@ class FeatureDistiller(BaseModel):
         wrapper.update_params(loss)
         if len(unwrap(self.discriminator)) > 0:
             log.update(discriminator_step(
-                self.feature_losses, self.discriminator, features, targets, iteration,
+                self.feature_losses, self.discriminator, features, targets,
                 optim_wrapper['discriminator']))
         return log
 
@@ -150,7 +150,7 @@ class FeatureDistiller(BaseModel):
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
         needed = {tap for tap in taps.values() if tap is not None}
         encoded = self._encode(lr, samples) if self.shares_encoder else None
-        features: Any = (self.frozen and self.frozen.teacher(samples, lr)) or {}
+        features: Any = self.frozen.teacher(samples, lr) or {}
         if not needed <= set(features):
             with FeatureTaps(self.teacher, needed) as features:
                 run_backbone(self.teacher, lr, samples, encoded)
@@ -158,7 +158,7 @@ class FeatureDistiller(BaseModel):
                          for name, tap in taps.items()}
 
     def _encode(self, lr: Tensor, samples: DataSample) -> list[Tensor]:
-        cached = self.frozen and self.frozen.encoded(samples, lr)
+        cached = self.frozen.encoded(samples, lr)
         return self.teacher.encode(lr) if cached is None else cached
 
     def student_losses(self, lr: Tensor, samples: DataSample,
@@ -178,13 +178,13 @@ class FeatureDistiller(BaseModel):
         features = {name: tapped[tap] for name, tap in taps.items()}
         if len(unwrap(self.connectors)) > 0:
             features.update(self.connectors(features))
-        target_features = self.frozen and self.frozen.perceptual(samples)
         losses = restoration_losses(outputs, samples.gt_img, self.pixel_loss,
-                                    self.perceptual_loss, target_features)
+                                    self.perceptual_loss,
+                                    self.frozen.perceptual(samples))
         # The discriminator is not updated here: its parameters need no gradient, and
         # it runs outside its distributed wrapper.
         discriminator = unwrap(self.discriminator).requires_grad_(False)
-        scores = discriminator(features_seen(self.feature_losses, features, iteration))
+        scores = discriminator(features_seen(self.feature_losses, features))
         discriminator.requires_grad_(True)
         for name, loss in self.feature_losses.items():
             value = (loss.student_loss(scores[name]) if loss.adversarial else

@@ -46,8 +46,9 @@ class BuildState:
         if path.is_file():
             self._check(settings, path)
         else:
-            if self.folder.is_dir() and any(  # but what a first write left of itself
-                    file.suffix != '.part' for file in self.folder.iterdir()):
+            if self.folder.is_dir() and not all(  # but what a first write left
+                    file.name.startswith(f'{SETTINGS}.part')
+                    for file in self.folder.iterdir()):
                 raise ValueError(
                     f'{self.folder} holds something else than an unfinished '
                     f'dictionary: expected {SETTINGS} in it. Give another --out.')

@@ -1,13 +1,16 @@
 """The report on a study's results, in Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
-from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
-from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
-from fdsr.reporting.tables import markdown
+from fdsr.benchmark.methods import methods_of
+from fdsr.evaluation import metric_info
+from fdsr.reporting.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from fdsr.reporting.tables import markdown_table
 from projects.distillation_study.study.results import METRICS, Results
 from projects.distillation_study.study.statistics import (
     Difference,
@@ -16,13 +19,11 @@ from projects.distillation_study.study.statistics import (
     gap_recovery,
 )
 
-#: The paper's Table 1.
-PAPER = dict(
-    teacher=dict(PSNR=26.74, SSIM=0.771, LPIPS=0.2413),
-    control=dict(PSNR=25.837, SSIM=0.750, LPIPS=0.2746),
-    student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
+#: The benchmark's config that stores the paper's Table 1.
+PAPER_TABLE = Path(__file__).parents[3] / 'configs' / 'benchmark' / 'table1.py'
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
+_HEADINGS = [metric_info(metric).heading(metric) for metric in METRICS]
 _SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations in D's table
 _WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
@@ -126,9 +127,10 @@ def arms_table(plan: Plan, results: Results, which: str) -> Table:
             unfinished = ', '.join(map(str, missing)) or 'all'
             found = f'{found} *(unfinished: {unfinished})*'.strip()
         lines.append([arm['label'], arm['group'], found, *(
-            interval(metric, arm_mean(results.samples(arm['name'], which, metric)))
-            if seeds else cell(metric, None) for metric in METRICS)])
-    return ['Arm', 'group', 'seeds', *map(heading, METRICS)], lines
+            metric_info(metric).interval(
+                arm_mean(results.samples(arm['name'], which, metric)))
+            if seeds else '–' for metric in METRICS)])
+    return ['Arm', 'group', 'seeds', *_HEADINGS], lines
 
 
 def differences_table(plan: Plan, results: Results, which: str) -> Table:
@@ -139,7 +141,7 @@ def differences_table(plan: Plan, results: Results, which: str) -> Table:
         lines.append([_marked(results, arm), labels[arm['control']], *(
             _difference_cell(metric, compare(results, arm, which, metric))
             for metric in METRICS)])
-    return ['Arm', 'control', *(f'Δ {heading(name)}' for name in METRICS)], lines
+    return ['Arm', 'control', *(f'Δ {name}' for name in _HEADINGS)], lines
 
 
 def _marked(results: Results, arm: Arm) -> str:
@@ -148,11 +150,12 @@ def _marked(results: Results, arm: Arm) -> str:
 
 
 def _difference_cell(metric: str, found: Difference) -> str:
-    text = interval(metric, found.estimate, sign='+')
+    info = metric_info(metric)
+    text = info.interval(found.estimate, sign='+')
     text = f'**{text}**' if found.excludes_zero else text
     if len(found.seeds) < 2:
         return text
-    by_seed = ', '.join(cell(metric, value, '+') for value in found.per_seed)
+    by_seed = ', '.join(info.format(value, '+') for value in found.per_seed)
     return f'{text}<br>{by_seed} ({found.agreeing}/{len(found.seeds)})'
 
 
@@ -165,7 +168,7 @@ def recovery_table(plan: Plan, results: Results, which: str) -> Table:
                 _recovery_cell(results, arm, which, metric) for metric in METRICS)])
     paper = paper_recovery()
     lines.append(['*the paper*', *(
-        _percent(paper[metric]) if metric in paper else cell(metric, None)
+        _percent(paper[metric]) if metric in paper else '–'
         for metric in METRICS)])
     return ['Student', *METRICS], lines
 
@@ -177,7 +180,7 @@ def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
                            for key in ('name', 'control', 'teacher')))
     if found is None:
         return 'gap not shown'
-    if (gap > 0) != higher_is_better(metric):
+    if (gap > 0) != metric_info(metric).higher_is_better:
         return 'teacher worse'
     return _share(found)
 
@@ -194,8 +197,10 @@ def _percent(share: float) -> str:
 
 def paper_recovery() -> dict[str, float]:
     """Returns the shares that follow from the paper's Table 1."""
-    student, control, teacher = (PAPER[name] for name in (
-        'student', 'control', 'teacher'))
+    paper = {method.name: method.paper
+             for method in methods_of(Config.fromfile(PAPER_TABLE))}
+    student, control, teacher = (paper[name] for name in (
+        "Student, the paper's recipe", 'S w/o KD', 'Teacher'))
     return {metric: (student[metric] - control[metric])
             / (teacher[metric] - control[metric]) for metric in teacher}
 
@@ -270,8 +275,9 @@ def report(plan: Plan, results: Results,
 
 
 def _section(title: str, table: Table, note: str) -> list[str]:
-    lines = markdown(*table) if table[1] else ['*No comparison is possible yet.*']
-    return [f'### {title}', '', *lines, '', note, '']
+    text = (markdown_table(*table) if table[1] else
+            '*No comparison is possible yet.*')
+    return [f'### {title}', '', text, '', note, '']
 
 
 def _intervals() -> str:

@@ -192,5 +192,5 @@ def test_what_is_of_a_figure_does_not_start_the_study(plan_path, tmp_path, monke
         'run.py', str(plan_path), '--state', str(tmp_path / 'state'), option, 'x'])
     with pytest.raises(SystemExit):
         runpy.run_path(str(RUN), run_name='__main__')
-    assert f'{option} is of a figure: give --figure FILE too' in capsys.readouterr().err
+    assert f'{option} requires --figure FILE' in capsys.readouterr().err
     assert not (tmp_path / 'state').exists()

@@ -136,7 +136,8 @@ def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
 def test_a_missing_file_tells_how_to_make_one(tmp_path):
     path = tmp_path / 'none.pth'
     with pytest.raises(FileNotFoundError) as missing:
-        DictionaryTeacher(size=SIZE, scale=4, encoder=dict(type='fdsr.TinyEncoder'), width=0.25,
+        DictionaryTeacher(size=SIZE, scale=4, width=0.25,
+                          encoder=dict(type='fdsr.TinyEncoder'),
                           dictionary=dict(file=str(path)))
     assert str(path) in str(missing.value) and REMEDY in str(missing.value)
 
@@ -175,8 +176,8 @@ def bomb():
 @pytest.mark.parametrize('change, message', [
     (lambda content: content.update(version=bomb()), 'another version.*type list'),
     (lambda content: content.update(version=torch.ones(3)), 'version.*type Tensor'),
-    (lambda content: content.update(format=torch.ones(3)), 'is no dictionary'),
-    (lambda content: content.update(format=bomb()), 'is no dictionary'),
+    (lambda content: content.update(format=torch.ones(3)), 'is not a dictionary'),
+    (lambda content: content.update(format=bomb()), 'is not a dictionary'),
     *((lambda content, key=key: content['meta'].update({key: bomb()}),
        f'damaged dictionary: meta.{key}.*nested too deep')
       for key in ('licence', 'channels', 'sides', 'layout', 'source')),

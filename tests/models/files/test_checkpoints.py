@@ -109,10 +109,12 @@ def same_output(one, other):
 
 def test_a_checkpoint_says_what_it_holds(world):
     meta = torch.load(world['distilled'], weights_only=True)['meta']['fdsr']
-    assert set(meta) == {'format', 'backbones', 'default', 'external', 'faces'}
-    faces = dict(meta['faces'])
-    assert faces.pop('eye_share') == pytest.approx(FFHQ_EYE_SHARE, abs=0.1)
-    assert faces == dict(size=toy.SIZE, scale=toy.SCALE)
+    assert set(meta) == {'format', 'backbones', 'default', 'external', 'traits'}
+    assert set(meta['traits']) == {'student', 'student_ema', 'teacher'}
+    traits = dict(meta['traits']['student_ema'])
+    assert traits.pop('eye_share') == pytest.approx(FFHQ_EYE_SHARE, abs=0.1)
+    assert traits == dict(size=toy.SIZE, scale=toy.SCALE, uses_boxes=False)
+    assert meta['traits']['teacher']['uses_boxes']
     assert meta['format'] == 1 and meta['default'] == 'student_ema'
     student = {**toy.STUDENT, 'encoder': TINY, 'width': 0.1}
     assert meta['backbones']['student'] == meta['backbones']['student_ema'] == student

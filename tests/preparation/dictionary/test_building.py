@@ -118,7 +118,8 @@ def test_atoms_are_the_normalised_means_of_their_faces(items, component, level):
 
 def test_features_are_those_that_the_teacher_matches(items, monkeypatch):
     teacher = DictionaryTeacher(
-        size=SIZE, eye_share=EYE_SHARE, scale=1, encoder=dict(type='fdsr.TinyEncoder'), width=0.25,
+        size=SIZE, eye_share=EYE_SHARE, scale=1, width=0.25,
+        encoder=dict(type='fdsr.TinyEncoder'),
         dictionary=dict(num_atoms=2)).eval()
     asked = {}
     match = ComponentDictionary.match
@@ -212,7 +213,8 @@ def test_the_teacher_reads_what_was_built(items, tmp_path, dtype):
     path = tmp_path / 'folder' / 'dictionary.pth'
     save_dictionary(built.dictionary.to(dtype), path, builder.encoder, seed=0)
     teacher = DictionaryTeacher(
-        size=SIZE, eye_share=EYE_SHARE, scale=4, encoder=dict(type='fdsr.TinyEncoder'), width=0.25,
+        size=SIZE, eye_share=EYE_SHARE, scale=4, width=0.25,
+        encoder=dict(type='fdsr.TinyEncoder'),
         dictionary=dict(file=str(path), dtype=str(dtype).removeprefix('torch.')))
     assert same_atoms(teacher.dictionary, built.dictionary)
     assert teacher.dictionary.atoms('nose', 0).dtype == dtype
