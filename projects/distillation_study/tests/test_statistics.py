@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from fdsr.reporting import statistics
+from fdsr.reporting import bootstrap
 from projects.distillation_study.study.statistics import (
     Samples,
     arm_mean,
@@ -254,12 +254,12 @@ def test_the_same_values_give_the_same_interval():
 
 
 def test_comparisons_of_equal_size_share_their_draws(monkeypatch):
-    calls, shares = [], statistics._shares
+    calls, shares = [], bootstrap._shares
     monkeypatch.setattr(statistics, '_shares',
                         lambda *args: calls.append(args[1:]) or shares(*args))
-    statistics._weights.cache_clear()
+    bootstrap._weights.cache_clear()
     arms = gap_arms(0.8, 0.5)
     gap_recovery(*arms)
-    assert sorted(calls) == [(3, statistics.RESAMPLES), (200, statistics.RESAMPLES)]
+    assert sorted(calls) == [(3, bootstrap.RESAMPLES), (200, bootstrap.RESAMPLES)]
     gap_recovery(*arms)
     assert len(calls) == 2
