@@ -16,7 +16,8 @@ from fdsr.utils.modules import unwrap
 
 #: Upper limits of a trait in a model file.
 MAX_SIZE, MAX_SCALE = 4096, 64
-_PROBE_SIDE = 16
+#: Sides of the LR images with which a scale is measured; some networks need a minimum.
+_PROBE_SIDES = (16, 64, 128)
 
 
 class Backbone(nn.Module):
@@ -156,20 +157,21 @@ def add_traits(network: nn.Module, known: Mapping[str, Any] | None = None) -> nn
 @torch.no_grad()
 def _measure_scale(network: nn.Module) -> int:
     """Returns the factor between the sides of a network's output and its input."""
-    lr = next(iter(network.parameters()), torch.empty(0)).new_zeros(
-        1, 3, _PROBE_SIDE, _PROBE_SIDE)
-    arguments = [lr]
-    if network.uses_boxes:
-        arguments.append(lr.new_tensor([0, 0, 8, 8]).expand(1, 4, 4))
+    value = next(iter(network.parameters()), torch.empty(0))
+    boxes = [value.new_tensor([0, 0, 8, 8]).expand(1, 4, 4)] * network.uses_boxes
     modes = {module: module.training for module in network.modules()}
+    network.eval()
     try:
-        side = network.eval()(*arguments).shape[-1]
-    except Exception as error:
-        raise ValueError(
-            f'The scale of {type(network).__name__} cannot be measured: a forward pass '
-            f'with {_PROBE_SIDE}x{_PROBE_SIDE} px fails ({error}). Set the attribute '
-            'scale in its constructor.') from error
+        for side in _PROBE_SIDES:
+            try:
+                return network(value.new_zeros(1, 3, side, side), *boxes
+                               ).shape[-1] // side
+            except Exception as error:
+                reason = error
     finally:
         for module, training in modes.items():
             module.training = training
-    return side // _PROBE_SIDE
+    raise ValueError(
+        f'The scale of {type(network).__name__} cannot be measured: a forward pass with '
+        f'a black image fails ({reason}). Set the attribute scale in its constructor.'
+    ) from reason

@@ -24,6 +24,8 @@ class UnrolledGenerator(Backbone):
     def __init__(self, network: dict) -> None:
         super().__init__()
         self.network = MODELS.build(network)
+        # Without one, fdsr.models.contract measures it.
+        self.scale = getattr(self.network, 'scale', None)
 
     def forward_steps(self, lr: Tensor) -> List[Tensor]:
         """(B, 3, h, w) RGB in [0, 1] to one (B, 3, H, W) a step, not clamped.

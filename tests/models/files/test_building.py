@@ -161,6 +161,8 @@ def test_the_command_and_the_resolver_refuse_it(config, path, tmp_path, no_proce
 class PluginNet(nn.Module):
     """As a plugin has it: a part of another kind, a buffer that is not saved."""
 
+    scale = 1
+
     def __init__(self, width=4, **options):
         super().__init__()
         self.conv = nn.Conv2d(3, width, 3, **options)
@@ -176,6 +178,7 @@ class PluginModule(BaseModule):
     """A module of mmengine's, called with boxes."""
 
     uses_boxes = True
+    scale = 1
 
     def forward(self, lr, boxes):
         return lr
@@ -214,6 +217,8 @@ def test_what_was_saved_comes_back(config, path):
 class PluginFree(nn.Module):
     """Arguments as those of this project are called, of other ranges and types."""
 
+    scale = 1
+
     def __init__(self, steps, size, window_size, seed, clip, table, _x=None):
         super().__init__()
         self.facts = steps, size, window_size, seed, clip, table, _x
@@ -238,6 +243,8 @@ class PluginBuiltin(nn.Conv2d):
 
 @MODELS.register_module()
 class PluginProperty(nn.Conv2d):
+    scale = 1
+
     @property
     def forward(self):
         return self._conv_forward
@@ -278,6 +285,8 @@ class Unregistered(nn.Conv2d):
 
 @MODELS.register_module()
 class PluginHungry(nn.Module):
+    scale = 1
+
     def __init__(self):
         super().__init__()
         self.register_buffer('grid', torch.zeros(1).expand(2**29), persistent=False)

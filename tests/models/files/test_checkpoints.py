@@ -68,9 +68,9 @@ def world(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def vgg_world(tmp_path_factory):
-    vgg = dict(arch='vgg16')
+    vgg = dict(type='fdsr.FeatureEncoder', arch='vgg16')
     try:
-        FeatureEncoder(**vgg)
+        FeatureEncoder('vgg16')
     except FileNotFoundError as error:
         pytest.skip(str(error))
     return make_world(
