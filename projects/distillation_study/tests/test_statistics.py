@@ -255,7 +255,7 @@ def test_the_same_values_give_the_same_interval():
 
 def test_comparisons_of_equal_size_share_their_draws(monkeypatch):
     calls, shares = [], bootstrap._shares
-    monkeypatch.setattr(statistics, '_shares',
+    monkeypatch.setattr(bootstrap, '_shares',
                         lambda *args: calls.append(args[1:]) or shares(*args))
     bootstrap._weights.cache_clear()
     arms = gap_arms(0.8, 0.5)
