@@ -67,6 +67,8 @@ class FeatureTaps:
     def _recorder(self, tap: str, side: str) -> Callable:
         def record(module: nn.Module, inputs: tuple, output: Any) -> None:
             value = output if side == 'output' else inputs[0]
+            if isinstance(value, list) and hasattr(module, 'forward_steps'):
+                value = value[-1]  # the result of a recurrent backbone
             if not isinstance(value, Tensor):
                 raise TypeError(
                     f'The tap {tap} gives a {type(value).__name__}, not a tensor; tap '

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from fdsr.geometry.components import FFHQ_EYE_SHARE, template_boxes
+from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.component_dictionary import ComponentDictionary
 from fdsr.profiling.measuring import (
     MACS_COUNT,
@@ -143,7 +144,7 @@ def profile_backbone(network: nn.Module, lr_size: int,
     """
     _check(lr_size, batch_sizes, device, warmup, repeats)
     clock = Clock(torch.device(device), warmup, repeats)
-    network = network.to(device).eval()
+    network = add_traits(network.to(device)).eval()
     inputs = _Inputs(network, lr_size, boxes, clock.device)
     with torch.inference_mode():
         one = inputs.of(1)
