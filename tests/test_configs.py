@@ -240,8 +240,8 @@ def test_a_teacher_of_layout_a_trains(tmp_path):
     """By the config in extra/, with the taps of DFDNet's release."""
     config = Config.fromfile(CONFIGS / 'extra/teacher_layout_a_vggface2.py')
     config.model.generator.update(
-        size=64, width=0.2, encoder=dict(arch='tiny', frozen=True),
-        dictionary=dict(num_atoms=3))
+        size=64, width=0.2, encoder=dict(arch='tiny', frozen=True))
+    config.model.generator.dictionary = dict(num_atoms=3)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
     assert runner.model.generator.encoder.layout == 'A'
