@@ -85,8 +85,8 @@ def _verdict(worst: float, same: int, atoms: int) -> str:
     if worst > TOLERANCE or same < ATOM_AGREEMENT * atoms:
         raise ExportMismatch(
             f'The exported network computes something else: {text}. Expected at most '
-            f'{TOLERANCE:.0e}, and {ATOM_AGREEMENT:.0%} of the atoms. Nothing was '
-            'written.')
+            f'{TOLERANCE:.0e}, and at least {ATOM_AGREEMENT:.0%} equal atoms. Nothing '
+            'was written.')
     return text
 
 

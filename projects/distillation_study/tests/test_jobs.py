@@ -70,7 +70,7 @@ def test_an_arm_that_was_cut_off_goes_on(finished, plan_path, tmp_path):
     toy.train(config)
     told = []
     other.do('train:alone:0', {}, told.append)
-    assert told[0] == 'alone, seed 0: going on'
+    assert told[0] == 'alone, seed 0: resuming'
     resumed = torch.load(other.network(plan.arms[0], 0), weights_only=True)
     for key, value in whole['state_dict'].items():
         assert torch.equal(value, resumed['state_dict'][key]), key

@@ -29,7 +29,8 @@ def write_configs(folder):
         model__test_cfg=dict(report=['bicubic']))
     configs['bicubic'].pop('optim_wrapper')
     for name, config in configs.items():
-        config.model.setdefault('test_cfg', dict(report=['generator']))
+        config.model.setdefault('test_cfg', dict(
+            report=['student' if 'student' in config.model else 'generator']))
         config.pop('work_dir')
         config.pop('experiment_name')
         config.train_dataloader.dataset.pipeline[-1].meta_keys = ['name', 'mirrored']
