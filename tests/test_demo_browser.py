@@ -162,7 +162,7 @@ def visit(browser, server):
         page.on('request', lambda request: hosts.add(request.url.partition('://')[2]
                                                      .partition('/')[0]))
         page.goto(server)
-        page.wait_for_selector('#picture input[type=file]', state='attached')
+        page.wait_for_selector('#source input[type=file]', state='attached')
         return page
 
     yield open_page
@@ -172,7 +172,7 @@ def visit(browser, server):
 
 
 def choose(page, path):
-    page.locator('#picture input[type=file]').set_input_files(path)
+    page.locator('#source input[type=file]').set_input_files(path)
 
 
 def press(page):
@@ -181,7 +181,7 @@ def press(page):
 
 def chosen(page, path):
     choose(page, path)
-    page.wait_for_selector('#picture img')
+    page.wait_for_selector('#source img')
 
 
 def result(page, folder):
@@ -238,7 +238,7 @@ def test_the_switches_for_photographs(visit, tmp_path):
     assert result(page, tmp_path).shape == (60, 90, 3)
     assert 'No face was found' in page.locator('#summary').inner_text()
     page.locator('#examples button.gallery-item').nth(4).click()
-    page.wait_for_function("document.querySelector('#picture img').src"
+    page.wait_for_function("document.querySelector('#source img').src"
                            ".includes('small_photograph')")
     press(page)
     page.locator('#faces .status').get_by_text('large enough').wait_for()
@@ -254,7 +254,7 @@ def test_a_wrong_file_is_refused_in_the_browser(visit, tmp_path, name):
     (tmp_path / name).write_bytes(FOREIGN[name][0])
     choose(page, tmp_path / name)
     page.get_by_role('alert').get_by_text(FOREIGN[name][1]).wait_for()
-    page.wait_for_selector('#picture img', state='detached')
+    page.wait_for_selector('#source img', state='detached')
     chosen(page, write(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE)))
     page.wait_for_selector('#notice p', state='detached')
 
@@ -281,7 +281,7 @@ def test_the_weights_that_come_along_restore_a_face(browser, tmp_path):
         page = browser.new_page()
         page.set_default_timeout(60_000)
         page.goto(address)
-        page.wait_for_selector('#picture input[type=file]', state='attached')
+        page.wait_for_selector('#source input[type=file]', state='attached')
         face = write(tmp_path / 'face.png', noise(32, 32))
         chosen(page, face)
         press(page)

@@ -82,7 +82,7 @@ def test_other_files_are_refused(restoring, tmp_path, name):
     content, message = FOREIGN[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(restoring.Refused, match=message) as caught:
-        restoring.check_picture(tmp_path / name)
+        restoring.check_image(tmp_path / name)
     assert 'JPEG, PNG, WebP' in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
@@ -91,7 +91,7 @@ def test_a_truncated_image_is_refused(restoring, models, tmp_path):
     path = write(tmp_path / 'half.png', noise(LR_SIZE, LR_SIZE))
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(restoring.Refused, match=r'^half\.png .*truncated') as caught:
-        restoring.restore(models, path, restoring.Wish(models.labels[0]))
+        restoring.restore(models, path, restoring.Options(models.labels[0]))
     assert str(tmp_path) not in str(caught.value)
 
 
@@ -99,34 +99,34 @@ def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
     path = write(tmp_path / 'face.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30)
     monkeypatch.setattr(restoring, 'MOST_BYTES', path.stat().st_size)
-    restoring.check_picture(path)
+    restoring.check_image(path)
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 - 1)
     with pytest.raises(restoring.Refused, match='30×20 pixels'):
-        restoring.check_picture(path)
+        restoring.check_image(path)
     monkeypatch.setattr(restoring, 'MOST_BYTES', path.stat().st_size - 1)
     with pytest.raises(restoring.Refused, match='The limit is .* MB'):
-        restoring.check_picture(path)
+        restoring.check_image(path)
     with pytest.raises(restoring.Refused, match='removed'):
-        restoring.check_picture(tmp_path / 'gone.png')
+        restoring.check_image(tmp_path / 'gone.png')
 
 
 def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monkeypatch):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 * 9 - 1)
     with pytest.raises(restoring.Refused, match='30×20 pixels at scale 3 .* smaller'):
-        restoring.restore(models, path, restoring.Wish(models.labels[0], True, 3))
+        restoring.restore(models, path, restoring.Options(models.labels[0], True, 3))
 
 
 # Restoration.
 
 def test_a_face_crop_equals_the_networks_output(restoring, models, student, tmp_path):
-    wish = restoring.Wish(models.labels[0])
+    options = restoring.Options(models.labels[0])
     for side in (LR_SIZE, 3 * LR_SIZE):
         path = write(tmp_path / 'face.png', noise(side, side))
-        outcome = restoring.restore(models, path, wish)
+        outcome = restoring.restore(models, path, options)
         expected = FaceSuperResolver(student, 'cpu')(path)
         assert np.array_equal(outcome.image, expected)
-        assert np.array_equal(outcome.picture, noise(side, side))
+        assert np.array_equal(outcome.source, noise(side, side))
         [face] = outcome.faces
         assert face.status == 'restored' and np.array_equal(face.after, expected)
         assert ('downsampled first' in face.message) == (side > LR_SIZE)
@@ -136,7 +136,7 @@ def test_a_face_crop_equals_the_networks_output(restoring, models, student, tmp_
 def test_an_oblong_face_points_to_the_switch(restoring, models, tmp_path):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     with pytest.raises(restoring.Refused, match='30×20.*“Whole photograph”'):
-        restoring.restore(models, path, restoring.Wish(models.labels[0]))
+        restoring.restore(models, path, restoring.Options(models.labels[0]))
 
 
 @LANDMARKS.register_module(force=True)
@@ -155,8 +155,8 @@ def test_a_photograph_reports_every_face(restoring, demo, student, tmp_path,
                         lambda: dict(type='TwoFaces'))
     models = restoring.Models([str(student)], 'cpu')
     path = write(tmp_path / 'photo.png', noise(60, 80))
-    wish = restoring.Wish(models.labels[0], whole=True, scale=3, large_faces=True)
-    outcome = restoring.restore(models, path, wish)
+    options = restoring.Options(models.labels[0], whole=True, scale=3, large_faces=True)
+    outcome = restoring.restore(models, path, options)
     assert outcome.image.shape == (180, 240, 3)
     assert [face.status for face in outcome.faces] == ['restored', 'no landmarks']
     assert outcome.faces[0].after.shape == (toy.SIZE, toy.SIZE, 3)
@@ -167,7 +167,8 @@ def test_a_photograph_reports_every_face(restoring, demo, student, tmp_path,
     assert '1 of 2 faces restored' in report.summary_line(outcome)
     assert re.search(r'240 × 180 pixels, \d+\.\d s on the CPU',
                      report.summary_line(outcome))
-    small = restoring.restore(models, path, restoring.Wish(models.labels[0], True, 1))
+    small = restoring.restore(
+        models, path, restoring.Options(models.labels[0], True, 1))
     assert small.faces[0].status == 'large enough' and small.faces[0].after is None
 
 

@@ -59,8 +59,8 @@ def _photographs(folder: Path) -> List[Example]:
 
 
 def _write(image: np.ndarray, path: Path, side: Optional[int] = None) -> Path:
-    picture = Image.fromarray(image)
+    output = Image.fromarray(image)
     if side:
-        picture = picture.resize((side, side), Image.BICUBIC)
-    picture.save(path)
+        output = output.resize((side, side), Image.BICUBIC)
+    output.save(path)
     return path

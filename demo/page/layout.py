@@ -14,10 +14,10 @@ from page.report import PLACEHOLDER, comparison, faces_table, summary_line
 from page.restoring import (
     LIMITS,
     Models,
+    Options,
     Outcome,
     Refused,
-    Wish,
-    check_picture,
+    check_image,
     restore,
 )
 
@@ -51,12 +51,12 @@ def build_page(models: Models, examples: List[Example], folder: Path) -> gr.Bloc
         gr.Markdown(INTRODUCTION, elem_classes='introduction')
         with gr.Row(equal_height=False):
             with gr.Column(scale=2, min_width=320):
-                wishes, notice = _wishes(models)
+                controls, notice = _controls(models)
                 button = gr.Button('Restore', variant='primary', size='lg')
                 gallery = _gallery(examples)
             with gr.Column(scale=5, min_width=480):
                 results = _results()
-        _connect(Actions(models, examples, folder), wishes, notice, button, gallery,
+        _connect(Actions(models, examples, folder), controls, notice, button, gallery,
                  results)
     return page.queue(max_size=_WAITING, default_concurrency_limit=8)
 
@@ -68,10 +68,10 @@ def _theme() -> gr.themes.Base:
         font=[Font(name) for name in _FONTS], font_mono=Font('monospace'))
 
 
-def _wishes(models: Models) -> Tuple[List[gr.components.Component], gr.HTML]:
+def _controls(models: Models) -> Tuple[List[gr.components.Component], gr.HTML]:
     """Returns the input controls and the notice for unsupported files."""
-    picture = gr.Image(label='Image', sources=['upload', 'clipboard'], height=300,
-                       type='filepath', elem_id='picture')
+    source = gr.Image(label='Image', sources=['upload', 'clipboard'], height=300,
+                       type='filepath', elem_id='source')
     notice = gr.HTML(elem_id='notice', padding=False)
     gr.Markdown(f'{LIMITS}.', elem_classes='hint')
     whole = gr.Checkbox(label='Whole photograph (off: one face crop)')
@@ -82,7 +82,7 @@ def _wishes(models: Models) -> Tuple[List[gr.components.Component], gr.HTML]:
                         interactive=len(models.labels) > 1)
     whole.change(lambda on: [gr.update(visible=on)] * 2, whole, [scale, large],
                  **_AT_ONCE_ANSWERED)
-    return [picture, model, whole, scale, large], notice
+    return [source, model, whole, scale, large], notice
 
 
 def _gallery(examples: List[Example]) -> gr.Dataset:
@@ -118,10 +118,10 @@ class Actions:
     def restore(self, payload: Any, model: str, whole: bool, scale: float,
                 large: bool) -> Tuple[Any, ...]:
         """Restores the image and returns the values of the result components."""
-        wish = Wish(model, bool(whole), int(scale), bool(large))
+        options = Options(model, bool(whole), int(scale), bool(large))
         try:
             path = _uploaded(payload, self._folder)
-            return _shown(restore(self._models, path, wish), path, self._folder)
+            return _shown(restore(self._models, path, options), path, self._folder)
         except Refused as error:
             _warn(error)
             return PLACEHOLDER, '', '', gr.update(value=None, interactive=False)
@@ -132,7 +132,7 @@ class Actions:
     def screen(self, payload: Any) -> Tuple[Any, str]:
         """Removes an unsupported file from the page right after the upload."""
         try:
-            check_picture(_uploaded(payload, self._folder))
+            check_image(_uploaded(payload, self._folder))
         except Refused as error:
             return None, f'<p role="alert">{html.escape(str(error))}</p>'
         return gr.skip(), ''
@@ -143,18 +143,18 @@ class Actions:
         return str(example.path), '', example.whole, example.scale, False
 
 
-def _connect(actions: Actions, wishes: List[gr.components.Component], notice: gr.HTML,
+def _connect(actions: Actions, controls: List[gr.components.Component], notice: gr.HTML,
              button: gr.Button, gallery: gr.Dataset,
              results: List[gr.components.Component]) -> None:
-    picture, _, whole, scale, large = wishes
+    source, _, whole, scale, large = controls
     # Without `preprocess=False` Gradio would open the file itself and fail with an
     # unclear message. It would also read any file and fetch any URL that a request
     # names.
-    button.click(actions.restore, wishes, results, api_name=False, preprocess=False,
+    button.click(actions.restore, controls, results, api_name=False, preprocess=False,
                  concurrency_limit=_AT_ONCE)
-    picture.upload(actions.screen, picture, [picture, notice], preprocess=False,
+    source.upload(actions.screen, source, [source, notice], preprocess=False,
                    **_AT_ONCE_ANSWERED)
-    gallery.click(actions.take_example, gallery, [picture, notice, whole, scale, large],
+    gallery.click(actions.take_example, gallery, [source, notice, whole, scale, large],
                   **_AT_ONCE_ANSWERED)
 
 
@@ -189,5 +189,5 @@ def _shown(outcome: Outcome, source: Path, folder: Path) -> Tuple[Any, ...]:
     folder.mkdir()
     file = folder / f'{source.stem}_restored.png'
     Image.fromarray(outcome.image).save(file, compress_level=3)
-    return (comparison(outcome.picture, outcome.image), summary_line(outcome),
+    return (comparison(outcome.source, outcome.image), summary_line(outcome),
             faces_table(outcome.faces), gr.update(value=str(file), interactive=True))

@@ -29,11 +29,11 @@ _COMPARISON = """\
 </figure>"""
 
 
-def comparison(picture: np.ndarray, image: np.ndarray) -> str:
+def comparison(source: np.ndarray, image: np.ndarray) -> str:
     """Returns input and result on top of each other, with a slider.
 
     Args:
-        picture: uint8 (h, w, 3), the input, which is resized to the size of the result.
+        source: uint8 (h, w, 3), the input, which is resized to the size of the result.
         image: uint8 (H, W, 3), the result.
     """
     height, width = image.shape[:2]
@@ -41,7 +41,7 @@ def comparison(picture: np.ndarray, image: np.ndarray) -> str:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return _COMPARISON.format(
         ratio=width / height, most=_MOST_ENLARGED * size[0],
-        before=_inline(picture, size, 92), after=_inline(image, size, 92))
+        before=_inline(source, size, 92), after=_inline(image, size, 92))
 
 
 def summary_line(outcome: Outcome) -> str:
@@ -82,9 +82,9 @@ def _thumbnail(image: Optional[np.ndarray]) -> str:
 
 def _inline(image: np.ndarray, size: Tuple[int, int], quality: int) -> str:
     """Returns an image as a data URL, which needs no file on the server."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    if picture.size != size:
-        picture = picture.resize(size, Image.BICUBIC)
+    shown = Image.fromarray(np.ascontiguousarray(image))
+    if shown.size != size:
+        shown = shown.resize(size, Image.BICUBIC)
     with io.BytesIO() as file:
-        picture.save(file, 'JPEG', quality=quality, subsampling=0)
+        shown.save(file, 'JPEG', quality=quality, subsampling=0)
         return f'data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'

@@ -33,7 +33,7 @@ class Refused(ValueError):
 
 
 @dataclass(frozen=True)
-class Wish:
+class Options:
     """The options for restoring an image.
 
     Args:
@@ -71,7 +71,7 @@ class Outcome:
     """A restored image.
 
     Args:
-        picture: uint8 (h, w, 3), the input.
+        source: uint8 (h, w, 3), the input.
         image: uint8 (H, W, 3), the result.
         summary: summary in a sentence.
         faces: all faces, the largest first.
@@ -79,7 +79,7 @@ class Outcome:
         device: type of the device.
     """
 
-    picture: np.ndarray
+    source: np.ndarray
     image: np.ndarray
     summary: str
     faces: List[FaceReport]
@@ -148,7 +148,7 @@ def labels_of(weights: Sequence[str]) -> List[str]:
     return weights
 
 
-def check_picture(path: Path) -> None:
+def check_image(path: Path) -> None:
     """Checks the size and the header of a file without decoding it.
 
     Raises:
@@ -183,49 +183,50 @@ def _guess(path: Path) -> str:
     return 'cannot be read as an image'
 
 
-def restore(models: Models, path: Path, wish: Wish) -> Outcome:
+def restore(models: Models, path: Path, options: Options) -> Outcome:
     """Restores an image.
 
     Args:
         models: the available models.
         path: path of the image.
-        wish: the options.
+        options: how to restore it.
 
     Raises:
         Refused: the image cannot be used, or the result would be too large.
     """
-    check_picture(path)
+    check_image(path)
     try:
-        picture = read_image(path)
-        _check_shape(picture.shape, wish)
-        with models.borrow(wish.model) as resolver:
+        source = read_image(path)
+        _check_shape(source.shape, options)
+        with models.borrow(options.model) as resolver:
             start = time.perf_counter()
-            work = _restore_photo if wish.whole else _restore_face
-            image, summary, faces = work(resolver, picture, wish)
+            work = _restore_photo if options.whole else _restore_face
+            image, summary, faces = work(resolver, source, options)
             seconds = time.perf_counter() - start
     except BadImage as error:
         raise Refused(str(error).replace(f'{path.parent}{os.sep}', '')) from error
-    return Outcome(picture, image, summary, faces, seconds, resolver.device.type)
+    return Outcome(source, image, summary, faces, seconds, resolver.device.type)
 
 
-def _check_shape(shape: Tuple[int, ...], wish: Wish) -> None:
+def _check_shape(shape: Tuple[int, ...], options: Options) -> None:
     height, width = shape[:2]
-    if not wish.whole and height != width:
+    if not options.whole and height != width:
         raise Refused(
             f'A face crop must be square, but this image has {width}×{height} pixels. '
             'Select “Whole photograph”, or crop the face to a square.')
-    pixels = width * height * wish.scale**2
-    if wish.whole and pixels > MOST_PIXELS:
+    pixels = width * height * options.scale**2
+    if options.whole and pixels > MOST_PIXELS:
         raise Refused(
-            f'A photograph of {width}×{height} pixels at scale {wish.scale} would have '
-            f'{pixels / 1e6:.0f} million pixels. The limit is {MOST_PIXELS / 1e6:.0f} '
-            'million. Use a smaller scale or a smaller photograph.')
+            f'A photograph of {width}×{height} pixels at scale {options.scale} would '
+            f'have {pixels / 1e6:.0f} million pixels. The limit is '
+            f'{MOST_PIXELS / 1e6:.0f} million. Use a smaller scale or a smaller '
+            'photograph.')
 
 
-def _restore_photo(resolver: FaceSuperResolver, picture: np.ndarray, wish: Wish
+def _restore_photo(resolver: FaceSuperResolver, source: np.ndarray, options: Options
                    ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    photo = resolver.restore_photo(picture, wish.scale, wish.large_faces)
-    faces = [FaceReport(face.status.value, _message(face), _cut_out(picture, face),
+    photo = resolver.restore_photo(source, options.scale, options.large_faces)
+    faces = [FaceReport(face.status.value, _message(face), _cut_out(source, face),
                         face.sr) for face in photo.faces]
     return photo.image, photo.summary(), faces
 
@@ -238,18 +239,18 @@ def _message(face: PhotoFace) -> str:
             f'to {size}×{size} px and pasted back.')
 
 
-def _cut_out(picture: np.ndarray, face: PhotoFace) -> np.ndarray:
+def _cut_out(source: np.ndarray, face: PhotoFace) -> np.ndarray:
     """Returns the network's input for a face, or else the content of its box."""
     if face.lr is not None:
         return face.lr
     x1, y1, x2, y2 = (round(value) for value in face.box)
-    return picture[max(y1, 0):max(y2, 1), max(x1, 0):max(x2, 1)]
+    return source[max(y1, 0):max(y2, 1), max(x1, 0):max(x2, 1)]
 
 
-def _restore_face(resolver: FaceSuperResolver, picture: np.ndarray, wish: Wish
+def _restore_face(resolver: FaceSuperResolver, source: np.ndarray, options: Options
                   ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    [face] = resolver.super_resolve([picture])
-    side, lr_size, size = len(picture), resolver.setting.lr_size, len(face.image)
+    [face] = resolver.super_resolve([source])
+    side, lr_size, size = len(source), resolver.setting.lr_size, len(face.image)
     message = f'Restored from {lr_size}×{lr_size} to {size}×{size} pixels.'
     if side > lr_size:
         message += (f' The image has {side}×{side} pixels and was downsampled first, '
@@ -257,5 +258,5 @@ def _restore_face(resolver: FaceSuperResolver, picture: np.ndarray, wish: Wish
     if face.landmarks_found is False:
         message += (' No landmarks were found, so the dictionary was read at the '
                     'average positions of eyes, nose and mouth.')
-    report = FaceReport('restored', message, picture, face.image)
+    report = FaceReport('restored', message, source, face.image)
     return face.image, 'The face was restored.', [report]

@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import nn
 
 from fdsr.engine.config import datasets_of
-from fdsr.models.backbones import EncoderDecoder
+from fdsr.models.backbones import EncoderDecoder, FeatureEncoder
 from fdsr.models.contract import build_backbone
 from fdsr.models.dictionary.files import read_dictionary
 from fdsr.models.files.checkpoints import load_backbone, read_checkpoint
@@ -167,11 +167,11 @@ def _add_teacher(subjects: list[Subject], teacher: Any) -> None:
 def _without_files(settings: dict[str, Any],
                    num_atoms: int) -> tuple[dict[str, Any], list[str]]:
     """Returns a backbone's config without files, and notes on their replacements."""
-    kind = settings.get('type')
-    network = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(network, type) and issubclass(network, EncoderDecoder)):
+    if not _is_a(settings.get('type'), EncoderDecoder):
         return settings, []
-    encoder = {**(settings.get('encoder') or {}), 'pretrained': None, 'sha256': None}
+    encoder = dict(settings.get('encoder') or {})
+    if _is_a(encoder.get('type', FeatureEncoder), FeatureEncoder):
+        encoder.update(pretrained=None, sha256=None)
     settings = {**settings, 'encoder': encoder}
     dictionary = dict(settings.get('dictionary') or {})
     file = dictionary.pop('file', None)
@@ -185,6 +185,11 @@ def _without_files(settings: dict[str, Any],
         notes = [f'there is no dictionary at {file}: {num_atoms} atoms per component '
                  'and level replace it (--num-atoms)']
     return {**settings, 'dictionary': dictionary}, notes
+
+
+def _is_a(kind: Any, base: type) -> bool:
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, base)
 
 
 def _atom_counts(path: Path) -> dict[str, list[int]]:

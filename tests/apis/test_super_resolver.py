@@ -145,7 +145,7 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
     from fdsr.weights import sha256_of, shipped
     monkeypatch.setattr(shipped, '_FOLDER', tmp_path)
     monkeypatch.setattr(shipped, 'SHIPPED', {})
-    with pytest.raises(FileNotFoundError, match='those that do are none'):
+    with pytest.raises(FileNotFoundError, match='bundled weights are none'):
         FaceSuperResolver()
     with pytest.raises(FileNotFoundError, match='no checkpoint at nowhere.pth'):
         FaceSuperResolver('nowhere.pth')

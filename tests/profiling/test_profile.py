@@ -36,6 +36,8 @@ def profile(teacher):
 class SmallNet(nn.Module):
     """A trained and a frozen convolution, and a linear layer by einsum."""
 
+    scale, uses_boxes = 2, False
+
     def __init__(self):
         super().__init__()
         self.first = nn.Conv2d(3, 8, 3, padding=1)
@@ -96,7 +98,7 @@ def test_the_parts_are_the_whole(teacher, profile):
         profile.network_mb + profile.dictionary_mb)
     assert profile.parts_ms == pytest.approx(2.5 + sum(part.ms for part in inside))
     atoms = sum(buffer.numel() * 4 for buffer in teacher.dictionary.buffers())
-    assert profile.parts[2].note.endswith('MB of it atoms, float32')
+    assert profile.parts[2].note.endswith('MB of atoms, float32')
     assert atoms > 0 and profile.dictionary_mb == pytest.approx(atoms / 1e6)
 
 
@@ -112,10 +114,10 @@ def test_without_a_detector_the_sum_leaves_it_out(teacher):
 def test_boxes_are_the_templates_and_their_size_counts(teacher, profile):
     boxes = template_boxes(toy.SIZE)
     assert boxes.shape == (4, 4) and boxes[0, 0] < boxes[1, 0]
-    small = boxes.clone()
+    small = torch.from_numpy(boxes.copy())
     small[:, 2:] = small[:, :2] + 2
     less = profile_backbone(teacher, LR, (1, ), small, **QUICK)
-    same = profile_backbone(teacher, LR, (1, ), boxes.numpy(), **QUICK)
+    same = profile_backbone(teacher, LR, (1, ), boxes, **QUICK)
     assert less.gmacs < same.gmacs == profile.gmacs
 
 

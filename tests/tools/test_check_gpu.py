@@ -173,7 +173,7 @@ def test_a_failed_measurement_is_a_row_and_the_others_go_on(call, capsys, monkey
         ('rcan', 'fp16'): 'skipped'}
     assert report['failed'] == ['training student fp32', 'training student bf16']
     printed = capsys.readouterr().out
-    assert "failed: ValueError: Unknown layout 'Z'; there are A, B" in printed
+    assert "failed: ValueError: Unknown layout 'Z'; expected one of A, B" in printed
     assert 'Failed: training student fp32; training student bf16.' in printed
 
 

@@ -96,10 +96,8 @@ def from_plain(value: Any) -> Any:
 
 def random_states() -> dict[str, Any]:
     """Returns the states of all random generators as plain values."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
     return dict(
-        python=to_plain(random.getstate()),
-        numpy=[kind, keys.tolist(), position, has_gauss, gauss],
+        python=to_plain(random.getstate()), numpy=to_plain(np.random.get_state()),
         torch=torch.get_rng_state(),
         cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
 

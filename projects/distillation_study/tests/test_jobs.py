@@ -154,7 +154,7 @@ def test_plans_are_checked(plan_path):
                             ({'teacher': None}, 'give it teacher=NAME'),
                             ({'options': {'x': '{start}'}}, 'give it start=NAME'),
                             ({'beside': ['alone', 'nobody']}, "is 'nobody'"),
-                            ({'name': 'alone'}, 'once')):
+                            ({'name': 'alone'}, 'unique')):
         other = Config(plan.to_dict())
         other.arms[1].update(change)
         other.dump(plan_path.with_name('other.py'))

@@ -53,7 +53,7 @@ def test_it_computes_what_its_source_computes(student, tmp_path):
     half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
     whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
     source = load_backbone(student)
-    lr, = example_inputs(source, half.facts.setting, 3)
+    lr, = example_inputs(source, half.facts.geometry, 3)
     with torch.no_grad():
         wanted = source(lr)
         assert torch.equal(load_backbone(whole.path)(lr), wanted)
