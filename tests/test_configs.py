@@ -224,7 +224,8 @@ def test_the_distillations_in_extra_train(name, discriminators, logged, tmp_path
 def test_the_average_of_a_student_is_tested(tmp_path):
     """By the config in extra/; the average is the default network of the file."""
     config = Config.fromfile(CONFIGS / 'extra/student_ema_vggface2.py')
-    config.model.generator.update(encoder=dict(arch='tiny', frozen=True), width=0.2)
+    config.model.generator.width = 0.2
+    config.model.generator.encoder = dict(type='fdsr.TinyEncoder', frozen=True)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
     runner.train()
@@ -239,8 +240,8 @@ def test_the_average_of_a_student_is_tested(tmp_path):
 def test_a_teacher_of_layout_a_trains(tmp_path):
     """By the config in extra/, with the taps of DFDNet's release."""
     config = Config.fromfile(CONFIGS / 'extra/teacher_layout_a_vggface2.py')
-    config.model.generator.update(
-        size=64, width=0.2, encoder=dict(arch='tiny', frozen=True))
+    config.model.generator.update(size=64, width=0.2)
+    config.model.generator.encoder = dict(type='fdsr.TinyEncoder', frozen=True)
     config.model.generator.dictionary = dict(num_atoms=3)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
