@@ -40,9 +40,9 @@ def draw_layout(root: Path, pictures: int, side: int) -> None:
         pictures: How many.
         side: Of the pictures, in pixels.
     """
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
-    faces = DrawnFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
+    faces = SyntheticFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
     (root / 'bb_landmark').mkdir(parents=True)
     boxes, points = [('NAME_ID', *BOX_COLUMNS)], [('NAME_ID', *LANDMARK_COLUMNS)]
     for number in range(pictures):

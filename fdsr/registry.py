@@ -18,7 +18,7 @@ from fdsr import openmmlab
 SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
-_DATASETS = ('fdsr.datasets.drawn_faces', 'fdsr.datasets.face_manifest',
+_DATASETS = ('fdsr.datasets.synthetic_faces', 'fdsr.datasets.face_manifest',
              'fdsr.datasets.vggface2')
 # Importing these registers every component of the project.
 _COMPONENT_MODULES = (

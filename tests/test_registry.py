@@ -66,7 +66,7 @@ def test_all_of_the_projects_components_are_registered_under_its_scope():
             'FaceTester', 'PixelLoss', 'PerceptualLoss',
             'AdversarialFeatureLoss', 'FeatureL1Loss'
             } <= set(MODELS.module_dict)
-    assert {'VGGFace2Dataset', 'DrawnFacesDataset'} <= set(DATASETS.module_dict)
+    assert {'VGGFace2Dataset', 'SyntheticFacesDataset'} <= set(DATASETS.module_dict)
     assert MODELS.scope == 'fdsr'
 
 

@@ -83,7 +83,7 @@ def run(args: argparse.Namespace) -> None:
     options = parse_options(args.detector_options, '--detector-options')
     detector = {**choosing.detector_config(args.detector), **options}
     settings = extraction.ExtractionSettings(detector, args.largest, args.min_eyes)
-    pictures = extraction.find_pictures(args.source)
+    pictures = extraction.find_images(args.source)
     # before a file is begun whose settings would have to stay
     extraction.ready_detector(settings.detector)
     with LandmarkFiles(args.out, args.boxes, args.skipped,

@@ -80,10 +80,10 @@ def inspect(args: argparse.Namespace) -> None:
     if args.csv:
         report.write_csv(args.csv, reports)
     if args.crops:
-        draw_crops(args, found)
+        render_crops(args, found)
 
 
-def draw_crops(args: argparse.Namespace, found: Any) -> None:
+def render_crops(args: argparse.Namespace, found: Any) -> None:
     """Writes a picture of crops."""
     from fdsr.reporting.grid import make_grid, save_grid
     atoms = args.atoms or found.most_used()

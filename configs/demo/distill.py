@@ -5,7 +5,7 @@
 The teacher's checkpoint comes from configs/demo/teacher.py. To be ready in minutes the
 student starts from the teacher's decoder; the paper's starts from scratch.
 """
-_base_ = ['../_base_/datasets/drawn_faces.py', '../_base_/runtime.py']
+_base_ = ['../_base_/datasets/synthetic_faces.py', '../_base_/runtime.py']
 network = dict(
     scale=8,
     layout='B',

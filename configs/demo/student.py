@@ -2,7 +2,7 @@
 
     python tools/train.py configs/demo/student.py
 """
-_base_ = ['../_base_/datasets/drawn_faces.py', '../_base_/runtime.py']
+_base_ = ['../_base_/datasets/synthetic_faces.py', '../_base_/runtime.py']
 
 model = dict(
     type='fdsr.FaceRestorer',

@@ -4,7 +4,7 @@
         --out work_dirs/demo/dictionary.pth
     python tools/train.py configs/demo/teacher.py
 """
-_base_ = ['../_base_/datasets/drawn_faces.py', '../_base_/runtime.py']
+_base_ = ['../_base_/datasets/synthetic_faces.py', '../_base_/runtime.py']
 
 model = dict(
     type='fdsr.FaceRestorer',

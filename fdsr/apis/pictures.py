@@ -7,7 +7,7 @@ from typing import Any, Iterator, List, Sequence, Union
 
 import numpy as np
 
-from fdsr.datasets.reading import as_rgb, said_by, whole_pictures
+from fdsr.datasets.reading import as_rgb, complete_images, said_by
 
 #: What a folder is searched for.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -38,7 +38,7 @@ def read_picture(path: Union[str, Path]) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'There is no picture at {path}.')
     try:
-        with _without_pils_warning(), whole_pictures(), Image.open(path) as image:
+        with _without_pils_warning(), complete_images(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadPicture(
                     f'{path} has {image.width}x{image.height} pixels; at most '

@@ -8,7 +8,7 @@ from typing import Any
 
 _MODULES = {
     'BadSample': 'base',
-    'DrawnFacesDataset': 'drawn_faces',
+    'SyntheticFacesDataset': 'synthetic_faces',
     'FaceDataset': 'base',
     'FaceManifestDataset': 'face_manifest',
     'SampleKey': 'base',

@@ -11,8 +11,8 @@ from typing import Any, Callable, Sequence
 import numpy as np
 
 from fdsr.datasets.base import BadSample, FaceDataset
+from fdsr.datasets.image_storage import decode
 from fdsr.datasets.manifest import MANIFEST, Manifest
-from fdsr.datasets.picture_storage import decode
 from fdsr.registry import DATASETS
 
 

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from fdsr.datasets.picture_storage import (
-    PictureReader,
+from fdsr.datasets.image_storage import (
+    ImageReader,
     forget_readers,
     open_reader,
 )
@@ -162,7 +162,7 @@ class Manifest:
         shards = [Shard(*row) for row in self.facts.pop('shards')]
         self.shards = shards
         self.ends = np.cumsum([shard.count for shard in shards], dtype=np.int64)
-        self._open: OrderedDict[int, tuple[np.ndarray, PictureReader]] = OrderedDict()
+        self._open: OrderedDict[int, tuple[np.ndarray, ImageReader]] = OrderedDict()
         _MANIFESTS.add(self)
         if len(self) != self.facts['count']:
             raise ValueError(f'{self.folder / MANIFEST} counts {self.facts["count"]} '
@@ -213,7 +213,7 @@ class Manifest:
         record = records[row]
         return record, pictures.read(int(record['key']), record['name'].decode())
 
-    def opened(self, number: int) -> tuple[np.ndarray, PictureReader]:
+    def opened(self, number: int) -> tuple[np.ndarray, ImageReader]:
         """A shard's records, mapped, and its pictures.
 
         Raises:

@@ -13,7 +13,7 @@ from fdsr.datasets.base import BadSample
 
 
 @contextlib.contextmanager
-def whole_pictures() -> Iterator[None]:
+def complete_images() -> Iterator[None]:
     """Have PIL refuse truncated pictures, whatever else this process wants of it.
 
     Some packages switch the opposite on for the whole process: half a face would then
@@ -54,7 +54,7 @@ def said_by(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
+def open_image(path: Path, name: str, exif: bool = False) -> Image.Image:
     """Read a picture, whole; see :func:`as_rgb`.
 
     Args:
@@ -70,7 +70,7 @@ def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
         BadSample: There is no such file, it is truncated, too large, or no picture.
     """
     try:
-        with whole_pictures(), Image.open(path) as file:
+        with complete_images(), Image.open(path) as file:
             file.load()
             return as_rgb(ImageOps.exif_transpose(file) if exif else file)
     except FileNotFoundError as error:
@@ -80,9 +80,9 @@ def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
             name, f'cannot be decoded: {path} ({said_by(error)})') from error
 
 
-def read_picture(path: Path, name: str, exif: bool = False) -> np.ndarray:
-    """:func:`open_picture`'s picture as uint8 (H, W, 3), RGB."""
-    return np.asarray(open_picture(path, name, exif))
+def read_image(path: Path, name: str, exif: bool = False) -> np.ndarray:
+    """:func:`open_image`'s picture as uint8 (H, W, 3), RGB."""
+    return np.asarray(open_image(path, name, exif))
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -12,7 +12,7 @@ from mmengine.dist import is_main_process
 from PIL import Image
 
 from fdsr.datasets.base import BadSample, FaceDataset
-from fdsr.datasets.reading import open_picture
+from fdsr.datasets.reading import open_image
 from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
 from fdsr.geometry import alignment
@@ -202,7 +202,7 @@ class VGGFace2Dataset(FaceDataset):
         """Picture, cut and resized, with its landmarks; see :class:`FaceDataset`."""
         row = int(self.rows[index])
         name = self.index.name(row)
-        picture = open_picture(self.pictures / self.index.path(row), name)
+        picture = open_image(self.pictures / self.index.path(row), name)
         try:
             crop = self._crop(row, picture.size)
         except ValueError as error:

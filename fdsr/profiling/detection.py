@@ -79,5 +79,5 @@ def _faces(config: Optional[Config], size: int) -> Tuple[List[np.ndarray], str]:
             if faces:
                 return faces, f'of {dataset.name}'
     drawn = DATASETS.build(dict(
-        type='fdsr.DrawnFacesDataset', length=_FACES, size=size))
+        type='fdsr.SyntheticFacesDataset', length=_FACES, size=size))
     return [drawn[index]['img'] for index in range(_FACES)], 'of drawn faces'

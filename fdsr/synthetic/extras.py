@@ -11,20 +11,20 @@ from fdsr.synthetic.traits import Face
 STREAM = 60
 
 
-def draw_beard(canvas: Canvas, face: Face) -> None:
+def render_beard(canvas: Canvas, face: Face) -> None:
     """Draw the beard; the mouth is drawn over it."""
     kind = face.person.extras.beard
     if kind is None:
         return
     if kind in ('stubble', 'full'):
-        _draw_jaw_beard(canvas, face, full=kind == 'full')
+        _render_jaw_beard(canvas, face, full=kind == 'full')
     if kind in ('goatee', 'full'):
-        _draw_chin_beard(canvas, face)
+        _render_chin_beard(canvas, face)
     if kind in ('goatee', 'moustache', 'full'):
-        _draw_moustache(canvas, face)
+        _render_moustache(canvas, face)
 
 
-def _draw_jaw_beard(canvas: Canvas, face: Face, full: bool) -> None:
+def _render_jaw_beard(canvas: Canvas, face: Face, full: bool) -> None:
     head, rng = face.person.head, face.rng(STREAM)
     colour = mix(face.person.hair.colour, (50, 34, 26), 0.3)
     low, corner = face.person.mouth.y, mouth_corners(face)[1, 0]
@@ -58,7 +58,7 @@ def _draw_jaw_beard(canvas: Canvas, face: Face, full: bool) -> None:
         )
 
 
-def _draw_chin_beard(canvas: Canvas, face: Face) -> None:
+def _render_chin_beard(canvas: Canvas, face: Face) -> None:
     head, rng = face.person.head, face.rng(STREAM + 1)
     colour = mix(face.person.hair.colour, (50, 34, 26), 0.25)
     bottom = lips(face)['bottom'][:, 1].max()
@@ -75,7 +75,7 @@ def _draw_chin_beard(canvas: Canvas, face: Face) -> None:
     _bristles(canvas, rng, colour, outline, (0.0, 0.1), 160)
 
 
-def _draw_moustache(canvas: Canvas, face: Face) -> None:
+def _render_moustache(canvas: Canvas, face: Face) -> None:
     rng = face.rng(STREAM + 2)
     colour = mix(face.person.hair.colour, (50, 34, 26), 0.25)
     corner, top = mouth_corners(face)[1], lips(face)['top']
@@ -149,7 +149,7 @@ _FRAMES = {
 }
 
 
-def draw_glasses(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_glasses(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw glasses, which stand before the eyes and leave them visible."""
     kind, colour = face.person.extras.glasses, face.person.extras.glasses_colour
     if kind is None:
@@ -179,7 +179,7 @@ def draw_glasses(canvas: Canvas, light: LightMap, face: Face) -> None:
     canvas.stroke(smooth(bridge), colour, width)
 
 
-def draw_clothes(canvas: Canvas, face: Face) -> None:
+def render_clothes(canvas: Canvas, face: Face) -> None:
     """Draw shoulders and collar."""
     photo, rng = face.photo, face.rng(STREAM + 3)
     right = np.array([(0.62, 1.98), (1.0, 2.12), (2.2, 2.4), (2.6, 3.4)])

@@ -33,20 +33,20 @@ def lids(face: Face, side: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack([x, upper], 1), np.stack([x, lower], 1)
 
 
-def draw_eyes(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_eyes(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw both eyes."""
     for side in SIDES:
         upper, lower = lids(face, side)
-        _draw_lid_skin(canvas, light, face, upper)
+        _render_lid_skin(canvas, light, face, upper)
         outline = np.concatenate([upper, lower[::-1]])
         with canvas.inside(outline):
-            _draw_ball(canvas, face, side, upper, lower)
-        _draw_lines(canvas, face, side, upper, lower)
-        _draw_lashes(canvas, face, side, upper, lower)
+            _render_ball(canvas, face, side, upper, lower)
+        _render_lines(canvas, face, side, upper, lower)
+        _render_lashes(canvas, face, side, upper, lower)
         light.line(lower + (0, 0.1), 0.03, 0.03, 0.1)
 
 
-def _draw_lid_skin(
+def _render_lid_skin(
     canvas: Canvas, light: LightMap, face: Face, upper: np.ndarray
 ) -> None:
     eyes, skin = face.person.eyes, face.person.skin.colour
@@ -62,7 +62,7 @@ def _draw_lid_skin(
         light.line(crease, 0.04, 0.03, 0.12)
 
 
-def _draw_ball(
+def _render_ball(
     canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
 ) -> None:
     """The white, the iris with its rings and fibres, the pupil and the lights."""
@@ -78,14 +78,14 @@ def _draw_ball(
     canvas.fill(_ring(centre, radius), scaled(eyes.iris, 0.42))
     canvas.fill(_ring(centre, radius * 0.88), eyes.iris)
     canvas.fill(_ring(centre, radius * 0.7), mix(eyes.iris, eyes.inner_iris, 0.55))
-    _draw_fibres(canvas, face, side, centre)
+    _render_fibres(canvas, face, side, centre)
     canvas.fill(_ring(centre, eyes.pupil_radius), (8, 6, 8))
     shade = np.concatenate([upper - (0, 0.05), (upper + (0, 0.05))[::-1]])
     canvas.fill(shade, (46, 30, 34), 0.38)
-    _draw_reflections(canvas, face, centre)
+    _render_reflections(canvas, face, centre)
 
 
-def _draw_fibres(canvas: Canvas, face: Face, side: int, centre: np.ndarray) -> None:
+def _render_fibres(canvas: Canvas, face: Face, side: int, centre: np.ndarray) -> None:
     rng, eyes = face.rng(STREAM + 2 + (side + 1) // 2), face.person.eyes
     count = 36
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(
@@ -99,7 +99,7 @@ def _draw_fibres(canvas: Canvas, face: Face, side: int, centre: np.ndarray) -> N
     canvas.stroke(fibres[1::4], scaled(eyes.iris, 0.62), 0.008)
 
 
-def _draw_reflections(canvas: Canvas, face: Face, centre: np.ndarray) -> None:
+def _render_reflections(canvas: Canvas, face: Face, centre: np.ndarray) -> None:
     eyes, direction = face.person.eyes, face.photo.light
     main = centre + np.array([0.055 * np.sign(direction[0]), -0.045, 0.0])
     canvas.fill(_ring(main, 0.026), (255, 255, 255), 0.95)
@@ -109,7 +109,7 @@ def _draw_reflections(canvas: Canvas, face: Face, centre: np.ndarray) -> None:
     canvas.fill(_ring(bounce, 0.03), (255, 255, 255), 0.22)
 
 
-def _draw_lines(
+def _render_lines(
     canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
 ) -> None:
     eyes, skin = face.person.eyes, face.person.skin.colour
@@ -126,7 +126,7 @@ def _draw_lines(
         canvas.stroke(lower[12:], dark, 0.012, 0.6)
 
 
-def _draw_lashes(
+def _render_lashes(
     canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
 ) -> None:
     rng, eyes = face.rng(STREAM + 4 + (side + 1) // 2), face.person.eyes
@@ -149,7 +149,7 @@ def _draw_lashes(
         canvas.stroke(smooth(lashes, 3), dark, width, 1.0 if up < 0 else 0.4)
 
 
-def draw_brows(canvas: Canvas, face: Face) -> None:
+def render_brows(canvas: Canvas, face: Face) -> None:
     """Draw both brows: a soft band and single hairs."""
     brows, photo = face.person.brows, face.photo
     for side in SIDES:
@@ -161,10 +161,10 @@ def draw_brows(canvas: Canvas, face: Face) -> None:
         rise -= brows.slope * np.array([1, 0.5, 0, 0])
         rise -= brows.arch * np.array([0, 0.5, 1, 0])
         spine = smooth(np.stack([side * x, y + rise], axis=1), 8)
-        _draw_brow(canvas, face, spine, side, rng)
+        _render_brow(canvas, face, spine, side, rng)
 
 
-def _draw_brow(
+def _render_brow(
     canvas: Canvas,
     face: Face,
     spine: np.ndarray,

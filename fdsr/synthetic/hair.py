@@ -35,7 +35,7 @@ _TAIL = [
 ]
 
 
-def draw_hair_behind(canvas: Canvas, face: Face) -> None:
+def render_hair_behind(canvas: Canvas, face: Face) -> None:
     """Draw what hangs behind neck and ears."""
     rng, hair = face.rng(STREAM), face.person.hair
     wider, shaded = (1 + hair.volume / 3, 1), scaled(hair.colour, 0.6)
@@ -56,7 +56,7 @@ def draw_hair_behind(canvas: Canvas, face: Face) -> None:
         _curls(canvas, places, scaled(hair.colour, 0.8), rng)
 
 
-def draw_hair_front(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_hair_front(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw the hair around the face, with its shadow on the forehead."""
     hair = face.person.hair
     if hair.style != 'bald':

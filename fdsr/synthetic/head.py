@@ -28,7 +28,7 @@ def face_outline(head: Head) -> np.ndarray:
     return smooth(mirrored(right), 6, closed=True)
 
 
-def draw_neck(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_neck(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw the neck, with the chin's shadow on it."""
     head, skin = face.person.head, face.person.skin
     half = head.jaw * 0.86
@@ -49,7 +49,7 @@ def draw_neck(canvas: Canvas, light: LightMap, face: Face) -> None:
     light.shadow((0.0, head.chin_y + 0.16, -0.6), (0.6, 0.2), 0.4)
 
 
-def draw_ears(canvas: Canvas, face: Face) -> None:
+def render_ears(canvas: Canvas, face: Face) -> None:
     """Draw both ears; the face is drawn over the far one."""
     head, skin = face.person.head, face.person.skin
     for side in (-1, 1):
@@ -73,7 +73,7 @@ def draw_ears(canvas: Canvas, face: Face) -> None:
         )
 
 
-def draw_face(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_face(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw the face's skin, with freckles, moles, folds and the large shadows."""
     person = face.person
     outline = face_outline(person.head)
@@ -153,7 +153,7 @@ def _folds(canvas: Canvas, light: LightMap, face: Face) -> None:
         light.line(smooth(bag), 0.03, 0.02, 0.25 * person.skin.age)
 
 
-def draw_earrings(canvas: Canvas, face: Face) -> None:
+def render_earrings(canvas: Canvas, face: Face) -> None:
     """Draw earrings below both lobes."""
     kind, head = face.person.extras.earrings, face.person.head
     if kind is None:

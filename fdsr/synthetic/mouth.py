@@ -56,7 +56,7 @@ def lips(face: Face) -> dict[str, np.ndarray]:
     }
 
 
-def draw_mouth(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_mouth(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw lips, teeth and the line between the lips."""
     mouth, photo = face.person.mouth, face.photo
     parts = lips(face)
@@ -65,8 +65,8 @@ def draw_mouth(canvas: Canvas, light: LightMap, face: Face) -> None:
     upper = np.concatenate([parts['top'], parts['inner_top'][::-1]])
     canvas.fill(upper, scaled(mouth.colour, 0.86))
     if photo.opening:
-        _draw_inside(canvas, face, parts)
-    _draw_texture(canvas, face, parts)
+        _render_inside(canvas, face, parts)
+    _render_texture(canvas, face, parts)
     line = scaled(mix(mouth.colour, (60, 16, 18), 0.6), 0.8)
     for name in ('inner_top', 'inner_low') if photo.opening else ('inner_top',):
         curve = parts[name]
@@ -81,7 +81,7 @@ def draw_mouth(canvas: Canvas, light: LightMap, face: Face) -> None:
         )
 
 
-def _draw_inside(canvas: Canvas, face: Face, parts: dict[str, np.ndarray]) -> None:
+def _render_inside(canvas: Canvas, face: Face, parts: dict[str, np.ndarray]) -> None:
     rng, photo = face.rng(STREAM), face.photo
     opening = np.concatenate([parts['inner_top'], parts['inner_low'][::-1]])
     half, middle = parts['top'][-1][0], face.person.mouth.y
@@ -112,7 +112,7 @@ def _draw_inside(canvas: Canvas, face: Face, parts: dict[str, np.ndarray]) -> No
             canvas.stroke(tooth[[1, 2]], (168, 150, 140), 0.008, 0.6)
 
 
-def _draw_texture(canvas: Canvas, face: Face, parts: dict[str, np.ndarray]) -> None:
+def _render_texture(canvas: Canvas, face: Face, parts: dict[str, np.ndarray]) -> None:
     """Fine vertical lines and the gloss of the lower lip."""
     rng, mouth = face.rng(STREAM + 1), face.person.mouth
     count = len(parts['bottom'])

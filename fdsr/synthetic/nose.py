@@ -16,7 +16,7 @@ def nose_tip(face: Face) -> np.ndarray:
     return np.array([0.0, face.person.nose.tip_y, TIP_DEPTH])
 
 
-def draw_nose(canvas: Canvas, light: LightMap, face: Face) -> None:
+def render_nose(canvas: Canvas, light: LightMap, face: Face) -> None:
     """Draw wings, nostrils and tip, and light the bridge from the light's side."""
     nose, skin = face.person.nose, face.person.skin.colour
     tip, dark = nose_tip(face), scaled(skin, 0.6)

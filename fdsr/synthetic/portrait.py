@@ -5,20 +5,20 @@ import numpy as np
 
 from fdsr.synthetic.background import background
 from fdsr.synthetic.canvas import Canvas
-from fdsr.synthetic.extras import draw_beard, draw_clothes, draw_glasses
-from fdsr.synthetic.eyes import draw_brows, draw_eyes, pupil
-from fdsr.synthetic.hair import draw_hair_behind, draw_hair_front
+from fdsr.synthetic.extras import render_beard, render_clothes, render_glasses
+from fdsr.synthetic.eyes import pupil, render_brows, render_eyes
+from fdsr.synthetic.hair import render_hair_behind, render_hair_front
 from fdsr.synthetic.head import (
-    draw_earrings,
-    draw_ears,
-    draw_face,
-    draw_neck,
     face_outline,
+    render_earrings,
+    render_ears,
+    render_face,
+    render_neck,
     skin_noise,
 )
 from fdsr.synthetic.lighting import LightMap
-from fdsr.synthetic.mouth import draw_mouth, mouth_corners
-from fdsr.synthetic.nose import draw_nose, nose_tip
+from fdsr.synthetic.mouth import mouth_corners, render_mouth
+from fdsr.synthetic.nose import nose_tip, render_nose
 from fdsr.synthetic.traits import Face
 from fdsr.synthetic.view import View
 
@@ -45,7 +45,7 @@ def face_landmarks(face: Face, view: View, size: int) -> np.ndarray:
     return (np.stack(points) * size - 0.5).astype(np.float32)
 
 
-def draw_portrait(
+def render_portrait(
     face: Face, size: int, eye_share: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw a face.
@@ -70,19 +70,19 @@ def draw_portrait(
 
 
 def _paint(canvas: Canvas, light: LightMap, face: Face) -> None:
-    draw_hair_behind(canvas, face)
-    draw_neck(canvas, light, face)
-    draw_clothes(canvas, face)
-    draw_ears(canvas, face)
-    draw_earrings(canvas, face)
-    draw_face(canvas, light, face)
-    draw_beard(canvas, face)
-    draw_mouth(canvas, light, face)
-    draw_eyes(canvas, light, face)
-    draw_nose(canvas, light, face)
-    draw_brows(canvas, face)
-    draw_glasses(canvas, light, face)
-    draw_hair_front(canvas, light, face)
+    render_hair_behind(canvas, face)
+    render_neck(canvas, light, face)
+    render_clothes(canvas, face)
+    render_ears(canvas, face)
+    render_earrings(canvas, face)
+    render_face(canvas, light, face)
+    render_beard(canvas, face)
+    render_mouth(canvas, light, face)
+    render_eyes(canvas, light, face)
+    render_nose(canvas, light, face)
+    render_brows(canvas, face)
+    render_glasses(canvas, light, face)
+    render_hair_front(canvas, light, face)
 
 
 def _lit(image: np.ndarray, light: LightMap, face: Face) -> np.ndarray:

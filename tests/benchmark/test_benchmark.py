@@ -230,13 +230,13 @@ def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):
 
 def test_landmarks_that_are_found_are_used(config_path, checkpoints):
     """Found where HR has them, they give the very numbers that HR's give."""
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     from fdsr.landmarks import FaceLandmarks
     from fdsr.models.backbones.detected_boxes import DetectedBoxes
     from fdsr.models.restorers.face_tester import build_network
     from fdsr.registry import LANDMARKS
 
-    dataset = DrawnFacesDataset(size=toy.SIZE, length=3, first=1000)
+    dataset = SyntheticFacesDataset(size=toy.SIZE, length=3, first=1000)
     faces = [dataset[index] for index in range(2)]
 
     @LANDMARKS.register_module(force=True)

@@ -11,13 +11,13 @@ import pytest
 from torch.utils.data import DataLoader
 
 from fdsr.datasets import FaceManifestDataset, collate_samples, manifest
+from fdsr.datasets.image_storage import decode, encode
 from fdsr.datasets.manifest import (
     Manifest,
     Shard,
     join_manifests,
     write_manifest,
 )
-from fdsr.datasets.picture_storage import decode, encode
 from fdsr.preparation.faces.prepare import prepare
 from fdsr.preparation.faces.settings import Settings
 from fdsr.registry import DATASETS

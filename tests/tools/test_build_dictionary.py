@@ -29,7 +29,7 @@ model = dict(
 train_dataloader = dict(
     batch_size=8,
     dataset=dict(
-        type='fdsr.DrawnFacesDataset', length=12, size=32,
+        type='fdsr.SyntheticFacesDataset', length=12, size=32,
         pipeline=[dict(type='fdsr.FlipFace', prob=1.0)]))
 """
 
@@ -83,7 +83,7 @@ def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
     meta = dictionary.metadata
     assert (meta['num_atoms'], meta['num_faces'], meta['skipped']) == (5, 9, 0)
     assert (meta['seed'], meta['size'], meta['eye_share']) == (3, 32, 0.3125)
-    assert meta['source']['dataset'] == 'DrawnFacesDataset'
+    assert meta['source']['dataset'] == 'SyntheticFacesDataset'
     assert 0.25 < meta['mean_eye_share'] < 0.35
     assert 0 < meta['explained']['nose'][0] < 1
     assert dictionary.external_weights.sha256 in done.stdout
@@ -251,7 +251,7 @@ def test_options_reach_the_config(config, call, tmp_path):
 
 def test_data_root_replaces_the_configs(config, call, tmp_path):
     config.write_text(CONFIG.replace(
-        "type='fdsr.DrawnFacesDataset', length=12,",
+        "type='fdsr.SyntheticFacesDataset', length=12,",
         "type='fdsr.VGGFace2Dataset', data_root='nowhere',"))
     with pytest.raises(SystemExit, match='elsewhere'):
         call(config, '--out', 'd.pth', '--num-atoms', 2, '--data-root',

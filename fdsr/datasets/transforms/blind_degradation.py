@@ -10,7 +10,7 @@ from PIL import Image
 from fdsr.datasets.transforms.degradation import DownsampleToLR
 from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
-    draws_of,
+    random_state,
     to_uint8,
 )
 from fdsr.registry import TRANSFORMS
@@ -120,7 +120,7 @@ class BlindDegradation(BaseTransform):
                              'the place of DownsampleToLR in the pipeline.')
         hr = results['img']
         width, height = self._to_lr.lr_size(hr)
-        degraded = self.degrade(hr, draws_of(results.get('name', ''), self.seed))
+        degraded = self.degrade(hr, random_state(results.get('name', ''), self.seed))
         results['gt'] = hr
         results['img'] = np.array(
             Image.fromarray(degraded).resize((width, height), Image.BICUBIC))

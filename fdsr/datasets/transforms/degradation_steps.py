@@ -21,7 +21,7 @@ _KINDS = ('iso', 'aniso', 'motion')
 Range = tuple[float, float]
 
 
-def draws_of(name: str, seed: int | None) -> np.random.RandomState:
+def random_state(name: str, seed: int | None) -> np.random.RandomState:
     """The generator of one sample's degradation.
 
     Its stream is frozen by numpy, so pictures stay the same with later versions.
@@ -115,7 +115,7 @@ class DegradationStep(BaseTransform):
         if self.resizes:
             raise ValueError(f'{kind} would change the size of LR: list it in '
                              'BlindDegradation\'s steps.')
-        draws = draws_of(results['name'], None)
+        draws = random_state(results['name'], None)
         results['img'] = to_uint8(self.apply(results['img'].astype(np.float32), draws))
         return results
 

@@ -82,7 +82,7 @@ def _faces(setting: FaceSetting,
         import fdsr.datasets  # noqa: F401
         from fdsr.registry import DATASETS
         drawn = DATASETS.build(dict(
-            type='fdsr.DrawnFacesDataset', size=setting.size, first=_FIRST_DRAWN,
+            type='fdsr.SyntheticFacesDataset', size=setting.size, first=_FIRST_DRAWN,
             length=_CALIBRATION + _HELD_OUT, test_mode=True, pipeline=[]))
         return [drawn[index]['img'] for index in range(len(drawn))]
     pictures = list(as_arrays(Path(folder)))

@@ -11,7 +11,7 @@ POSE_EDGES: Tuple[float, ...] = (-0.25, -0.10, 0.10, 0.25)
 
 
 @dataclass(frozen=True)
-class PoseDraw:
+class PoseSample:
     """Faces drawn by pose.
 
     Args:
@@ -52,7 +52,7 @@ def yaw_of(landmarks: np.ndarray) -> np.ndarray:
     return (nose * eyes).sum(axis=-1) / np.where(square > 0, square, np.nan)
 
 
-def draw_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseDraw:
+def sample_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseSample:
     """Draws faces so that each bin of ``POSE_EDGES`` gives the same number.
 
     A bin that has fewer gives all of its faces, and the others share what is missing.
@@ -71,7 +71,8 @@ def draw_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseDraw:
     generator = np.random.default_rng(seed)
     chosen = [generator.choice(usable[bins == number], share, replace=False)
               for number, share in enumerate(drawn)]
-    return PoseDraw(np.sort(np.concatenate(chosen)), available.tolist(), drawn.tolist())
+    return PoseSample(
+        np.sort(np.concatenate(chosen)), available.tolist(), drawn.tolist())
 
 
 def even_shares(available: np.ndarray, total: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 from fdsr.geometry.components import boxes_from_five_points
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.encoder import FeatureEncoder
-from fdsr.preparation.dictionary.balance import PoseDraw, draw_by_pose, landmarks_of
+from fdsr.preparation.dictionary.balance import PoseSample, landmarks_of, sample_by_pose
 from fdsr.registry import DATASETS, MODELS
 
 _A_TEACHERS_CONFIG = 'Give the config that trains the teacher.'
@@ -95,7 +95,7 @@ class FaceBatches:
         seed: of that draw.
         num_workers: processes that read pictures beside this one.
         balance: ``'pose'`` draws evenly over how far heads are turned, see
-            ``draw_by_pose``; default: all faces alike.
+            ``sample_by_pose``; default: all faces alike.
 
     Attributes:
         pose: what was drawn by pose; None without ``balance``.
@@ -114,9 +114,9 @@ class FaceBatches:
         self.skipped = 0
         self.eye_share = float('nan')
         self.indices = np.arange(len(dataset))
-        self.pose: Optional[PoseDraw] = None
+        self.pose: Optional[PoseSample] = None
         if balance:
-            self.pose = draw_by_pose(
+            self.pose = sample_by_pose(
                 landmarks_of(dataset), max_faces or len(dataset), seed)
             self.indices = self.pose.indices
         elif max_faces is not None and max_faces < len(dataset):

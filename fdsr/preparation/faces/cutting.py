@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import read_picture
+from fdsr.datasets.reading import read_image
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex
 from fdsr.geometry import alignment
 from fdsr.preparation.faces.measures import dhash, sharpness, thumbnail
@@ -81,7 +81,7 @@ class FaceCutter:
         """The picture as its landmarks see it: turned by EXIF or not."""
         path = self.pictures / self.index.path(row)
         try:
-            return read_picture(path, self.index.name(row), self.settings.exif)
+            return read_image(path, self.index.name(row), self.settings.exif)
         except BadSample as error:
             reason = error.reason.replace(f'{self.pictures}/', '')
             raise Skipped(UNREADABLE, reason) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fdsr.datasets.image_storage import SUFFIXES, FolderImages
 from fdsr.datasets.manifest import (
     INDEX,
     Shard,
@@ -20,7 +21,6 @@ from fdsr.datasets.manifest import (
     record_type,
     write_manifest,
 )
-from fdsr.datasets.picture_storage import SUFFIXES, FolderPictures
 from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.preparation.faces.contact_sheet import write_sheet
 from fdsr.preparation.faces.cutting import DUPLICATE
@@ -219,7 +219,7 @@ def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) ->
         index[column] = kept[column]
     write_bytes(folder / INDEX, as_npy(index))
     if job.settings.storage == 'folder':
-        pictures = FolderPictures(folder, SUFFIXES[job.settings.encoding])
+        pictures = FolderImages(folder, SUFFIXES[job.settings.encoding])
         for record in records[~np.isin(records['key'], kept['key'])]:
             pictures.remove(int(record['key']), record['name'].decode())
     return Shard(unit.folder, len(kept), digest_of(folder / INDEX))

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fdsr.datasets.picture_storage import STORAGES, SUFFIXES
+from fdsr.datasets.image_storage import STORAGES, SUFFIXES
 
 #: The splits, in the order in which their faces are looked at: of two that are alike,
 #: the one in the earlier split stays.

@@ -50,7 +50,7 @@ def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
     return open_index(files, 'tree', work / 'index'), root
 
 
-def pictures_below(root: Path) -> Iterator[str]:
+def images_below(root: Path) -> Iterator[str]:
     """Paths of all pictures below a folder, relative to it, in a fixed order."""
     return (path for path in files_below(root)
             if os.path.splitext(path)[1].lower().encode() in SUFFIXES)
@@ -60,7 +60,7 @@ def _write_list(root: Path, listing: Path) -> None:
     found, unlisted = 0, []
     with atomic_path(listing) as part:
         with part.open('w', encoding='utf-8') as file:
-            for path in pictures_below(root):
+            for path in images_below(root):
                 found += 1
                 if is_listable(path):
                     file.write(f'{path}\n')

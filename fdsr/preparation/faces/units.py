@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fdsr.datasets.manifest import record_type
-from fdsr.datasets.picture_storage import (
+from fdsr.datasets.image_storage import (
     SUFFIXES,
-    FolderPictures,
-    LmdbPictures,
+    FolderImages,
+    LmdbImages,
     encode,
 )
+from fdsr.datasets.manifest import record_type
 from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.preparation.faces.cutting import FaceCutter, Skipped
 from fdsr.preparation.faces.plan import Plan, Unit
@@ -79,7 +79,7 @@ def write_unit(job: Job, unit: Unit) -> None:
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        records, skipped = _write_pictures(job, unit, part)
+        records, skipped = _write_images(job, unit, part)
         shard = job.shard(unit)
         if shard.exists():
             shutil.rmtree(shard)
@@ -92,7 +92,7 @@ def write_unit(job: Job, unit: Unit) -> None:
     write_bytes(job.records(unit), as_npy(records))
 
 
-def _write_pictures(job: Job, unit: Unit, folder: Path
+def _write_images(job: Job, unit: Unit, folder: Path
                     ) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
     """Write the pictures; returns records, and (name, kind, reason) of the others."""
     settings, index = job.settings, FaceIndex(job.index)
@@ -121,12 +121,12 @@ def _write_pictures(job: Job, unit: Unit, folder: Path
 
 
 def _writer(settings: Settings, folder: Path, faces: int
-            ) -> FolderPictures | LmdbPictures:
+            ) -> FolderImages | LmdbImages:
     if settings.storage == 'folder':
-        return FolderPictures(folder, SUFFIXES[settings.encoding])
+        return FolderImages(folder, SUFFIXES[settings.encoding])
     # never more than the pixels and some pages; the file is as large as what is in it
     most = settings.size * settings.size * 4 + 16384
-    return LmdbPictures(folder, room=faces * most + (1 << 20))
+    return LmdbImages(folder, room=faces * most + (1 << 20))
 
 
 def as_csv(rows: list[tuple[str, ...]]) -> bytes:

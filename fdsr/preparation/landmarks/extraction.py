@@ -23,7 +23,7 @@ import cv2
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import files_below, read_picture
+from fdsr.datasets.reading import files_below, read_image
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
@@ -64,7 +64,7 @@ class ExtractionSettings:
             raise ValueError(f'min_eyes is {self.min_eyes}, expected a number >= 0.')
 
 
-class Picture(NamedTuple):
+class ImageFile(NamedTuple):
     """A file: its path in the folder, and why it is not looked at, if it is not."""
 
     path: str
@@ -101,7 +101,7 @@ class Summary(NamedTuple):
     done_now: int
 
 
-def find_pictures(source: Path) -> List[Picture]:
+def find_images(source: Path) -> List[ImageFile]:
     """All pictures of a folder and of the folders in it, in the order of their paths.
 
     Hidden files and folders are passed over. Of several pictures that differ in their
@@ -121,18 +121,18 @@ def find_pictures(source: Path) -> List[Picture]:
             continue
         printable = _printable(path)
         if suffix.lower() not in known:
-            found.append(Picture(path, '', 'format', (
+            found.append(ImageFile(path, '', 'format', (
                 f'{suffix.lower()} is not read by the data set: convert it to .png')))
         elif printable != path or path.strip() != path:
-            found.append(Picture(path, '', 'name', (
+            found.append(ImageFile(path, '', 'name', (
                 'a NAME_ID of UTF-8 letters is needed, without line breaks and spaces '
                 'at its beginning')))
         elif stem in owners:
-            found.append(Picture(path, '', 'same name', (
+            found.append(ImageFile(path, '', 'same name', (
                 f'{owners[stem]} has the NAME_ID {stem} already')))
         else:
             owners[stem] = path
-            found.append(Picture(path, stem))
+            found.append(ImageFile(path, stem))
     if not found:
         raise FileNotFoundError(f'There is no picture in {source}: expected files '
                                 f'ending in {", ".join(known)}.')
@@ -196,7 +196,7 @@ class Examiner:
                 with Image.open(file) as image:
                     unusable = _unusable(image)
                     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                return unusable or (read_picture(file, path), orientation)
+                return unusable or (read_image(file, path), orientation)
         except BadSample as error:
             cause = error.__cause__ or error
         except Exception as error:  # decoders raise nearly anything on broken files
@@ -258,7 +258,7 @@ def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
     return detector
 
 
-def extract(source: Path, pictures: List[Picture], files: LandmarkFiles,
+def extract(source: Path, pictures: List[ImageFile], files: LandmarkFiles,
             settings: ExtractionSettings, progress: Progress,
             num_workers: int = 0) -> Summary:
     """Adds the rows that the files lack, in the order of the pictures' paths.
@@ -269,7 +269,7 @@ def extract(source: Path, pictures: List[Picture], files: LandmarkFiles,
 
     Args:
         source: folder of pictures, ``identity/picture`` or flat.
-        pictures: what ``find_pictures`` found in it.
+        pictures: what ``find_images`` found in it.
         files: where the rows go.
         settings: see there.
         progress: shows how far it is.
@@ -304,13 +304,13 @@ def _outcomes(examiner: Examiner, paths: List[str],
     return (examiner(path) for path in paths)
 
 
-def _is_done(picture: Picture, files: LandmarkFiles) -> bool:
+def _is_done(picture: ImageFile, files: LandmarkFiles) -> bool:
     if not picture.reason and picture.name in files.with_face:
         return True
     return _printable(picture.path) in files.without
 
 
-def _summary(pictures: List[Picture], files: LandmarkFiles, done_now: int) -> Summary:
+def _summary(pictures: List[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
     here = {_printable(picture.path) for picture in pictures}
     reasons = Counter(reason for path, reason in files.skipped_reasons()
                       if path in here)
@@ -318,7 +318,7 @@ def _summary(pictures: List[Picture], files: LandmarkFiles, done_now: int) -> Su
     return Summary(len(pictures), faces, dict(sorted(reasons.items())), done_now)
 
 
-def write_list(path: Path, pictures: List[Picture], files: LandmarkFiles) -> None:
+def write_list(path: Path, pictures: List[ImageFile], files: LandmarkFiles) -> None:
     """Writes VGGFace2's list: the paths of the pictures that have a face, in order.
 
     Without one the data set takes every picture for a ``.jpg``.

@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from fdsr.benchmark.gallery import Gallery, choose_faces
-from fdsr.datasets.reading import read_picture
+from fdsr.datasets.reading import read_image
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
 from fdsr.reporting.figure import draw_figure, save_figure
@@ -109,7 +109,7 @@ class _Kept:
             self._path(run, name).is_file() for name in self.names)
 
     def read(self, run: _Run) -> Dict[str, np.ndarray]:
-        return {name: read_picture(self._path(run, name), name) for name in self.names}
+        return {name: read_image(self._path(run, name), name) for name in self.names}
 
     def write(self, run: _Run, pictures: Sequence[np.ndarray]) -> None:
         for name, picture in zip(self.names, pictures if self.folder else ()):

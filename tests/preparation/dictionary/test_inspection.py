@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import FeatureEncoder
@@ -38,7 +38,7 @@ SIZE, NUM_FACES = 128, 8
 
 @pytest.fixture(scope='module')
 def faces():
-    dataset = DrawnFacesDataset(length=NUM_FACES, size=SIZE)
+    dataset = SyntheticFacesDataset(length=NUM_FACES, size=SIZE)
     return FaceBatches(dataset, SIZE, batch_size=3)
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
-from fdsr.datasets.picture_storage import FolderPictures
+from fdsr.datasets.image_storage import FolderImages
 from fdsr.preparation.faces import finish, prepare, units
 from fdsr.preparation.faces.settings import Settings
 from tests.conftest import REPOSITORY
@@ -110,7 +110,7 @@ def interrupted_at(monkeypatch, count, error):
             return write(*args, **kwargs)
         return call
 
-    monkeypatch.setattr(FolderPictures, 'write', failing(FolderPictures.write))
+    monkeypatch.setattr(FolderImages, 'write', failing(FolderImages.write))
     for module in (units, finish):
         monkeypatch.setattr(module, 'write_bytes', failing(module.write_bytes))
     monkeypatch.setattr(finish, 'write_manifest', failing(finish.write_manifest))
@@ -158,7 +158,7 @@ def test_a_full_disk_tells_how_to_go_on(people, prepared, tmp_path, monkeypatch)
 
 def test_a_full_disk_under_lmdb(people, prepared, monkeypatch):
     monkeypatch.setattr(units, '_writer', lambda settings, folder, faces:
-                        units.LmdbPictures(folder, room=16384))
+                        units.LmdbImages(folder, room=16384))
     with pytest.raises(prepare.Stopped, match='MAP_FULL'):
         prepared(people.settings(storage='lmdb', encoding='raw'))
 

@@ -16,7 +16,7 @@ from fdsr.preparation.landmarks.extraction import (
     ExtractionSettings,
     Skipped,
     extract,
-    find_pictures,
+    find_images,
     settings_as_json,
     write_list,
 )
@@ -65,7 +65,7 @@ def opened(folder, settings):
 
 def run(source, folder, settings, progress=no_progress, num_workers=0):
     with opened(folder, settings) as files:
-        return extract(source, find_pictures(source), files, settings, progress,
+        return extract(source, find_images(source), files, settings, progress,
                        num_workers)
 
 
@@ -103,7 +103,7 @@ def test_the_data_set_reads_it(tmp_path, settings):
     with LandmarkFiles(
             folder / 'loose_landmark_train.csv', folder / 'loose_bb_train.csv',
             folder / 'skipped.csv', settings_as_json(settings)) as files:
-        pictures = find_pictures(root / 'train')
+        pictures = find_images(root / 'train')
         extract(root / 'train', pictures, files, settings, no_progress)
         write_list(root / 'train_list.txt', pictures, files)
     faces = VGGFace2Dataset(root, size=32, align='five_point', cache_dir=tmp_path)
@@ -209,9 +209,9 @@ def test_strange_names(tmp_path, settings):
 
 def test_a_folder_without_pictures(tmp_path, settings):
     with pytest.raises(FileNotFoundError, match='is not a folder'):
-        find_pictures(tmp_path / 'nowhere')
+        find_images(tmp_path / 'nowhere')
     with pytest.raises(FileNotFoundError, match='no picture in'):
-        find_pictures(tmp_path)
+        find_images(tmp_path)
     with pytest.raises(ValueError, match='min_eyes is nan'):
         ExtractionSettings(min_eyes=float('nan'))
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from fdsr.datasets.reading import said_by, whole_pictures
+from fdsr.datasets.reading import complete_images, said_by
 
 #: Encodings and the suffixes of their files; ``raw`` is for LMDB alone.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
@@ -53,7 +53,7 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
                              f'{size}x{size} px')
         return np.frombuffer(bytearray(data), np.uint8).reshape(size, size, 3)
     try:
-        with whole_pictures(), Image.open(io.BytesIO(data)) as file:
+        with complete_images(), Image.open(io.BytesIO(data)) as file:
             img = np.array(file if file.mode == 'RGB' else file.convert('RGB'))
     except Exception as error:  # decoders raise nearly anything on broken files
         raise ValueError(f'cannot be decoded ({said_by(error)})') from error
@@ -63,7 +63,7 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
     return img
 
 
-class PictureReader(Protocol):
+class ImageReader(Protocol):
     """Reads the encoded pictures of one shard."""
 
     def read(self, key: int, name: str) -> bytes:
@@ -73,7 +73,7 @@ class PictureReader(Protocol):
         """Free what is open."""
 
 
-class FolderPictures:
+class FolderImages:
     """Pictures as files, named by their names.
 
     Args:
@@ -107,7 +107,7 @@ class FolderPictures:
         """Nothing is open."""
 
 
-class LmdbPictures:
+class LmdbImages:
     """Pictures in one LMDB, by their numbers.
 
     Args:
@@ -223,7 +223,7 @@ def forget_readers() -> None:
     _Shared.forget()
 
 
-def open_reader(folder: Path, storage: str, encoding: str) -> PictureReader:
+def open_reader(folder: Path, storage: str, encoding: str) -> ImageReader:
     """Open the pictures of a shard to read them.
 
     Args:
@@ -235,5 +235,5 @@ def open_reader(folder: Path, storage: str, encoding: str) -> PictureReader:
         OSError: They are not there.
     """
     if storage == 'lmdb':
-        return LmdbPictures(folder)
-    return FolderPictures(folder, SUFFIXES[encoding])
+        return LmdbImages(folder)
+    return FolderImages(folder, SUFFIXES[encoding])

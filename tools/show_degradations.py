@@ -1,6 +1,6 @@
 """Shows what blind degradations make of faces that the project draws.
 
-    python tools/draw_degradations.py --out docs/degradations.jpg
+    python tools/show_degradations.py --out docs/degradations.jpg
 
 Each row is a face: HR, its bicubic LR, and for each degradation the degraded picture
 and the LR made of it. docs/data.md shows the result. No data are needed.

@@ -1,7 +1,7 @@
 """Faces that the project draws itself, 64 px from 8: no data, no download."""
 scale = 8
 size = 64
-faces = dict(type='fdsr.DrawnFacesDataset', size=size)
+faces = dict(type='fdsr.SyntheticFacesDataset', size=size)
 
 pipeline = [
     dict(type='fdsr.FlipFace', prob=0.5),

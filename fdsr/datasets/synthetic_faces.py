@@ -7,12 +7,12 @@ from typing import Any, Callable, Sequence
 
 from fdsr.datasets.base import FaceDataset
 from fdsr.registry import DATASETS
-from fdsr.synthetic.portrait import draw_portrait
+from fdsr.synthetic.portrait import render_portrait
 from fdsr.synthetic.sampling import sample_face
 
 
 @DATASETS.register_module()
-class DrawnFacesDataset(FaceDataset):
+class SyntheticFacesDataset(FaceDataset):
     """Procedurally drawn faces, made when asked for.
 
     Item ``index`` is picture ``first + index`` of an endless, fixed population: it
@@ -42,7 +42,7 @@ class DrawnFacesDataset(FaceDataset):
         test_mode: Transforms draw the same in every epoch.
         max_bad_share: No drawn face is bad, but a transform may refuse one.
         report_dir: Folder for the list of skipped samples.
-        name: Name in reports and protocols; default ``drawn_faces_<first>``.
+        name: Name in reports and protocols; default ``synthetic_faces_<first>``.
 
     Raises:
         ValueError: An argument is impossible, or ``first`` lies between two pictures
@@ -75,7 +75,7 @@ class DrawnFacesDataset(FaceDataset):
             test_mode,
             max_bad_share,
             report_dir,
-            name or f'drawn_faces_{first}',
+            name or f'synthetic_faces_{first}',
         )
 
     def _check_arguments(self) -> None:
@@ -111,7 +111,7 @@ class DrawnFacesDataset(FaceDataset):
             such as ``d000012/0003``: the person and the person's picture.
         """
         face = sample_face(self.identity_seed, *self._which(index))
-        img, landmarks = draw_portrait(face, self.size, self.eye_share)
+        img, landmarks = render_portrait(face, self.size, self.eye_share)
         return dict(img=img, landmarks=landmarks, name=self.sample_name(index))
 
     def sample_name(self, index: int) -> str:
