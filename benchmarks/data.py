@@ -74,7 +74,7 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
     resize = Resize((size, size), InterpolationMode.BICUBIC)
     pictures = root / 'train'
     ours = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')
-    with Image.open(ours.pictures / ours.index.path(0)) as first:
+    with Image.open(ours.images / ours.index.path(0)) as first:
         side = first.width
     sets = {PLAIN: (ImageFolder(pictures, lambda image: np.asarray(resize(image))),
                     mebibytes(pictures)),

@@ -27,7 +27,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what every tool that reads a config takes."""
     parser.add_argument(
         '--data-root', metavar='DIR',
-        help="root of the data, replaces data_root of the config's data sets")
+        help="root of the data, replaces data_root of the config's datasets")
     parser.add_argument(
         '--work-dir', metavar='DIR',
         help='where to write; default: work_dirs, and below it '

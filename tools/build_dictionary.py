@@ -46,7 +46,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='cpu',
                         help='that computes the features, e.g. cuda (default: cpu)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
-                        help='processes that read pictures (default: 0, this one)')
+                        help='processes that read images (default: 0, this one)')
     parser.add_argument('--no-resume', dest='resume', action='store_false',
                         help='throw FILE.partial away and start again')
     add_config_arguments(parser)

@@ -1,11 +1,11 @@
-r"""Finds the face in every picture of a folder, and writes VGGFace2's CSVs.
+r"""Finds the face in every image of a folder, and writes VGGFace2's CSVs.
 
     python tools/extract_landmarks.py data/my_faces/train \
         data/my_faces/bb_landmark/loose_landmark_train.csv \
         --boxes data/my_faces/bb_landmark/loose_bb_train.csv \
         --list data/my_faces/train_list.txt --num-workers 4
 
-SRC holds IDENTITY/PICTURE, or just pictures. Each picture becomes a row of OUT and of
+SRC holds IDENTITY/IMAGE, or just images. Each image becomes a row of OUT and of
 the boxes' CSV, or a row with the reason in the list of skipped ones. A run that was
 stopped (Ctrl-C, a full disk, a power cut) goes on with the same command. Nothing is
 downloaded.
@@ -23,16 +23,16 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', metavar='SRC', type=Path, help='folder of pictures')
+    parser.add_argument('source', metavar='SRC', type=Path, help='folder of images')
     parser.add_argument('out', metavar='OUT.csv', type=Path,
                         help='five points of each face, to write or to go on with')
     parser.add_argument('--boxes', metavar='FILE', type=Path,
                         help='box of each face (default: OUT_bb.csv)')
     parser.add_argument('--skipped', metavar='FILE', type=Path,
-                        help='pictures left out (default: skipped_OUT.csv)')
+                        help='images left out (default: skipped_OUT.csv)')
     parser.add_argument('--list', metavar='FILE', type=Path,
-                        help='write the paths of the pictures that have a face, which '
-                        'the data set needs where they do not end in .jpg')
+                        help='write the paths of the images that have a face, which '
+                        'the dataset needs where they do not end in .jpg')
     parser.add_argument('--largest', action='store_true',
                         help='of several faces take the largest (default: skip)')
     parser.add_argument('--min-eyes', type=float, default=0, metavar='PX',
@@ -55,10 +55,10 @@ def parse_args() -> argparse.Namespace:
 
 
 class Progress:
-    """A bar over all pictures whose time to go is that of those not done yet.
+    """A bar over all images whose time to go is that of those not done yet.
 
     Args:
-        total: pictures.
+        total: images.
         done: of them.
     """
 
@@ -83,17 +83,17 @@ def run(args: argparse.Namespace) -> None:
     options = parse_options(args.detector_options, '--detector-options')
     detector = {**choosing.detector_config(args.detector), **options}
     settings = extraction.ExtractionSettings(detector, args.largest, args.min_eyes)
-    pictures = extraction.find_images(args.source)
+    images = extraction.find_images(args.source)
     # before a file is begun whose settings would have to stay
     extraction.ready_detector(settings.detector)
     with LandmarkFiles(args.out, args.boxes, args.skipped,
                        extraction.settings_as_json(settings)) as files:
-        found = extraction.extract(args.source, pictures, files, settings, Progress,
+        found = extraction.extract(args.source, images, files, settings, Progress,
                                    args.num_workers)
         if args.list:
-            extraction.write_list(args.list, pictures, files)
-    print(f'{args.out}\n{args.boxes}\n  {found.faces} faces of {found.pictures} '
-          f'pictures, {found.done_now} of them now; detector {detector["type"]}')
+            extraction.write_list(args.list, images, files)
+    print(f'{args.out}\n{args.boxes}\n  {found.faces} faces of {found.images} '
+          f'images, {found.done_now} of them now; detector {detector["type"]}')
     for reason, count in found.skipped.items():
         print(f'  {count} skipped: {reason}')
     if found.skipped:

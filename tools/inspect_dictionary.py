@@ -49,7 +49,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--device', default='cpu',
                         help='that computes, e.g. cuda (default: cpu)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
-                        help='processes that read pictures (default: 0, this one)')
+                        help='processes that read images (default: 0, this one)')
     add_config_arguments(parser)
     return parser.parse_args()
 
@@ -84,7 +84,7 @@ def inspect(args: argparse.Namespace) -> None:
 
 
 def render_crops(args: argparse.Namespace, found: Any) -> None:
-    """Writes a picture of crops."""
+    """Writes an image of crops."""
     from fdsr.reporting.grid import make_grid, save_grid
     atoms = args.atoms or found.most_used()
     columns = found.crops(atoms, args.num_crops)

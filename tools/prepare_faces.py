@@ -1,4 +1,4 @@
-r"""Cuts, resizes, filters and splits faces once, for data sets that are read quickly.
+r"""Cuts, resizes, filters and splits faces once, for datasets that are read quickly.
 
     python tools/prepare_faces.py --data-root data/vggface2 --out data/prepared \
         --val-identities 200 --min-box-side 128 --workers 4
@@ -6,8 +6,8 @@ r"""Cuts, resizes, filters and splits faces once, for data sets that are read qu
         --landmarks data/celeba_hq.csv --identity picture --out data/prepared \
         --val-identities 0.01 --test-identities 0.02
 
-Reads VGGFace2's layout, or with --landmarks any folder of pictures; writes for each
-split a manifest and shards of pictures, and beside them report.csv, skipped.csv and
+Reads VGGFace2's layout, or with --landmarks any folder of images; writes for each
+split a manifest and shards of images, and beside them report.csv, skipped.csv and
 contact_sheet.png. Started again, it goes on where it was stopped.
 """
 
@@ -44,7 +44,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def add_source(group: Any) -> None:
-    """Adds what says where pictures, boxes and landmarks are."""
+    """Adds what says where images, boxes and landmarks are."""
     group.add_argument('--data-root', required=True, metavar='DIR',
                        help="VGGFace2's layout or, with --landmarks, any folder")
     group.add_argument('--landmarks', metavar='CSV',
@@ -54,7 +54,7 @@ def add_source(group: Any) -> None:
     group.add_argument('--list', dest='listing', choices=('train', 'test'),
                        default='train', help="of VGGFace2's layout (default: train)")
     group.add_argument('--exif', action='store_true',
-                       help='the landmarks are those of the picture turned by EXIF')
+                       help='the landmarks are those of the image turned by EXIF')
 
 
 def add_cut(group: Any) -> None:
@@ -96,13 +96,13 @@ def add_splits(group: Any) -> None:
 def add_storage(group: Any) -> None:
     """Adds how faces are written."""
     group.add_argument('--encoding', choices=('jpeg', 'png', 'raw'), default='jpeg',
-                       help='of the pictures (default: jpeg); raw is for lmdb alone')
+                       help='of the images (default: jpeg); raw is for lmdb alone')
     group.add_argument('--quality', type=int, default=95, metavar='Q',
                        help='of JPEG (default: 95)')
     group.add_argument('--storage', choices=('folder', 'lmdb'), default='folder',
                        help='of a shard (default: folder)')
     group.add_argument('--shard-size', type=int, default=2000, metavar='N',
-                       help='pictures looked at for a shard (default: 2000)')
+                       help='images looked at for a shard (default: 2000)')
 
 
 class Progress:
@@ -127,10 +127,10 @@ def describe(out: str, summary: Dict[str, Any]) -> None:
     for split, found in summary['splits'].items():
         reasons = ', '.join(f'{count} {kind}' for kind, count in
                             found['skipped'].items()) or 'none skipped'
-        print(f'{out}/{split}: {found["kept"]} faces of {found["listed"]} pictures '
+        print(f'{out}/{split}: {found["kept"]} faces of {found["listed"]} images '
               f'({reasons}); {found["up_sampled"]} enlarged to HR, {found["padded"]} '
-              'reflected beyond the picture')
-    print(f'Look at {out}/contact_sheet.png; skipped pictures are in '
+              'reflected beyond the image')
+    print(f'Look at {out}/contact_sheet.png; skipped images are in '
           f'{out}/skipped.csv, counts in {out}/report.csv.')
 
 

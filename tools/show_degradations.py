@@ -2,7 +2,7 @@
 
     python tools/show_degradations.py --out docs/degradations.jpg
 
-Each row is a face: HR, its bicubic LR, and for each degradation the degraded picture
+Each row is a face: HR, its bicubic LR, and for each degradation the degraded image
 and the LR made of it. docs/data.md shows the result. No data are needed.
 """
 

@@ -1,6 +1,6 @@
-"""Data sets of faces and their transforms.
+"""Datasets of faces and their transforms.
 
-The data sets are imported on first use: restoring needs this package's geometry, but
+The datasets are imported on first use: restoring needs this package's geometry, but
 none of what training needs.
 """
 from importlib import import_module

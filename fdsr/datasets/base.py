@@ -1,4 +1,4 @@
-"""What every data set of faces shares: keys, seeding, skipping, collating."""
+"""What every dataset of faces shares: keys, seeding, skipping, collating."""
 from __future__ import annotations
 
 import contextlib
@@ -19,18 +19,18 @@ from fdsr.registry import FUNCTIONS, TRANSFORMS
 
 
 class SampleKey(NamedTuple):
-    """What the sampler asks a data set for: sample ``index`` as seen in ``epoch``."""
+    """What the sampler asks a dataset for: sample ``index`` as seen in ``epoch``."""
 
     epoch: int
     index: int
 
 
 class BadSample(Exception):
-    """A sample that cannot be used; the data set lists it and the run goes on.
+    """A sample that cannot be used; the dataset lists it and the run goes on.
 
     Args:
         name: The sample's name, e.g. ``n000002/0001_01``.
-        reason: What is wrong with it, in words that help to mend it.
+        reason: What is wrong with it, in words that help to fix it.
     """
 
     def __init__(self, name: str, reason: str) -> None:
@@ -53,7 +53,7 @@ def seeded(seed: int, epoch: int, index: int) -> Iterator[None]:
     Args:
         seed: The run's seed, >= 0.
         epoch: Pass over the data, from 0.
-        index: The sample's index in the data set.
+        index: The sample's index in the dataset.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = np.random.SeedSequence((seed, epoch, index)).generate_state(4)
@@ -168,7 +168,7 @@ class FaceDataset(Dataset):
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What mmengine's evaluator gets to know of the data set."""
+        """What mmengine's evaluator gets to know of the dataset."""
         return dict(name=self.name, protocol=self.protocol(),
                     pipeline=self.pipeline_protocol())
 
@@ -234,7 +234,7 @@ class FaceDataset(Dataset):
                 f'max_bad_share={self.max_bad_share:g} allows. They are listed with '
                 f'their reasons in {self.report.path}'
                 + (f' (the last one: {last})' if last else '')
-                + '. Mend or remove them, or raise max_bad_share.') from last
+                + '. Fix or remove them, or raise max_bad_share.') from last
 
 
 @FUNCTIONS.register_module()

@@ -98,7 +98,7 @@ class FaceManifestDataset(FaceDataset):
             return f'{self.split}/{self.manifest.shards[shard].folder}#{row}'
 
     def all_landmarks(self) -> np.ndarray:
-        """float32 (len, 5, 2) without the pictures; NaN where a shard is lost."""
+        """float32 (len, 5, 2) without the images; NaN where a shard is lost."""
         points = np.full((len(self), 5, 2), np.nan, np.float32)
         for index in range(len(self)):
             with contextlib.suppress(OSError, ValueError):
@@ -106,7 +106,7 @@ class FaceManifestDataset(FaceDataset):
         return points
 
     def load(self, index: int) -> dict[str, Any]:
-        """The picture, decoded, with its landmarks; see :class:`FaceDataset`."""
+        """The image, decoded, with its landmarks; see :class:`FaceDataset`."""
         try:
             record, data = self.manifest.read(self._row(index))
             img = decode(data, self.manifest.facts['encoding'], self.size)

@@ -1,4 +1,4 @@
-"""Where the pictures of a shard lie: files of a folder, or one LMDB."""
+"""Where the images of a shard lie: files of a folder, or one LMDB."""
 from __future__ import annotations
 
 import io
@@ -18,7 +18,7 @@ LMDB_FILE = 'pictures.lmdb'
 
 
 def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
-    """Encode a picture.
+    """Encode an image.
 
     Args:
         img: uint8 (S, S, 3), RGB.
@@ -34,7 +34,7 @@ def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
 
 
 def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
-    """Decode a picture of known size.
+    """Decode an image of known size.
 
     Args:
         data: What :func:`encode` returned.
@@ -45,7 +45,7 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
         uint8 (size, size, 3), RGB; may be written to.
 
     Raises:
-        ValueError: It is truncated, no such picture, or of another size.
+        ValueError: It is truncated, no such image, or of another size.
     """
     if encoding == 'raw':
         if len(data) != size * size * 3:
@@ -64,17 +64,17 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
 
 
 class ImageReader(Protocol):
-    """Reads the encoded pictures of one shard."""
+    """Reads the encoded images of one shard."""
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture; raises OSError or ValueError if it is not there."""
+        """One image; raises OSError or ValueError if it is not there."""
 
     def close(self) -> None:
         """Free what is open."""
 
 
 class FolderImages:
-    """Pictures as files, named by their names.
+    """Images as files, named by their names.
 
     Args:
         folder: Folder of the shard.
@@ -85,22 +85,22 @@ class FolderImages:
         self.folder, self.suffix = folder, suffix
 
     def path(self, name: str) -> str:
-        """The file of a picture."""
+        """The file of an image."""
         return f'{os.fspath(self.folder)}/{name}{self.suffix}'
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture."""
+        """One image."""
         with open(self.path(name), 'rb') as file:
             return file.read()
 
     def write(self, key: int, name: str, data: bytes) -> None:
-        """Add one picture."""
+        """Add one image."""
         path = Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def remove(self, key: int, name: str) -> None:
-        """Take one picture out, if it is there."""
+        """Take one image out, if it is there."""
         Path(self.path(name)).unlink(missing_ok=True)
 
     def close(self) -> None:
@@ -108,7 +108,7 @@ class FolderImages:
 
 
 class LmdbImages:
-    """Pictures in one LMDB, by their numbers.
+    """Images in one LMDB, by their numbers.
 
     Args:
         folder: Folder of the shard.
@@ -136,15 +136,15 @@ class LmdbImages:
             self._transaction = self._lmdb.begin(write=bool(room))
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture."""
+        """One image."""
         with _explained(self._file):
             data = self._transaction.get(_key(key))
         if data is None:
-            raise ValueError(f'{self._file} has no picture {key} ({name})')
+            raise ValueError(f'{self._file} has no image {key} ({name})')
         return data
 
     def write(self, key: int, name: str, data: bytes) -> None:
-        """Add one picture."""
+        """Add one image."""
         with _explained(self._file):
             try:
                 self._transaction.put(_key(key), data, append=True)
@@ -224,7 +224,7 @@ def forget_readers() -> None:
 
 
 def open_reader(folder: Path, storage: str, encoding: str) -> ImageReader:
-    """Open the pictures of a shard to read them.
+    """Open the images of a shard to read them.
 
     Args:
         folder: Folder of the shard.

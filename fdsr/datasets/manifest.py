@@ -2,7 +2,7 @@
 
     FOLDER/manifest.json        facts, and the shards in their order
     FOLDER/000000/index.npy     a record for each face, mapped into memory
-    FOLDER/000000/...           the pictures, as files or in pictures.lmdb
+    FOLDER/000000/...           the images, as files or in pictures.lmdb
 
 Nothing grows with the number of faces but the number of shards: what a process holds
 is a number for each shard, and the few shards that it has open.
@@ -57,7 +57,7 @@ def record_type(longest_name: int) -> np.dtype:
         longest_name: Bytes of the longest name of the shard.
 
     Returns:
-        ``name``, UTF-8; ``key``, the picture's number in the shard; ``landmarks``, five
+        ``name``, UTF-8; ``key``, the image's number in the shard; ``landmarks``, five
         points in pixels of HR; ``side``, pixels of the source that HR's side stands
         for; ``padded``, share of HR that reflection filled; ``sharpness``, variance of
         the Laplacian; ``hash``, 64-bit dHash.
@@ -99,7 +99,7 @@ def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
 
 def join_manifests(folders: Sequence[str | os.PathLike], out: str | os.PathLike
                    ) -> Path:
-    """Make one manifest of several; no picture is moved.
+    """Make one manifest of several; no image is moved.
 
     Args:
         folders: Folders of manifests whose faces were cut and written alike.
@@ -173,8 +173,8 @@ class Manifest:
 
     def close(self) -> None:
         """Close the shards that are open; they open again when they are needed."""
-        for _, pictures in self._open.values():
-            pictures.close()
+        for _, images in self._open.values():
+            images.close()
         self._open.clear()
 
     def __del__(self) -> None:
@@ -203,18 +203,18 @@ class Manifest:
         return self.opened(shard)[0][row]
 
     def read(self, index: int) -> tuple[np.void, bytes]:
-        """A face's record and its encoded picture.
+        """A face's record and its encoded image.
 
         Raises:
             OSError, ValueError: One of them is missing, or not what it was.
         """
         shard, row = self.locate(index)
-        records, pictures = self.opened(shard)
+        records, images = self.opened(shard)
         record = records[row]
-        return record, pictures.read(int(record['key']), record['name'].decode())
+        return record, images.read(int(record['key']), record['name'].decode())
 
     def opened(self, number: int) -> tuple[np.ndarray, ImageReader]:
-        """A shard's records, mapped, and its pictures.
+        """A shard's records, mapped, and its images.
 
         Raises:
             OSError, ValueError: The index is missing, or not what it was.

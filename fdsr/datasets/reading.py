@@ -1,4 +1,4 @@
-"""Pictures out of files, as every tool that prepares or reads data sees them."""
+"""Images out of files, as every tool that prepares or reads data sees them."""
 from __future__ import annotations
 
 import contextlib
@@ -14,7 +14,7 @@ from fdsr.datasets.base import BadSample
 
 @contextlib.contextmanager
 def complete_images() -> Iterator[None]:
-    """Have PIL refuse truncated pictures, whatever else this process wants of it.
+    """Have PIL refuse truncated images, whatever else this process wants of it.
 
     Some packages switch the opposite on for the whole process: half a face would then
     come back as a whole one with a grey rest.
@@ -55,40 +55,40 @@ def said_by(error: Exception) -> str:
 
 
 def open_image(path: Path, name: str, exif: bool = False) -> Image.Image:
-    """Read a picture, whole; see :func:`as_rgb`.
+    """Read an image, whole; see :func:`as_rgb`.
 
     Args:
-        path: The file; of several pictures in it, the first is taken.
+        path: The file; of several images in it, the first is taken.
         name: The sample's name, for the error.
         exif: Turn it by its EXIF orientation; otherwise it stays as it lies in the
             file.
 
     Returns:
-        The picture, RGB, decoded.
+        The image, RGB, decoded.
 
     Raises:
-        BadSample: There is no such file, it is truncated, too large, or no picture.
+        BadSample: There is no such file, it is truncated, too large, or no image.
     """
     try:
         with complete_images(), Image.open(path) as file:
             file.load()
             return as_rgb(ImageOps.exif_transpose(file) if exif else file)
     except FileNotFoundError as error:
-        raise BadSample(name, f'no such picture: {path}') from error
+        raise BadSample(name, f'no such image: {path}') from error
     except Exception as error:  # decoders raise nearly anything on broken files
         raise BadSample(
             name, f'cannot be decoded: {path} ({said_by(error)})') from error
 
 
 def read_image(path: Path, name: str, exif: bool = False) -> np.ndarray:
-    """:func:`open_image`'s picture as uint8 (H, W, 3), RGB."""
+    """:func:`open_image`'s image as uint8 (H, W, 3), RGB."""
     return np.asarray(open_image(path, name, exif))
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A decoded picture as RGB: 16 bits become 8, transparency is put on white.
+    """A decoded image as RGB: 16 bits become 8, transparency is put on white.
 
-    An RGB picture is returned as it is, without a copy.
+    An RGB image is returned as it is, without a copy.
 
     Raises:
         ValueError: Its pixels are floats, whose white is not known.

@@ -1,4 +1,4 @@
-"""The list of samples that a data set could not use."""
+"""The list of samples that a dataset could not use."""
 from __future__ import annotations
 
 import contextlib
@@ -28,7 +28,7 @@ class SkipReport:
         report_dir: Folder of the file; it is made when the first row is written.
             ``None`` takes a folder of its own under the system's temporary folder,
             so that there always is a list to point at.
-        name: Name of the data set; the file is ``skipped_<name>.csv``.
+        name: Name of the dataset; the file is ``skipped_<name>.csv``.
     """
 
     def __init__(self, report_dir: str | os.PathLike | None, name: str) -> None:

@@ -15,10 +15,10 @@ from fdsr.synthetic.sampling import sample_face
 class SyntheticFacesDataset(FaceDataset):
     """Procedurally drawn faces, made when asked for.
 
-    Item ``index`` is picture ``first + index`` of an endless, fixed population: it
+    Item ``index`` is image ``first + index`` of an endless, fixed population: it
     depends on that number, ``identity_seed``, ``faces_per_identity``, ``size`` and
     ``eye_share``, and on nothing else. People differ in skin, eyes, brows, nose,
-    mouth, hair, beard and glasses; their pictures in pose, expression, gaze, light,
+    mouth, hair, beard and glasses; their images in pose, expression, gaze, light,
     clothes and background.
 
     So that training and test draw different people, give the test set a ``first`` of
@@ -29,13 +29,13 @@ class SyntheticFacesDataset(FaceDataset):
     of pupils, nose tip and mouth corners after all warps, exact to float rounding.
 
     Args:
-        length: Number of pictures.
+        length: Number of images.
         size: Side of HR in pixels; best a multiple of 64, up to 512.
         eye_share: Distance of the eyes of a face that looks straight ahead, as a
-            share of the side; single pictures differ by a few percent, and more
+            share of the side; single images differ by a few percent, and more
             when the head is turned.
-        first: Number of the first picture.
-        faces_per_identity: Pictures of each person, one after the other.
+        first: Number of the first image.
+        faces_per_identity: Images of each person, one after the other.
         identity_seed: Seed of the population.
         pipeline: See :class:`FaceDataset`, as the following ones.
         seed: Seed of the transforms, not of the faces.
@@ -45,7 +45,7 @@ class SyntheticFacesDataset(FaceDataset):
         name: Name in reports and protocols; default ``synthetic_faces_<first>``.
 
     Raises:
-        ValueError: An argument is impossible, or ``first`` lies between two pictures
+        ValueError: An argument is impossible, or ``first`` lies between two images
             of one person, who would then be in two sets.
     """
 
@@ -89,11 +89,11 @@ class SyntheticFacesDataset(FaceDataset):
         if not 0.1 <= self.eye_share <= 0.5:
             raise ValueError(
                 f'eye_share is {self.eye_share}, expected a share of the side '
-                'between 0.1 and 0.5: beyond, the face does not fit the picture.'
+                'between 0.1 and 0.5: beyond, the face does not fit the image.'
             )
         if self.first % self.faces_per_identity:
             raise ValueError(
-                f'first={self.first} lies between two pictures of one person; take a '
+                f'first={self.first} lies between two images of one person; take a '
                 f'multiple of faces_per_identity={self.faces_per_identity}.'
             )
 
@@ -108,7 +108,7 @@ class SyntheticFacesDataset(FaceDataset):
 
         Returns:
             ``img`` uint8 (size, size, 3) RGB, ``landmarks`` float32 (5, 2), ``name``
-            such as ``d000012/0003``: the person and the person's picture.
+            such as ``d000012/0003``: the person and the person's image.
         """
         face = sample_face(self.identity_seed, *self._which(index))
         img, landmarks = render_portrait(face, self.size, self.eye_share)
@@ -120,7 +120,7 @@ class SyntheticFacesDataset(FaceDataset):
         return f'd{identity:06d}/{photo:04d}'
 
     def _which(self, index: int) -> tuple[int, int]:
-        """The person's number, and that of the person's picture."""
+        """The person's number, and that of the person's image."""
         return divmod(self.first + index, self.faces_per_identity)
 
     def protocol(self) -> dict[str, Any]:

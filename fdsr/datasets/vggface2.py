@@ -18,13 +18,13 @@ from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
 from fdsr.geometry import alignment
 from fdsr.registry import DATASETS
 
-#: Pictures whose size is looked up to tell how many crops are padded.
+#: Images whose size is looked up to tell how many crops are padded.
 PADDING_PROBE = 2000
 
 
 @DATASETS.register_module()
 class VGGFace2Dataset(FaceDataset):
-    """Faces cut out of pictures that lie in VGGFace2's layout.
+    """Faces cut out of images that lie in VGGFace2's layout.
 
     The layout is described by ``fdsr.datasets.vggface2_files.LAYOUT``. Items are
     those of :class:`FaceDataset`; HR is a square, by PIL bicubic, of one of two cuts:
@@ -32,15 +32,15 @@ class VGGFace2Dataset(FaceDataset):
     - ``align=None``: around the box's centre, ``crop_scale`` times its longer side;
     - ``align='five_point'``: turned, scaled and shifted so that the five landmarks lie
       on FFHQ's template (:data:`alignment.FFHQ_TEMPLATE_512`), itself scaled about the
-      picture's centre until its eyes are ``eye_share * size`` apart.
+      image's centre until its eyes are ``eye_share * size`` apart.
 
-    Where a cut leaves the picture, the picture is continued by reflection. Pictures
+    Where a cut leaves the image, the image is continued by reflection. Images
     are read as they lie in the file (``fdsr.datasets.reading``): an EXIF orientation
     is not applied, for boxes and landmarks are given in the file's own pixels.
 
     The rows are selected in this order: the part (by identity), ``min_box_side``, the
     subset; of those, rows without landmarks and the like are left out and listed in
-    the report. So neither the parts nor a subset change with a mended row.
+    the report. So neither the parts nor a subset change with a fixed row.
 
     Args:
         data_root: Folder in VGGFace2's layout.
@@ -68,7 +68,7 @@ class VGGFace2Dataset(FaceDataset):
         name: Name in reports and protocols; default ``vggface2_<split>[_<part>]``.
 
     Raises:
-        FileNotFoundError: The root, the picture folder or a CSV is missing.
+        FileNotFoundError: The root, the image folder or a CSV is missing.
         ValueError: A CSV is malformed, an argument is impossible, or nothing is left
             after the selection.
         RuntimeError: More than ``max_bad_share`` of the selected rows are bad.
@@ -92,7 +92,7 @@ class VGGFace2Dataset(FaceDataset):
         self.subset, self.subset_seed = subset, subset_seed
         self._check_arguments()
         files = find_files(data_root, split)
-        self.data_root, self.pictures = Path(data_root), files.pictures
+        self.data_root, self.images = Path(data_root), files.images
         suffix = '' if part == 'all' else f'_{part}'
         super().__init__(pipeline, seed, test_mode, max_bad_share, report_dir,
                          name or f'vggface2_{split}{suffix}')
@@ -189,7 +189,7 @@ class VGGFace2Dataset(FaceDataset):
             yield name, note, 'note'
 
     def all_landmarks(self) -> np.ndarray:
-        """float32 (len, 5, 2) in pixels of the pictures, which are not opened."""
+        """float32 (len, 5, 2) in pixels of the images, which are not opened."""
         return self.index.landmarks[self.rows]
 
     # Loading
@@ -199,40 +199,40 @@ class VGGFace2Dataset(FaceDataset):
         return self.index.name(int(self.rows[index]))
 
     def load(self, index: int) -> dict[str, Any]:
-        """Picture, cut and resized, with its landmarks; see :class:`FaceDataset`."""
+        """Image, cut and resized, with its landmarks; see :class:`FaceDataset`."""
         row = int(self.rows[index])
         name = self.index.name(row)
-        picture = open_image(self.pictures / self.index.path(row), name)
+        image = open_image(self.images / self.index.path(row), name)
         try:
-            crop = self._crop(row, picture.size)
+            crop = self._crop(row, image.size)
         except ValueError as error:
             raise BadSample(name, str(error)) from error
-        img = alignment.cut_and_resize(picture, crop, self.size)
+        img = alignment.cut_and_resize(image, crop, self.size)
         points = alignment.move_points(self.index.landmarks[row], crop, self.size)
         return dict(img=img, landmarks=points, name=name)
 
-    def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
+    def _crop(self, row: int, image_size: tuple[int, int]) -> alignment.FaceCrop:
         box = self.index.boxes[row]
         if self.align is None:
-            return alignment.box_crop(box, picture, self.crop_scale)
-        # not needed for the cut, but it tells a row that is another picture's
-        alignment.check_box(box, picture)
-        return alignment.five_point_crop(self.index.landmarks[row], picture,
+            return alignment.box_crop(box, image_size, self.crop_scale)
+        # not needed for the cut, but it tells a row that is another image's
+        alignment.check_box(box, image_size)
+        return alignment.five_point_crop(self.index.landmarks[row], image_size,
                                          self.eye_share)
 
     def padded_share(self, index: int) -> float | None:
         """Share of a face's crop that reflection filled; ``None`` if it is bad.
 
-        Only the picture's header is read.
+        Only the image's header is read.
 
         Args:
             index: Index of the sample.
         """
         row = int(self.rows[index])
         try:
-            with Image.open(self.pictures / self.index.path(row)) as file:
+            with Image.open(self.images / self.index.path(row)) as file:
                 return alignment.padded_share(self._crop(row, file.size), file.size)
-        except Exception:  # of whatever kind: it is told where the picture is loaded
+        except Exception:  # of whatever kind: it is told where the image is loaded
             return None
 
     # Facts
@@ -240,7 +240,7 @@ class VGGFace2Dataset(FaceDataset):
     def protocol(self) -> dict[str, Any]:
         """Which faces these are, and how they were cut.
 
-        ``up_sampled`` tells how many are smaller than HR in their picture: their HR is
+        ``up_sampled`` tells how many are smaller than HR in their image: their HR is
         itself an enlargement. ``padded`` is counted on evenly spaced faces where there
         are more than :data:`PADDING_PROBE`.
         """
@@ -291,22 +291,22 @@ class VGGFace2Dataset(FaceDataset):
                     len(self.index) - len(selected)}
 
     def _native_sides(self) -> np.ndarray:
-        """float (len,), picture pixels that a side of HR stands for (about)."""
+        """float (len,), image pixels that a side of HR stands for (about)."""
         if self.align is None:
             return self.crop_scale * self.index.boxes[self.rows, 2:].max(axis=1)
         eyes = self.index.landmarks[self.rows, 1] - self.index.landmarks[self.rows, 0]
         return np.linalg.norm(eyes, axis=-1) / self.eye_share
 
     def fingerprint(self) -> str:
-        """A hash of names, boxes, landmarks, and each picture's size and date."""
+        """A hash of names, boxes, landmarks, and each image's size and date."""
         digest = hashlib.sha256(super().fingerprint().encode())
         for values in (self.index.boxes, self.index.landmarks):
             digest.update(np.ascontiguousarray(values[self.rows]).tobytes())
         for row in self.rows:
             try:
-                facts = (self.pictures / self.index.path(int(row))).stat()
+                facts = (self.images / self.index.path(int(row))).stat()
                 digest.update(f'{facts.st_size} {facts.st_mtime_ns}'.encode())
-            except OSError:  # a missing picture is skipped, and told there
+            except OSError:  # a missing image is skipped, and told there
                 digest.update(b'missing')
         return digest.hexdigest()
 

@@ -21,13 +21,13 @@ LAYOUT = f"""VGGFace2's layout is expected:
   <data_root>/<split>_list.txt                        a path a line; optional
 where <split> is train or test, NAME_ID is "n000002/0001_01" (no suffix), X,Y,W,H the
 face's box, P1/P2 the eyes, P3 the nose tip, P4/P5 the mouth's corners (image-left
-first), all in pixels of the picture."""
+first), all in pixels of the image."""
 
 
 class SplitFiles(NamedTuple):
     """Where one split's parts lie; ``listing`` need not exist."""
 
-    pictures: Path
+    images: Path
     boxes: Path
     landmarks: Path
     listing: Path
@@ -50,19 +50,19 @@ def find_files(data_root: str | os.PathLike, split: str) -> SplitFiles:
         split: ``train`` or ``test``.
 
     Raises:
-        FileNotFoundError: The root, the split's picture folder or a CSV is missing;
+        FileNotFoundError: The root, the split's image folder or a CSV is missing;
             says which and shows the layout.
     """
     root = Path(data_root)
     if not root.is_dir():
         raise FileNotFoundError(
             f'data_root {root} is not a folder. Give the folder that holds the '
-            f'pictures (--data-root DIR). {LAYOUT}')
+            f'images (--data-root DIR). {LAYOUT}')
     files = SplitFiles(root / split, root / 'bb_landmark' / f'loose_bb_{split}.csv',
                        root / 'bb_landmark' / f'loose_landmark_{split}.csv',
                        root / f'{split}_list.txt')
-    if not files.pictures.is_dir():
-        raise FileNotFoundError(f'No picture folder {files.pictures}. {LAYOUT}')
+    if not files.images.is_dir():
+        raise FileNotFoundError(f'No image folder {files.images}. {LAYOUT}')
     for path in (files.boxes, files.landmarks):
         if not path.is_file():
             raise FileNotFoundError(f'No CSV {path}. {LAYOUT}')
@@ -133,7 +133,7 @@ def _read_table(path: Path, wanted: list[str], dtype: type
 
 
 def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a list of pictures, a path a line.
+    """Read a list of images, a path a line.
 
     Args:
         path: ``<split>_list.txt``.
@@ -156,7 +156,7 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
             paths.append(np.array([stem + b'.jpg' if stem == line else line
                                    for stem, line in zip(stems, lines)], 'S'))
     if not sum(map(len, names)):
-        raise ValueError(f'{path} is empty. Expected a picture\'s path a line, e.g. '
+        raise ValueError(f'{path} is empty. Expected an image\'s path a line, e.g. '
                          'n000002/0001_01.jpg; without the file the CSV\'s order is '
                          'taken.')
     return np.concatenate(names), np.concatenate(paths)
@@ -169,7 +169,7 @@ def _check_text(path: Path, lines: list[bytes], before: int) -> None:
         number = before + 1 + error.object[:error.start].count(b'\n')
         raise ValueError(
             f'{path}, line {number}: {lines[number - before - 1]!r} is no UTF-8. Write '
-            'the list in UTF-8, or rename the picture.') from error
+            'the list in UTF-8, or rename the image.') from error
 
 
 def _without_suffix(line: bytes) -> bytes:

@@ -41,15 +41,15 @@ ARRAYS = ('paths', 'boxes', 'landmarks', 'identities', 'status')
 
 
 class FaceIndex:
-    """Every listed picture of a split, in the list's order, one row each.
+    """Every listed image of a split, in the list's order, one row each.
 
     The arrays are files mapped into memory: processes share their pages, and a
     pickled index is a path.
 
     - ``paths``: bytes (N,), UTF-8, relative to the split's folder, with the suffix;
     - ``boxes``: float32 (N, 4), X, Y, W, H; ``landmarks``: float32 (N, 5, 2); both in
-      pixels of the picture, NaN where there are none;
-    - ``identities``: int32 (N,), numbered in the order of their first picture;
+      pixels of the image, NaN where there are none;
+    - ``identities``: int32 (N,), numbered in the order of their first image;
     - ``status``: uint8 (N,), an entry of :data:`STATUS`.
 
     Args:
@@ -76,7 +76,7 @@ class FaceIndex:
         return self.__dict__[name]
 
     def path(self, row: int) -> str:
-        """Path of a picture relative to the split's folder, with its suffix."""
+        """Path of an image relative to the split's folder, with its suffix."""
         return self.paths[row].decode()
 
     def name(self, row: int) -> str:
@@ -88,7 +88,7 @@ class FaceIndex:
         return STATUS[status].format(**self.facts['files'])
 
     def notes(self) -> list[tuple[str, str]]:
-        """(name, note) of rows passed over although their picture stays in."""
+        """(name, note) of rows passed over although their image stays in."""
         with (self.folder / 'notes.csv').open(encoding='utf-8', newline='') as file:
             return [(name, note) for name, note in csv.reader(file)]
 
@@ -98,7 +98,7 @@ def open_index(files: SplitFiles, split: str,
     """Open the cached index of a split, building it first where there is none.
 
     The cache is keyed by the paths, sizes and modification times of the CSVs and the
-    list, and by the format's version. No picture is looked at: their number is in the
+    list, and by the format's version. No image is looked at: their number is in the
     millions.
 
     Args:
@@ -143,7 +143,7 @@ def _writable(folders: list[Path]) -> Path:
             return folder
         except OSError as error:
             errors.append(f'{folder} ({error.strerror})')
-    raise PermissionError('The index of the data set cannot be cached: '
+    raise PermissionError('The index of the dataset cannot be cached: '
                           f'{", ".join(errors)}. Give a writable cache_dir.')
 
 
@@ -275,6 +275,6 @@ def _write(folder: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any],
             (part / 'facts.json').write_text(json.dumps(facts, indent=1),
                                              encoding='utf-8')
     except OSError as error:
-        raise OSError(f'The index of the data set cannot be written to {folder} '
+        raise OSError(f'The index of the dataset cannot be written to {folder} '
                       f'({error}). Make room there, or give another cache_dir.'
                       ) from error

@@ -50,7 +50,7 @@ class FaceLandmarks:
         """Boxes of the facial components, see ``boxes_from_five_points``.
 
         Args:
-            side: of the square picture.
+            side: of the square image.
 
         Returns:
             (4, 4) float32.
@@ -98,7 +98,7 @@ class FoundFace:
 
 
 class LandmarkDetector(ABC):
-    """Finds five points in pictures.
+    """Finds five points in images.
 
     A detector of one's own inherits from this, is registered in
     ``fdsr.registry.LANDMARKS`` and implements :meth:`detect_faces`.
@@ -106,7 +106,7 @@ class LandmarkDetector(ABC):
 
     @abstractmethod
     def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """All faces of a picture, the largest first.
+        """All faces of an image, the largest first.
 
         Args:
             image: uint8 (H, W, 3) RGB.
@@ -125,20 +125,20 @@ class LandmarkDetector(ABC):
                 for face in self.detect_faces(check_image(image))]
 
     def detect(self, images: Sequence[np.ndarray]) -> List[Optional[FaceLandmarks]]:
-        """The largest face of each picture, None where none is found.
+        """The largest face of each image, None where none is found.
 
         Args:
             images: uint8 (H, W, 3) RGB each.
 
         Raises:
-            ValueError: a picture has another type or shape.
+            ValueError: an image has another type or shape.
         """
         return [next(iter(self.detect_faces(check_image(image))), None)
                 for image in images]
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Returns a picture that is uint8 RGB.
+    """Returns an image that is uint8 RGB.
 
     Raises:
         ValueError: it is not.
@@ -148,6 +148,6 @@ def check_image(image: np.ndarray) -> np.ndarray:
         found = (f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray)
                  else f'a {type(image).__name__}')
         raise ValueError(
-            f'Landmarks are found in uint8 pictures (H, W, 3), RGB; found {found}. '
+            f'Landmarks are found in uint8 images (H, W, 3), RGB; found {found}. '
             "With PIL: numpy.asarray(image.convert('RGB')).")
     return image

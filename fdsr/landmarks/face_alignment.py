@@ -42,7 +42,7 @@ class FaceAlignmentLandmarks(LandmarkDetector):
     Files are read at the first call, in the process that calls.
 
     Points have a quarter of a heat map's pixel as their step. The package rounds them
-    down to whole pixels of the picture, here they stay as they are.
+    down to whole pixels of the image, here they stay as they are.
 
     Args:
         network: path of ``2DFAN4-cd938726ad.zip``.
@@ -51,9 +51,9 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         face_finder_sha256: likewise.
         device: where both networks run.
         min_confidence: of S3FD, 0 to 1.
-        min_side: faces are looked for in the picture with its shorter side at least...
+        min_side: faces are looked for in the image with its shorter side at least...
         max_side: ... and its longer side at most this long; the points are found in
-            the picture as it is.
+            the image as it is.
 
     Raises:
         ValueError: an argument is out of its range.
@@ -81,12 +81,12 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         return {**self.__dict__, '_loaded': None}
 
     def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks68]:
-        """All faces of a picture, the largest first; see the base class.
+        """All faces of an image, the largest first; see the base class.
 
         Raises:
             FileNotFoundError: a file of weights is not there; says where to get it.
             ImportError: face-alignment is absent.
-            ValueError: the picture is not uint8 (H, W, 3), or a file's hash differs.
+            ValueError: the image is not uint8 (H, W, 3), or a file's hash differs.
         """
         image = check_image(image)
         find_boxes, network = self._networks()
@@ -95,7 +95,7 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         return sorted(faces, key=lambda face: -face.eye_distance)
 
     def _boxes(self, image: np.ndarray, find_boxes: FindBoxes) -> List[Box]:
-        """The faces' boxes, in pixels of the picture, each face once."""
+        """The faces' boxes, in pixels of the image, each face once."""
         height, width = image.shape[:2]
         factor = max(1.0, self.min_side / min(height, width))
         factor = min(factor, self.max_side / max(height, width))
@@ -113,7 +113,7 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         return kept
 
     def _points_in(self, image: np.ndarray, box: Box, network: Any) -> np.ndarray:
-        """(68, 2) of the face in a box, in pixels of the picture."""
+        """(68, 2) of the face in a box, in pixels of the image."""
         import torch
         corner, side = shown_square(box)
         square = torch.from_numpy(cut_square(image, corner, side))
@@ -185,7 +185,7 @@ def shown_square(box: Box) -> Tuple[np.ndarray, int]:
 
 
 def cut_square(image: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
-    """A square of a picture, black where it leaves it, at the network's size.
+    """A square of an image, black where it leaves it, at the network's size.
 
     Args:
         image: uint8 (H, W, 3).

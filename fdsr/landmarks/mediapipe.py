@@ -17,8 +17,8 @@ _FIVE_POINTS = (468, 473, 1, 61, 291)
 class MediaPipeLandmarks(LandmarkDetector):
     """MediaPipe Face Mesh with irises (Kartynnik et al. 2019), on the CPU.
 
-    Small pictures are up-sampled. Where no face is found, the picture is continued
-    beyond its border and looked at again: a face that fills its picture, as in HR and
+    Small images are upsampled. Where no face is found, the image is continued
+    beyond its border and looked at again: a face that fills its image, as in HR and
     SR crops, is too near for the detector, which wants to see what is around it.
     Models are read at the first call, in the process that calls.
 
@@ -26,8 +26,8 @@ class MediaPipeLandmarks(LandmarkDetector):
         min_confidence: of the face detector, 0 to 1.
         max_faces: look for that many; the detector finds the clearest first, so look
             for several to get the largest.
-        min_side: up-sample pictures whose shorter side is smaller, by PIL's bicubic.
-        padding: how far the picture is continued on each side for the second look, as
+        min_side: upsample images whose shorter side is smaller, by PIL's bicubic.
+        padding: how far the image is continued on each side for the second look, as
             a share of its longer side, repeating the outermost pixels; 0 for none.
 
     Raises:
@@ -51,11 +51,11 @@ class MediaPipeLandmarks(LandmarkDetector):
         return {**self.__dict__, '_mesh': None, '_has_found': False}
 
     def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """All faces of a picture, the largest first; see the base class.
+        """All faces of an image, the largest first; see the base class.
 
         Raises:
             ImportError: mediapipe is absent, or a release without models.
-            ValueError: the picture is not uint8 (H, W, 3).
+            ValueError: the image is not uint8 (H, W, 3).
         """
         image, factor = enlarged(check_image(image), self.min_side)
         faces = self._found(image, 0, factor)
@@ -66,13 +66,13 @@ class MediaPipeLandmarks(LandmarkDetector):
 
     def _found(self, image: np.ndarray, border: int,
                factor: float) -> List[FaceLandmarks]:
-        """The faces, in pixels of the picture without border and factor."""
+        """The faces, in pixels of the image without border and factor."""
         size = np.array([image.shape[1], image.shape[0]])
         faces = []
         for face in self._process(image):
             shares = np.array([(face.landmark[index].x, face.landmark[index].y)
                                for index in _FIVE_POINTS])
-            # shares count from the picture's edge, pixels from the first one's centre
+            # shares count from the image's edge, pixels from the first one's centre
             points = (shares * size - border) / factor - 0.5
             faces.append(FaceLandmarks(points.astype(np.float32)))
         return faces

@@ -26,7 +26,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
     The detector (BlazeFace, full range) looks at 192 × 192 pixels, so a face has to
     fill about a sixth of what it is shown. It is shown the photograph, then windows of
     half its longer side that overlap by a half, of a quarter, and so on; what is found
-    more than once is merged. Each face is then cut out, up-sampled and given to
+    more than once is merged. Each face is then cut out, upsampled and given to
     ``MediaPipeLandmarks``; where that finds nothing, the face has no landmarks.
 
     Args:
@@ -67,7 +67,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
 
         Raises:
             ImportError: mediapipe is absent, or a release without models.
-            ValueError: the picture is not uint8 (H, W, 3).
+            ValueError: the image is not uint8 (H, W, 3).
         """
         image = check_image(image)
         found: List[FoundFace] = []

@@ -16,7 +16,7 @@ _LONGEST = 4
 
 
 def enlarged(image: np.ndarray, min_side: int) -> tuple[np.ndarray, float]:
-    """Up-samples an image whose shorter side is below a minimum, by PIL's bicubic.
+    """Upsamples an image whose shorter side is below a minimum, by PIL's bicubic.
 
     Args:
         image: uint8 (H, W, 3).

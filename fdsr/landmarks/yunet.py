@@ -12,7 +12,7 @@ from fdsr.landmarks.views import Box, overlap, padded, windows
 from fdsr.landmarks.yunet_model import SIDE, load_yunet
 from fdsr.registry import LANDMARKS
 
-#: Windows of photographs are at least this long: up-sampled by no more than two.
+#: Windows of photographs are at least this long: upsampled by no more than two.
 _SMALLEST_WINDOW = SIDE // 2
 
 

@@ -1,4 +1,4 @@
-"""Draws eyes and brows; the pupils' centres are landmarks."""
+"""Renders eyes and brows; the centres of the pupils are landmarks."""
 
 import numpy as np
 
@@ -13,13 +13,13 @@ SIDES = (-1, 1)
 
 
 def pupil(face: Face, side: int) -> np.ndarray:
-    """Centre ``(3,)`` of a pupil, face units; side -1 is image-left."""
+    """Returns the centre ``(3,)`` of a pupil, face units; side -1 is image-left."""
     x, y = face.photo.gaze
     return np.array([side * 0.5 + x, y, head_depth(np.array([side * 0.5, 0.0])) + 0.02])
 
 
 def lids(face: Face, side: int) -> tuple[np.ndarray, np.ndarray]:
-    """Upper and lower lid ``(n, 2)`` from the inner to the outer corner."""
+    """Returns the upper and lower lid ``(n, 2)``, inner corner first."""
     eyes, photo = face.person.eyes, face.photo
     t = np.linspace(0, 1, 25)
     x = 0.5 - 0.48 * eyes.width + t * eyes.width
@@ -27,14 +27,13 @@ def lids(face: Face, side: int) -> tuple[np.ndarray, np.ndarray]:
     squint = photo.lids * (1 - 0.14 * max(photo.smile, 0))
     upper = base - eyes.upper * squint * np.sin(np.pi * t**eyes.peak) ** 0.8
     lower = base + eyes.lower * (1 - 0.2 * max(photo.smile, 0)) * (
-        np.sin(np.pi * t ** (1.3 / eyes.peak)) ** 0.9
-    )
+        np.sin(np.pi * t ** (1.3 / eyes.peak)) ** 0.9)
     x = side * x
     return np.stack([x, upper], 1), np.stack([x, lower], 1)
 
 
 def render_eyes(canvas: Canvas, light: LightMap, face: Face) -> None:
-    """Draw both eyes."""
+    """Renders both eyes."""
     for side in SIDES:
         upper, lower = lids(face, side)
         _render_lid_skin(canvas, light, face, upper)
@@ -46,9 +45,8 @@ def render_eyes(canvas: Canvas, light: LightMap, face: Face) -> None:
         light.line(lower + (0, 0.1), 0.03, 0.03, 0.1)
 
 
-def _render_lid_skin(
-    canvas: Canvas, light: LightMap, face: Face, upper: np.ndarray
-) -> None:
+def _render_lid_skin(canvas: Canvas, light: LightMap, face: Face,
+                     upper: np.ndarray) -> None:
     eyes, skin = face.person.eyes, face.person.skin.colour
     crease = (
         upper - (0, eyes.crease) * np.sin(np.linspace(0.5, 2.9, len(upper)))[:, None]
@@ -62,10 +60,9 @@ def _render_lid_skin(
         light.line(crease, 0.04, 0.03, 0.12)
 
 
-def _render_ball(
-    canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
-) -> None:
-    """The white, the iris with its rings and fibres, the pupil and the lights."""
+def _render_ball(canvas: Canvas, face: Face, side: int, upper: np.ndarray,
+                 lower: np.ndarray) -> None:
+    """Renders sclera, iris with rings and fibres, pupil and reflections."""
     rng, eyes = face.rng(STREAM + (side + 1) // 2), face.person.eyes
     white = np.concatenate([upper, lower[::-1]])
     canvas.fill(white, (236, 230, 226))
@@ -88,9 +85,8 @@ def _render_ball(
 def _render_fibres(canvas: Canvas, face: Face, side: int, centre: np.ndarray) -> None:
     rng, eyes = face.rng(STREAM + 2 + (side + 1) // 2), face.person.eyes
     count = 36
-    angle = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(
-        0, 0.07, count
-    )
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False) + rng.normal(0, 0.07,
+                                                                          count)
     ray = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=1)
     start = eyes.pupil_radius * 1.05
     reach = eyes.iris_radius * rng.uniform(0.62, 0.92, count)
@@ -103,20 +99,17 @@ def _render_reflections(canvas: Canvas, face: Face, centre: np.ndarray) -> None:
     eyes, direction = face.person.eyes, face.photo.light
     main = centre + np.array([0.055 * np.sign(direction[0]), -0.045, 0.0])
     canvas.fill(_ring(main, 0.026), (255, 255, 255), 0.95)
-    bounce = (
-        centre - np.array([0.5 * np.sign(direction[0]), -0.62, 0.0]) * eyes.iris_radius
-    )
+    bounce = (centre - np.array([0.5 * np.sign(direction[0]), -0.62, 0.0])
+              * eyes.iris_radius)
     canvas.fill(_ring(bounce, 0.03), (255, 255, 255), 0.22)
 
 
-def _render_lines(
-    canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
-) -> None:
+def _render_lines(canvas: Canvas, face: Face, side: int, upper: np.ndarray,
+                  lower: np.ndarray) -> None:
     eyes, skin = face.person.eyes, face.person.skin.colour
     dark = mix(scaled(face.person.brows.colour, 0.5), (22, 14, 14), 0.6)
     taper = np.linspace(0.35, 1.0, len(upper)) * np.sin(
-        np.linspace(0.25, 2.75, len(upper))
-    )
+        np.linspace(0.25, 2.75, len(upper)))
     wing = upper[-1:] + np.array([(side * 0.03, -0.01)])
     line = np.concatenate([upper, wing])
     canvas.brush(line, dark, np.append(eyes.liner * (0.35 + taper), 0.004))
@@ -126,15 +119,12 @@ def _render_lines(
         canvas.stroke(lower[12:], dark, 0.012, 0.6)
 
 
-def _render_lashes(
-    canvas: Canvas, face: Face, side: int, upper: np.ndarray, lower: np.ndarray
-) -> None:
+def _render_lashes(canvas: Canvas, face: Face, side: int, upper: np.ndarray,
+                   lower: np.ndarray) -> None:
     rng, eyes = face.rng(STREAM + 4 + (side + 1) // 2), face.person.eyes
     dark = mix(scaled(face.person.brows.colour, 0.45), (16, 10, 10), 0.6)
-    for lid, up, length, width in (
-        (upper, -1, eyes.lash_length, 0.012),
-        (lower, 1, eyes.lash_length * 0.45, 0.007),
-    ):
+    for lid, up, length, width in ((upper, -1, eyes.lash_length, 0.012),
+                                   (lower, 1, eyes.lash_length * 0.45, 0.007)):
         t = np.linspace(0.1, 1.0, eyes.lashes) + rng.normal(0, 0.012, eyes.lashes)
         root = along(lid, t)
         # Lashes fan out: inwards at the inner corner, outwards at the outer one.
@@ -143,14 +133,13 @@ def _render_lashes(
         out = np.stack([lean, np.full_like(lean, up)], axis=1)
         out *= (size / np.linalg.norm(out, axis=1))[:, None]
         curl = np.stack([0.35 * lean * size, 0.0 * lean], axis=1)
-        lashes = np.stack(
-            [root, root + out * 0.5 - curl * 0.3, root + out + curl], axis=1
-        )
+        lashes = np.stack([root, root + out * 0.5 - curl * 0.3, root + out + curl],
+                          axis=1)
         canvas.stroke(smooth(lashes, 3), dark, width, 1.0 if up < 0 else 0.4)
 
 
 def render_brows(canvas: Canvas, face: Face) -> None:
-    """Draw both brows: a soft band and single hairs."""
+    """Renders both brows: a soft band and single hairs."""
     brows, photo = face.person.brows, face.photo
     for side in SIDES:
         rng = face.rng(STREAM + 6 + (side + 1) // 2)
@@ -164,13 +153,8 @@ def render_brows(canvas: Canvas, face: Face) -> None:
         _render_brow(canvas, face, spine, side, rng)
 
 
-def _render_brow(
-    canvas: Canvas,
-    face: Face,
-    spine: np.ndarray,
-    side: int,
-    rng: np.random.Generator,
-) -> None:
+def _render_brow(canvas: Canvas, face: Face, spine: np.ndarray, side: int,
+                 rng: np.random.Generator) -> None:
     brows = face.person.brows
 
     def width(share: np.ndarray) -> np.ndarray:
@@ -193,7 +177,7 @@ def _render_brow(
 
 
 def _ring(centre: np.ndarray, radius: float) -> np.ndarray:
-    """A circle ``(n, 3)`` at one depth, so that its centre is projected exactly."""
+    """Returns a circle ``(n, 3)`` at one depth, so that its centre projects exactly."""
     return at_depth(ellipse(centre[:2], (radius, radius)), centre[2])
 
 

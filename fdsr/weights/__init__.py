@@ -1,7 +1,7 @@
-"""External weights: the one place that knows source, licence and SHA-256 of each.
+"""External weights: source, licence and SHA-256 of each file, and safe loading.
 
-Nothing here downloads, `fetch` apart, which only `tools/fetch_weights.py` calls.
-torch is imported where it is used, so that this package stays cheap to import.
+Only ``fetch`` downloads, and only ``tools/fetch_weights.py`` calls it. torch is
+imported where it is used, so that this package is cheap to import.
 """
 
 from fdsr.weights.announce import (

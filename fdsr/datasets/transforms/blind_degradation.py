@@ -45,8 +45,8 @@ RECIPES: dict[str, list[dict[str, Any]]] = dict(
 class BlindDegradation(BaseTransform):
     """Degrade HR by several steps in their order, then bring it to LR.
 
-    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one. Whatever size the
-    steps leave, LR has HR's side over ``scale``: the degraded picture, rounded to
+    ``gt`` becomes the HR image (uint8, RGB), ``img`` the LR one. Whatever size the
+    steps leave, LR has HR's side over ``scale``: the degraded image, rounded to
     uint8, is resized by PIL's bicubic. With ``scale=1`` LR is as large as HR, the
     layout of DFDNet and GFPGAN, for networks built with ``scale=1``.
 
@@ -59,7 +59,7 @@ class BlindDegradation(BaseTransform):
         scale: HR side over LR side.
         seed: With a seed, a face's degradation depends on the seed and the face's name
             alone: the same in every epoch, subset and pipeline, as a test needs.
-            ``None``: drawn anew in each epoch, from the data set's seed.
+            ``None``: drawn anew in each epoch, from the dataset's seed.
 
     Raises:
         ValueError: There is no degradation of that name, a step is none, or ``scale``
@@ -94,7 +94,7 @@ class BlindDegradation(BaseTransform):
         return self.seed is None and bool(self.steps)
 
     def degrade(self, hr: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """The degraded picture, before it is brought to LR.
+        """The degraded image, before it is brought to LR.
 
         Args:
             hr: (H, W, 3) uint8 RGB.
@@ -112,11 +112,11 @@ class BlindDegradation(BaseTransform):
         """Move ``img`` to ``gt``, and make LR of it.
 
         Raises:
-            ValueError: There is an LR picture already, or a side of the HR picture is
+            ValueError: There is an LR image already, or a side of the HR image is
                 not divisible by ``scale``.
         """
         if 'gt' in results:
-            raise ValueError('There is an LR picture already: BlindDegradation takes '
+            raise ValueError('There is an LR image already: BlindDegradation takes '
                              'the place of DownsampleToLR in the pipeline.')
         hr = results['img']
         width, height = self._to_lr.lr_size(hr)

@@ -12,9 +12,9 @@ from fdsr.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class DownsampleToLR(BaseTransform):
-    """Make the LR picture by PIL's anti-aliased bicubic (a = -0.5).
+    """Make the LR image by PIL's anti-aliased bicubic (a = -0.5).
 
-    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one, rounded to uint8.
+    ``gt`` becomes the HR image (uint8, RGB), ``img`` the LR one, rounded to uint8.
 
     Args:
         scale: HR side over LR side.
@@ -32,11 +32,11 @@ class DownsampleToLR(BaseTransform):
         """Width and height of LR.
 
         Raises:
-            ValueError: A side of the HR picture is not divisible by ``scale``.
+            ValueError: A side of the HR image is not divisible by ``scale``.
         """
         height, width = hr.shape[:2]
         if height % self.scale or width % self.scale:
-            raise ValueError(f'The HR picture has {width}x{height} px, which '
+            raise ValueError(f'The HR image has {width}x{height} px, which '
                              f'scale={self.scale} does not divide: change the data '
                              'set\'s size or the scale.')
         return width // self.scale, height // self.scale
@@ -45,7 +45,7 @@ class DownsampleToLR(BaseTransform):
         """Move ``img`` to ``gt`` and shrink it.
 
         Raises:
-            ValueError: A side of the HR picture is not divisible by ``scale``.
+            ValueError: A side of the HR image is not divisible by ``scale``.
         """
         hr = results['img']
         small = self.lr_size(hr)

@@ -24,12 +24,12 @@ Range = tuple[float, float]
 def random_state(name: str, seed: int | None) -> np.random.RandomState:
     """The generator of one sample's degradation.
 
-    Its stream is frozen by numpy, so pictures stay the same with later versions.
+    Its stream is frozen by numpy, so images stay the same with later versions.
 
     Args:
         name: The sample's name.
         seed: With a seed, draws depend on it and on the name alone. ``None`` takes
-            one draw from ``np.random``, which a data set seeds for each sample by
+            one draw from ``np.random``, which a dataset seeds for each sample by
             its own seed, the epoch and the index.
     """
     if seed is None:
@@ -69,7 +69,7 @@ class DegradationStep(BaseTransform):
     """One operation of a degradation, with a probability.
 
     A subclass implements :meth:`degrade` and :meth:`words`. Steps are listed in
-    :class:`BlindDegradation`. Alone in a pipeline a step changes the LR picture and
+    :class:`BlindDegradation`. Alone in a pipeline a step changes the LR image and
     stands behind :class:`DownsampleToLR`.
 
     Args:
@@ -79,7 +79,7 @@ class DegradationStep(BaseTransform):
         ValueError: ``prob`` is not in [0, 1].
     """
 
-    #: whether a picture leaves with another size
+    #: whether an image leaves with another size
     resizes = False
     #: whether a sample differs between epochs
     varies = True
@@ -98,18 +98,18 @@ class DegradationStep(BaseTransform):
         raise NotImplementedError
 
     def apply(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Degrade a picture, or leave it, as ``prob`` has it."""
+        """Degrade an image, or leave it, as ``prob`` has it."""
         return self.degrade(img, draws) if draws.random_sample() < self.prob else img
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Degrade the LR picture.
+        """Degrade the LR image.
 
         Raises:
             ValueError: There is none yet, or it would get another size.
         """
         kind = type(self).__name__
         if 'gt' not in results:
-            raise ValueError(f'{kind} would degrade the HR picture: list it in '
+            raise ValueError(f'{kind} would degrade the HR image: list it in '
                              'BlindDegradation\'s steps, or put it behind '
                              'DownsampleToLR.')
         if self.resizes:
@@ -138,10 +138,10 @@ class BlurFace(DegradationStep):
         sigma: Deviation of a Gaussian, > 0; of ``aniso`` two are drawn, and the angle.
         size: Side of a Gaussian's kernel, odd.
         length: Of the line of ``motion``.
-        reference: ``sigma``, ``size`` and ``length`` are pixels of a picture whose
-            longer side has so many, and follow the picture; ``None``: they are pixels
-            of the picture.
-        prob: How likely a picture is blurred.
+        reference: ``sigma``, ``size`` and ``length`` are pixels of an image whose
+            longer side has so many, and follow the image; ``None``: they are pixels
+            of the image.
+        prob: How likely an image is blurred.
 
     Raises:
         ValueError: An argument is out of range, ``kinds`` names an unknown kind, or
@@ -171,7 +171,7 @@ class BlurFace(DegradationStep):
         """Draw a kernel.
 
         Args:
-            side: The picture's longer side, in px.
+            side: The image's longer side, in px.
             draws: The generator.
         """
         unit = 1.0 if self.reference is None else side / self.reference
@@ -188,7 +188,7 @@ class BlurFace(DegradationStep):
                                draws.uniform(0, np.pi))
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Blur a picture; its size and range stay."""
+        """Blur an image; its size and range stay."""
         kernel = self.kernel(max(img.shape[:2]), draws)
         # a correlation, and so a convolution: kernels are symmetric
         return cv2.filter2D(img, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
@@ -210,10 +210,10 @@ class ShrinkFace(DegradationStep):
     """Divide the sides by a random r, rounding down.
 
     Args:
-        r: Drawn uniformly; below 1 the picture grows.
+        r: Drawn uniformly; below 1 the image grows.
         resample: ``bicubic`` is PIL's, anti-aliased; ``bilinear`` is OpenCV's, which
             looks at four pixels only.
-        prob: How likely a picture is shrunk.
+        prob: How likely an image is shrunk.
 
     Raises:
         ValueError: ``r`` or ``resample`` is out of range.
@@ -230,7 +230,7 @@ class ShrinkFace(DegradationStep):
         self.resample = resample
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Shrink a picture, to one pixel at least; bicubic's overshoot is clamped."""
+        """Shrink an image, to one pixel at least; bicubic's overshoot is clamped."""
         r = draws.uniform(*self.r)
         size = tuple(max(1, int(side / r)) for side in (img.shape[1], img.shape[0]))
         if self.resample == 'bilinear':
@@ -252,7 +252,7 @@ class AddNoise(DegradationStep):
 
     Args:
         sigma: Its deviation, in grey levels of 255.
-        prob: How likely a picture gets noise.
+        prob: How likely an image gets noise.
 
     Raises:
         ValueError: ``sigma`` is out of range.
@@ -263,7 +263,7 @@ class AddNoise(DegradationStep):
         self.sigma = read_range('sigma', sigma, 0, 255)
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Add noise to a picture."""
+        """Add noise to an image."""
         noise = draws.uniform(*self.sigma) * draws.standard_normal(img.shape)
         return np.clip(img + noise, 0, 255).astype(np.float32)
 
@@ -278,7 +278,7 @@ class CompressJPEG(DegradationStep):
 
     Args:
         quality: An integer is drawn from this range, both ends included.
-        prob: How likely a picture is compressed.
+        prob: How likely an image is compressed.
 
     Raises:
         ValueError: ``quality`` is no range of integers in [1, 100].
@@ -292,7 +292,7 @@ class CompressJPEG(DegradationStep):
             raise ValueError(f'quality is {quality}, expected integers.')
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Compress a picture."""
+        """Compress an image."""
         quality = int(draws.randint(self.quality[0], self.quality[1] + 1))
         file = io.BytesIO()
         Image.fromarray(to_uint8(img)).save(file, 'JPEG', quality=quality)

@@ -15,7 +15,7 @@ _MIRRORED_POINTS = [1, 0, 2, 4, 3]
 
 @TRANSFORMS.register_module()
 class FlipFace(BaseTransform):
-    """Mirror picture, landmarks and boxes from left to right.
+    """Mirror image, landmarks and boxes from left to right.
 
     What is on the image's left stays first: the eyes' landmarks and boxes, and the
     mouth's corners, change places. Comes before :class:`DownsampleToLR`.
@@ -36,10 +36,10 @@ class FlipFace(BaseTransform):
         """Flip or not; ``mirrored`` tells which.
 
         Raises:
-            ValueError: There is an LR picture already.
+            ValueError: There is an LR image already.
         """
         if 'gt' in results:
-            raise ValueError('FlipFace would flip the LR picture alone: put it before '
+            raise ValueError('FlipFace would flip the LR image alone: put it before '
                              'DownsampleToLR in the pipeline.')
         results['mirrored'] = np.random.random() < self.prob
         if not results['mirrored']:

@@ -1,7 +1,7 @@
 """Blur kernels: odd squares of float64 that sum to one, symmetric about their centre.
 
 Offsets are counted from the centre, x to the right and y downwards, so an angle turns
-from the right towards the bottom of the picture.
+from the right towards the bottom of the image.
 """
 from __future__ import annotations
 

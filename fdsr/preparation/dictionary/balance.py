@@ -16,8 +16,8 @@ class PoseSample:
 
     Args:
         indices: of the faces, rising.
-        available: how many faces of the data set are in each bin, the one turned
-            farthest to the picture's left first.
+        available: how many faces of the dataset are in each bin, the one turned
+            farthest to the image's left first.
         drawn: how many of them were taken.
     """
 
@@ -101,9 +101,9 @@ def even_shares(available: np.ndarray, total: int) -> np.ndarray:
 
 
 def landmarks_of(dataset: Any) -> np.ndarray:
-    """(N, 5, 2) of all faces of a data set, NaN where one cannot be used.
+    """(N, 5, 2) of all faces of a dataset, NaN where one cannot be used.
 
-    A data set that knows them without its pictures tells them by
+    A dataset that knows them without its images tells them by
     ``all_landmarks()``; of any other, each face is loaded once and only its points
     are kept.
     """

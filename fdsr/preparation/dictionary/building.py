@@ -15,7 +15,7 @@ docs/dictionaries.md has the measured figures.
 
 With a ``BuildState`` each of these is on disk when it is done, and a build that was cut
 off goes on from there: batches of the first pass, the groups of each component and
-level, the sums of the second pass. Pictures are read again, but not encoded.
+level, the sums of the second pass. Images are read again, but not encoded.
 """
 
 from dataclasses import dataclass
@@ -251,12 +251,12 @@ def check_enough_faces(num_atoms: int, num_faces: int) -> None:
         raise ValueError(
             f'{num_atoms} atoms a component need at least as many faces, found '
             f'{num_faces} that can be used. Ask for at most {num_faces} with '
-            '--num-atoms, or give more faces: a larger --max-faces, or a data set that '
+            '--num-atoms, or give more faces: a larger --max-faces, or a dataset that '
             'keeps more.')
 
 
 def _changed(expected: int, found: Any) -> str:
-    return (f'The data set brought {expected} faces in the first pass and {found} in '
+    return (f'The dataset brought {expected} faces in the first pass and {found} in '
             'the second. Let nothing change the data while a dictionary is built, and '
             'start again.')
 

@@ -87,7 +87,7 @@ def cluster(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
         ) from error
     kmeans = KMeans(num_clusters, init='k-means++', n_init=1, random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():
-        # It warns of points that coincide; fill_empty_clusters sees to them.
+        # It warns of points that coincide; fill_empty_clusters assigns them.
         warnings.simplefilter('ignore', ConvergenceWarning)
         labels = kmeans.fit_predict(points)
     return fill_empty_clusters(points, labels.astype(np.int64), num_clusters)

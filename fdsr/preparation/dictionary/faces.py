@@ -46,7 +46,7 @@ def teacher_settings(config: Any) -> Dict[str, Any]:
     if 'size' not in arguments.arguments:
         raise ValueError(
             f'{_name(config)}: expected model.generator.size, the side of the SR '
-            'picture, found none.')
+            'image, found none.')
     return dict(arguments.arguments)
 
 
@@ -61,12 +61,12 @@ def encoder_of(settings: Dict[str, Any]) -> FeatureEncoder:
 
 
 def training_faces(config: Any) -> Any:
-    """The data set that a config trains on, without its pipeline.
+    """The dataset that a config trains on, without its pipeline.
 
     Its items are HR faces as they are, neither flipped nor degraded.
 
     Raises:
-        ValueError: there is no such data set in the config.
+        ValueError: there is no such dataset in the config.
         KeyError: its type is not registered.
     """
     settings = (config.get('train_dataloader') or {}).get('dataset')
@@ -82,7 +82,7 @@ def _name(config: Any) -> str:
 
 
 class FaceBatches:
-    """HR faces of a data set and their component boxes, in batches, in a fixed order.
+    """HR faces of a dataset and their component boxes, in batches, in a fixed order.
 
     Bad samples are left out and counted; later iterations ask for the good ones alone.
 
@@ -93,7 +93,7 @@ class FaceBatches:
         batch_size: faces encoded at once.
         max_faces: take this many, drawn by ``seed``; default all.
         seed: of that draw.
-        num_workers: processes that read pictures beside this one.
+        num_workers: processes that read images beside this one.
         balance: ``'pose'`` draws evenly over how far heads are turned, see
             ``sample_by_pose``; default: all faces alike.
 
@@ -158,6 +158,6 @@ class FaceBatches:
         if item['img'].shape != expected:
             raise ValueError(
                 f'{item.get("name", "A face")}: the network (model.generator.size) '
-                f'expects {expected}, the data set gives {item["img"].shape}. Make '
+                f'expects {expected}, the dataset gives {item["img"].shape}. Make '
                 'the two sizes in the config the same.')
         return item['img'], np.asarray(item['landmarks'], dtype=np.float32)

@@ -68,7 +68,7 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
         seed: of the draw, the projections and K-means.
         dtype: of the atoms in the file.
         device: that computes the features.
-        num_workers: processes that read pictures; 0: this one.
+        num_workers: processes that read images; 0: this one.
         balance: how to draw the faces, see ``FaceBatches``.
         resume: go on from ``OUT.partial`` if it is there; else throw it away.
 

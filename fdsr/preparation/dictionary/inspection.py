@@ -175,7 +175,7 @@ class DictionaryInspector:
                 errors[slot].append(
                     atom_errors(self.dictionary, *slot, feature).cpu())
         if not chosen[slots[0]]:
-            raise ValueError('There is no face to look at: the data set brought none '
+            raise ValueError('There is no face to look at: the dataset brought none '
                              'that can be used.')
         return {slot: Matches(torch.cat(chosen[slot]).numpy(),
                               torch.cat(errors[slot]).numpy()) for slot in slots}

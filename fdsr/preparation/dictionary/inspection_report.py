@@ -106,7 +106,7 @@ def inspect_from_config(config: Any, path: Union[str, Path],
         batch_size: faces encoded at once.
         seed: of the draw.
         device: that computes.
-        num_workers: processes that read pictures; 0: this one.
+        num_workers: processes that read images; 0: this one.
 
     Raises:
         ValueError, KeyError: see ``teacher_settings`` and ``load_dictionary``.

@@ -1,4 +1,4 @@
-"""A picture of some prepared faces, to look at before training on them."""
+"""An image of some prepared faces, to look at before training on them."""
 from __future__ import annotations
 
 from pathlib import Path

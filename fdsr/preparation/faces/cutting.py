@@ -1,4 +1,4 @@
-"""One listed picture becomes one face, or the reason why not."""
+"""One listed image becomes one face, or the reason why not."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -13,17 +13,17 @@ from fdsr.geometry import alignment
 from fdsr.preparation.faces.measures import dhash, sharpness, thumbnail
 from fdsr.preparation.faces.settings import Settings
 
-#: Why a picture is left out, as reports count it.
+#: Why an image is left out, as reports count it.
 KINDS = ('not listed well', 'unreadable', 'no cut', 'small', 'blurred', 'duplicate')
 LISTED, UNREADABLE, NO_CUT, SMALL, BLURRED, DUPLICATE = KINDS
 
 
 class Skipped(Exception):
-    """A picture that becomes no face.
+    """An image that becomes no face.
 
     Args:
         kind: One of :data:`KINDS`.
-        reason: What is wrong with it, in words that help to mend it.
+        reason: What is wrong with it, in words that help to fix it.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -42,13 +42,13 @@ class FaceCutter:
     """Makes faces of the rows of an index.
 
     Args:
-        index: All listed pictures.
-        pictures: Folder that their paths start from.
+        index: All listed images.
+        images: Folder that their paths start from.
         settings: What is asked.
     """
 
-    def __init__(self, index: FaceIndex, pictures: Path, settings: Settings) -> None:
-        self.index, self.pictures, self.settings = index, pictures, settings
+    def __init__(self, index: FaceIndex, images: Path, settings: Settings) -> None:
+        self.index, self.images, self.settings = index, images, settings
 
     def cut(self, row: int) -> Face:
         """Read, cut, resize and measure one face.
@@ -58,16 +58,16 @@ class FaceCutter:
         """
         settings = self.settings
         self._check_row(row)
-        picture = self._read(row)
-        size = picture.shape[1], picture.shape[0]
+        image = self._read(row)
+        size = image.shape[1], image.shape[0]
         try:
             crop = self._crop(row, size)
         except ValueError as error:
             raise Skipped(NO_CUT, str(error)) from error
         if crop.side < settings.min_side:
-            raise Skipped(SMALL, f'its cut is {crop.side} px wide in the picture, less '
+            raise Skipped(SMALL, f'its cut is {crop.side} px wide in the image, less '
                                  f'than {settings.min_side:g}')
-        img = alignment.resize(alignment.cut(picture, crop), settings.size)
+        img = alignment.resize(alignment.cut(image, crop), settings.size)
         sharp = sharpness(img)
         if sharp < settings.min_sharpness:
             raise Skipped(BLURRED, f'the variance of its Laplacian is {sharp:.1f}, '
@@ -78,12 +78,12 @@ class FaceCutter:
             thumbnail=thumbnail(img), padded=alignment.padded_share(crop, size)))
 
     def _read(self, row: int) -> np.ndarray:
-        """The picture as its landmarks see it: turned by EXIF or not."""
-        path = self.pictures / self.index.path(row)
+        """The image as its landmarks see it: turned by EXIF or not."""
+        path = self.images / self.index.path(row)
         try:
             return read_image(path, self.index.name(row), self.settings.exif)
         except BadSample as error:
-            reason = error.reason.replace(f'{self.pictures}/', '')
+            reason = error.reason.replace(f'{self.images}/', '')
             raise Skipped(UNREADABLE, reason) from error
 
     def _check_row(self, row: int) -> None:
@@ -99,11 +99,11 @@ class FaceCutter:
             raise Skipped(SMALL, f'its box is {shorter:g} px wide, less than '
                                  f'{self.settings.min_box_side:g}')
 
-    def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
+    def _crop(self, row: int, image_size: tuple[int, int]) -> alignment.FaceCrop:
         box = self.index.boxes[row]
         if self.settings.align == 'box':
-            return alignment.box_crop(box, picture, self.settings.crop_scale)
-        # not needed for the cut, but it tells a row that is another picture's
-        alignment.check_box(box, picture)
-        return alignment.five_point_crop(self.index.landmarks[row], picture,
+            return alignment.box_crop(box, image_size, self.settings.crop_scale)
+        # not needed for the cut, but it tells a row that is another image's
+        alignment.check_box(box, image_size)
+        return alignment.five_point_crop(self.index.landmarks[row], image_size,
                                          self.settings.eye_share)

@@ -123,7 +123,7 @@ class _Search:
         values, exact, positions = values[order], exact[order], positions[order]
         firsts = np.ones(len(values), bool)
         firsts[1:] = exact[1:] != exact[:-1]
-        # settled at once: a million black pictures are no million squared
+        # settled at once: a million black images are no million squared
         leaders = np.maximum.accumulate(np.where(firsts, np.arange(len(values)), 0))
         _lower(self.found, positions[~firsts], positions[leaders[~firsts]])
         values, positions = values[firsts], positions[firsts]

@@ -74,8 +74,8 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
                          for name, note in FaceIndex(job.index).notes())
         writer.writerows(('', *row) for row in _unlisted(job))
     if not any(shards.values()):
-        raise ValueError(f'No face is left of {plan.units[-1].last} pictures; '
-                         f'{job.out / SKIPPED} tells why. Relax the filters, or mend '
+        raise ValueError(f'No face is left of {plan.units[-1].last} images; '
+                         f'{job.out / SKIPPED} tells why. Relax the filters, or fix '
                          'the data; then remove the folder and begin anew.')
     return _write_ends(job, plan, request, statistics, shards)
 
@@ -112,7 +112,7 @@ def _facts(job: Job, plan: Plan, split: str, splits: dict[str, dict[str, Any]]
         align=settings.align, eye_share=eyes, storage=settings.storage,
         encoding=settings.encoding,
         quality=settings.quality if settings.encoding == 'jpeg' else None,
-        source=dict(data=job.pictures.resolve().name,
+        source=dict(data=job.images.resolve().name,
                     list=None if settings.landmarks else settings.listing,
                     landmarks=FaceIndex(job.index).facts['files']['landmarks']),
         part=dict(val_identities=settings.val_identities,
@@ -152,7 +152,7 @@ class _Alike:
             exact=exact, confirm=self._same)
 
     def _same(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """bool (M,), of which pairs the thumbnails say that they are one picture."""
+        """bool (M,), of which pairs the thumbnails say that they are one image."""
         same = np.empty(len(first), bool)
         for start in range(0, len(first), 10_000):
             part = slice(start, start + 10_000)
@@ -191,7 +191,7 @@ def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def _unlisted(job: Job) -> list[list[str]]:
-    """Pictures of a folder whose names cannot be listed; VGGFace2 has its own list."""
+    """Images of a folder whose names cannot be listed; VGGFace2 has its own list."""
     path = job.work / UNLISTED
     if not path.exists():
         return []
@@ -212,14 +212,14 @@ def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike
 
 
 def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) -> Shard:
-    """Write a shard's index; then take out the pictures that it does not list."""
+    """Write a shard's index; then take out the images that it does not list."""
     folder = job.shard(unit)
     index = np.empty(len(kept), record_type(kept.dtype['name'].itemsize))
     for column in index.dtype.names:
         index[column] = kept[column]
     write_bytes(folder / INDEX, as_npy(index))
     if job.settings.storage == 'folder':
-        pictures = FolderImages(folder, SUFFIXES[job.settings.encoding])
+        images = FolderImages(folder, SUFFIXES[job.settings.encoding])
         for record in records[~np.isin(records['key'], kept['key'])]:
-            pictures.remove(int(record['key']), record['name'].decode())
+            images.remove(int(record['key']), record['name'].decode())
     return Shard(unit.folder, len(kept), digest_of(folder / INDEX))

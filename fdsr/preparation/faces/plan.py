@@ -31,9 +31,9 @@ class Unit(NamedTuple):
 
 
 def identities_of(index: FaceIndex, settings: Settings) -> np.ndarray:
-    """int32 (N,), who is on each picture.
+    """int32 (N,), who is on each image.
 
-    Where all pictures lie in one folder, that folder is nobody: each is a person.
+    Where all images lie in one folder, that folder is nobody: each is a person.
     """
     if settings.identity == 'picture' or index.facts['identities'] == 1:
         return np.arange(len(index), dtype=np.int32)
@@ -56,7 +56,7 @@ def splits_of(identities: int, settings: Settings) -> np.ndarray:
         raise ValueError(
             f'{counts["val"]} identities for val and {counts["test"]} for test leave '
             f'none of the {identities} to train on: ask for fewer. If folders are no '
-            'persons, identity=picture takes each picture for one.')
+            'persons, identity=picture takes each image for one.')
     # RandomState's stream is frozen: the same split with every numpy
     order = np.random.RandomState(settings.seed).permutation(identities)
     splits = np.full(identities, SPLITS.index('train'), np.uint8)
@@ -87,7 +87,7 @@ def make_plan(index: FaceIndex, settings: Settings, folder: Path) -> Plan:
     """Write the plan, unless it is there.
 
     Args:
-        index: All listed pictures.
+        index: All listed images.
         settings: What is asked.
         folder: Folder of ``rows.npy`` and ``plan.json``.
     """

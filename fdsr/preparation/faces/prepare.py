@@ -1,4 +1,4 @@
-"""The preparation of faces, from the first picture to the manifests."""
+"""The preparation of faces, from the first image to the manifests."""
 from __future__ import annotations
 
 import contextlib
@@ -37,7 +37,7 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
         settings: What is asked.
         out: Folder of the result, new or begun with the same settings.
         workers: Processes beside this one; 0 does all in this one.
-        progress: Called with the pictures looked at and their total.
+        progress: Called with the images looked at and their total.
 
     Returns:
         The summary, as ``prepared.json`` holds it.
@@ -58,9 +58,9 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
         return done
     with _alone(out / WORK), _explained(out):
         with _not_begun(out):
-            index, pictures = open_source(settings, out / WORK)
+            index, images = open_source(settings, out / WORK)
             plan = make_plan(index, settings, out / WORK)
-        job = Job(settings, out, index.folder, pictures)
+        job = Job(settings, out, index.folder, images)
         _run(job, plan, workers, progress or (lambda done, total: None))
         summary = finish(job, plan, request)
     shutil.rmtree(out / WORK, ignore_errors=True)
@@ -122,7 +122,7 @@ def _alone(work: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _not_begun(out: Path) -> Iterator[None]:
-    """Forgets what was asked if it cannot be begun: mended, it is another request."""
+    """Forgets what was asked if it cannot be begun: fixed, it is another request."""
     try:
         yield
     except (ValueError, FileNotFoundError):

@@ -27,7 +27,7 @@ class Settings:
         align: ``five_point`` or ``box``.
         eye_share: Distance of the eyes as a share of HR's side, for ``five_point``.
         crop_scale: Side of the cut in longer sides of the box, for ``box``.
-        exif: Boxes and points are those of the picture turned by its EXIF orientation.
+        exif: Boxes and points are those of the image turned by its EXIF orientation.
         min_side: Skip faces whose cut is narrower, in pixels of the source.
         min_box_side: Skip faces whose box is narrower (its shorter side).
         min_sharpness: Skip faces whose HR has a smaller variance of the Laplacian.
@@ -35,12 +35,12 @@ class Settings:
             from that of an earlier one; ``None`` keeps all.
         val_identities: Identities of the split ``val``: a number, or a share below 1.
         test_identities: The same for ``test``.
-        identity: ``folder`` (of a picture) or ``picture``: each is somebody else.
+        identity: ``folder`` (of an image) or ``image``: each is somebody else.
         seed: Seed of the split.
         encoding: ``jpeg``, ``png`` or, in LMDB, ``raw``.
         quality: Of JPEG.
         storage: ``folder`` or ``lmdb``.
-        shard_size: Pictures looked at for each shard.
+        shard_size: Images looked at for each shard.
 
     Raises:
         ValueError: An argument is impossible.

@@ -22,23 +22,23 @@ from fdsr.utils.files import atomic_path, write_bytes
 
 
 def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
-    """The index of all listed pictures, and the folder that their paths start from.
+    """The index of all listed images, and the folder that their paths start from.
 
     Args:
         settings: What is asked.
         work: Folder for what has to be written to find out.
 
     Raises:
-        FileNotFoundError: The folder or a CSV is missing, or there is no picture.
+        FileNotFoundError: The folder or a CSV is missing, or there is no image.
         ValueError: A CSV is malformed.
     """
     if settings.landmarks is None:
         files = find_files(settings.data_root, settings.listing)
-        return open_index(files, settings.listing), files.pictures
+        return open_index(files, settings.listing), files.images
     root = Path(settings.data_root)
     if not root.is_dir():
         raise FileNotFoundError(f'{root} is not a folder. Give the folder of the '
-                                'pictures that the landmarks were found in.')
+                                'images that the landmarks were found in.')
     listing = work / 'list.txt'
     if not listing.exists():  # a run that goes on keeps to the list that it began with
         _write_list(root, listing)
@@ -51,7 +51,7 @@ def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
 
 
 def images_below(root: Path) -> Iterator[str]:
-    """Paths of all pictures below a folder, relative to it, in a fixed order."""
+    """Paths of all images below a folder, relative to it, in a fixed order."""
     return (path for path in files_below(root)
             if os.path.splitext(path)[1].lower().encode() in SUFFIXES)
 
@@ -70,7 +70,7 @@ def _write_list(root: Path, listing: Path) -> None:
                         'UTF-8: rename it')))
         if found == len(unlisted):
             suffixes = ', '.join(suffix.decode() for suffix in SUFFIXES)
-            raise FileNotFoundError(f'There is no picture below {root}: expected files '
+            raise FileNotFoundError(f'There is no image below {root}: expected files '
                                     f'ending in {suffixes}.')
         write_bytes(listing.with_name(UNLISTED), as_csv(unlisted))
 

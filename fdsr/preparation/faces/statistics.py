@@ -28,7 +28,7 @@ class SplitStatistics:
 
         Args:
             kept: Records of its faces.
-            skipped: (name, kind, reason) of the pictures that are none.
+            skipped: (name, kind, reason) of the images that are none.
             size: Side of HR in pixels.
         """
         self.kept += len(kept)
@@ -57,7 +57,7 @@ class SplitStatistics:
         for kind in KINDS:
             yield f'skipped: {kind}', self.skipped[kind]
         yield 'kept, enlarged to HR', self.up_sampled
-        yield 'kept, reflected beyond the picture', self.padded
+        yield 'kept, reflected beyond the image', self.padded
         for side in SIDES:
             yield f'kept, cut below {side} px', self.narrower[side]
         for value in SHARPNESS:

@@ -23,7 +23,7 @@ from fdsr.preparation.faces.settings import Settings
 from fdsr.utils.files import write_bytes
 
 WORK = '.work'
-#: In it, (name, kind, reason) of the pictures whose names cannot be listed.
+#: In it, (name, kind, reason) of the images whose names cannot be listed.
 UNLISTED = 'unlisted.csv'
 
 
@@ -39,14 +39,14 @@ class Job:
     Attributes:
         settings: What is asked.
         out: Folder of the result.
-        index: Folder of the index of all listed pictures.
-        pictures: Folder that their paths start from.
+        index: Folder of the index of all listed images.
+        images: Folder that their paths start from.
     """
 
     settings: Settings
     out: Path
     index: Path
-    pictures: Path
+    images: Path
 
     @property
     def work(self) -> Path:
@@ -62,7 +62,7 @@ class Job:
         return self.work / 'units' / f'{unit.number:08d}.npy'
 
     def skipped(self, unit: Unit) -> Path:
-        """CSV of a unit's pictures that became no face."""
+        """CSV of a unit's images that became no face."""
         return self.records(unit).with_suffix('.csv')
 
 
@@ -94,13 +94,13 @@ def write_unit(job: Job, unit: Unit) -> None:
 
 def _write_images(job: Job, unit: Unit, folder: Path
                     ) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
-    """Write the pictures; returns records, and (name, kind, reason) of the others."""
+    """Write the images; returns records, and (name, kind, reason) of the others."""
     settings, index = job.settings, FaceIndex(job.index)
-    cutter = FaceCutter(index, job.pictures, settings)
+    cutter = FaceCutter(index, job.images, settings)
     rows = Plan(job.work).rows(unit)
     longest = max((len(index.paths[row]) for row in rows), default=1)
     records, skipped = np.zeros(len(rows), measured_type(longest)), []
-    pictures, kept = _writer(settings, folder, len(rows)), 0
+    images, kept = _writer(settings, folder, len(rows)), 0
     try:
         for key, row in enumerate(rows.tolist()):
             name = index.name(row)
@@ -109,14 +109,14 @@ def _write_images(job: Job, unit: Unit, folder: Path
             except Skipped as error:
                 skipped.append((name, error.kind, error.reason))
                 continue
-            pictures.write(key, name,
+            images.write(key, name,
                            encode(face.img, settings.encoding, settings.quality))
             for column, value in dict(name=name.encode(), key=key,
                                       **face.values).items():
                 records[kept][column] = value
             kept += 1
     finally:
-        pictures.close()
+        images.close()
     return records[:kept], skipped
 
 

@@ -1,4 +1,4 @@
-"""Landmarks and boxes of a folder of pictures, as VGGFace2's CSVs hold them."""
+"""Landmarks and boxes of a folder of images, as VGGFace2's CSVs hold them."""
 
 import os
 import warnings
@@ -30,9 +30,9 @@ from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_whole
 
-#: Files that are pictures, but none that ``VGGFace2Dataset`` looks for.
+#: Files that are images, but none that ``VGGFace2Dataset`` looks for.
 OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
-#: A picture's shorter side in pixels, and its longer one in shorter ones: what is
+#: An image's shorter side in pixels, and its longer one in shorter ones: what is
 #: beyond these shows no face, and a detector would enlarge it to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
 #: Longer sides are shrunk to this before faces are looked for.
@@ -47,7 +47,7 @@ class ExtractionSettings:
     Args:
         detector: config of a ``LandmarkDetector``; default: ``default_detector()``.
         largest: of several faces, take the one whose eyes are the furthest apart;
-            else such a picture is skipped.
+            else such an image is skipped.
         min_eyes: skip faces whose eyes are closer, in pixels.
 
     Raises:
@@ -74,14 +74,14 @@ class ImageFile(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A picture without a row, and why."""
+    """An image without a row, and why."""
 
     reason: str
     detail: str = ''
 
 
 Outcome = Union[FaceLandmarks, Skipped]
-#: Called with the number of pictures, and of those that are done.
+#: Called with the number of images, and of those that are done.
 Progress = Callable[[int, int], ContextManager[Callable[[int], None]]]
 
 
@@ -89,30 +89,30 @@ class Summary(NamedTuple):
     """What a folder gave, over all runs.
 
     Args:
-        pictures: in the folder.
-        faces: rows of the CSVs that are of these pictures.
-        skipped: how many pictures were left out, by reason.
-        done_now: pictures that this run looked at.
+        images: in the folder.
+        faces: rows of the CSVs that are of these images.
+        skipped: how many images were left out, by reason.
+        done_now: images that this run looked at.
     """
 
-    pictures: int
+    images: int
     faces: int
     skipped: Dict[str, int]
     done_now: int
 
 
 def find_images(source: Path) -> List[ImageFile]:
-    """All pictures of a folder and of the folders in it, in the order of their paths.
+    """All images of a folder and of the folders in it, in the order of their paths.
 
-    Hidden files and folders are passed over. Of several pictures that differ in their
+    Hidden files and folders are passed over. Of several images that differ in their
     suffix only, the first one has the name.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
+        FileNotFoundError: there is no such folder, or no image in it.
     """
     if not source.is_dir():
         raise FileNotFoundError(f'{source} is not a folder. Name the folder that holds '
-                                'the pictures.')
+                                'the images.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
     found, owners = [], {}
     for path in sorted(files_below(source), key=os.fsencode):
@@ -122,7 +122,7 @@ def find_images(source: Path) -> List[ImageFile]:
         printable = _printable(path)
         if suffix.lower() not in known:
             found.append(ImageFile(path, '', 'format', (
-                f'{suffix.lower()} is not read by the data set: convert it to .png')))
+                f'{suffix.lower()} is not read by the dataset: convert it to .png')))
         elif printable != path or path.strip() != path:
             found.append(ImageFile(path, '', 'name', (
                 'a NAME_ID of UTF-8 letters is needed, without line breaks and spaces '
@@ -134,7 +134,7 @@ def find_images(source: Path) -> List[ImageFile]:
             owners[stem] = path
             found.append(ImageFile(path, stem))
     if not found:
-        raise FileNotFoundError(f'There is no picture in {source}: expected files '
+        raise FileNotFoundError(f'There is no image in {source}: expected files '
                                 f'ending in {", ".join(known)}.')
     return found
 
@@ -147,12 +147,12 @@ def _printable(path: str) -> str:
 
 
 class Examiner:
-    """Finds the face of one picture after the other.
+    """Finds the face of one image after the other.
 
     The detector is made at the first call, in the process that calls.
 
     Args:
-        source: the pictures' folder.
+        source: the images' folder.
         settings: see there.
     """
 
@@ -164,7 +164,7 @@ class Examiner:
         return {**self.__dict__, '_detector': None}
 
     def __call__(self, path: str) -> Outcome:
-        """The face of a picture, or why there is none.
+        """The face of an image, or why there is none.
 
         Args:
             path: in the folder.
@@ -180,12 +180,12 @@ class Examiner:
         image, orientation = read
         try:
             faces = self._faces(image)
-        except Exception as error:  # one picture of millions must not end the run
+        except Exception as error:  # one image of millions must not end the run
             return Skipped('detector failed', f'{type(error).__name__}: {error}')
         return self._choose(faces, orientation)
 
     def _read(self, path: str) -> Union[Skipped, Tuple[np.ndarray, int]]:
-        """The picture as the data set reads it, and its EXIF orientation."""
+        """The image as the dataset reads it, and its EXIF orientation."""
         from PIL import Image
         file = self.source / path
         if not file.is_file():  # a pipe would be waited for, a broken link is none
@@ -205,7 +205,7 @@ class Examiner:
                        or type(cause).__name__)
 
     def _faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """The picture's faces, in its own pixels."""
+        """The image's faces, in its own pixels."""
         height, width = image.shape[:2]
         factor = min(1.0, LONGEST_SEEN / max(height, width))
         if factor == 1:
@@ -219,7 +219,7 @@ class Examiner:
     def _choose(self, faces: List[FaceLandmarks], orientation: int) -> Outcome:
         if not faces:
             return Skipped('no face', '' if orientation == 1 else (
-                f'its EXIF orientation {orientation} is not applied by the data set: '
+                f'its EXIF orientation {orientation} is not applied by the dataset: '
                 'turn its pixels'))
         if len(faces) > 1 and not self.settings.largest:
             return Skipped('several faces', str(len(faces)))
@@ -232,7 +232,7 @@ class Examiner:
 
 
 def _unusable(image: Any) -> Optional[Skipped]:
-    """Why a picture of which the header is read is not looked at, or None."""
+    """Why an image of which the header is read is not looked at, or None."""
     short, long = sorted(image.size)
     if short < SMALLEST_SIDE:
         return Skipped('too small', f'{image.width}x{image.height} pixels')
@@ -242,7 +242,7 @@ def _unusable(image: Any) -> Optional[Skipped]:
 
 
 def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
-    """A detector that has looked at a picture, so that what it lacks shows now.
+    """A detector that has looked at an image, so that what it lacks shows now.
 
     Raises:
         FileNotFoundError, ImportError, KeyError, ValueError: it cannot be made.
@@ -258,18 +258,18 @@ def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
     return detector
 
 
-def extract(source: Path, pictures: List[ImageFile], files: LandmarkFiles,
+def extract(source: Path, images: List[ImageFile], files: LandmarkFiles,
             settings: ExtractionSettings, progress: Progress,
             num_workers: int = 0) -> Summary:
-    """Adds the rows that the files lack, in the order of the pictures' paths.
+    """Adds the rows that the files lack, in the order of the images' paths.
 
     A run that was cut off is gone on with, and gives the same files as one that was
-    not, whatever the number of workers. Pictures that came into the folder since stand
-    behind those that were done; a picture whose content changed is not looked at again.
+    not, whatever the number of workers. Images that came into the folder since stand
+    behind those that were done; an image whose content changed is not looked at again.
 
     Args:
-        source: folder of pictures, ``identity/picture`` or flat.
-        pictures: what ``find_images`` found in it.
+        source: folder of images, ``identity/image`` or flat.
+        images: what ``find_images`` found in it.
         files: where the rows go.
         settings: see there.
         progress: shows how far it is.
@@ -280,20 +280,20 @@ def extract(source: Path, pictures: List[ImageFile], files: LandmarkFiles,
         CannotWriteLandmarks: the disk is full.
         RuntimeError: a worker died.
     """
-    todo = [picture for picture in pictures if not _is_done(picture, files)]
-    looked_at = [picture.path for picture in todo if not picture.reason]
+    todo = [image for image in images if not _is_done(image, files)]
+    looked_at = [image.path for image in todo if not image.reason]
     outcomes = _outcomes(Examiner(source, settings), looked_at, num_workers)
     with closing(outcomes), progress(
-            len(pictures), len(pictures) - len(todo)) as update:
-        for picture in todo:
-            outcome = (Skipped(picture.reason, picture.detail) if picture.reason
+            len(images), len(images) - len(todo)) as update:
+        for image in todo:
+            outcome = (Skipped(image.reason, image.detail) if image.reason
                        else next(outcomes))
             if isinstance(outcome, Skipped):
-                files.skip(_printable(picture.path), *outcome)
+                files.skip(_printable(image.path), *outcome)
             else:
-                files.add(picture.name, outcome.points, outcome.loose_box())
+                files.add(image.name, outcome.points, outcome.loose_box())
             update(1)
-    return _summary(pictures, files, len(todo))
+    return _summary(images, files, len(todo))
 
 
 def _outcomes(examiner: Examiner, paths: List[str],
@@ -304,28 +304,28 @@ def _outcomes(examiner: Examiner, paths: List[str],
     return (examiner(path) for path in paths)
 
 
-def _is_done(picture: ImageFile, files: LandmarkFiles) -> bool:
-    if not picture.reason and picture.name in files.with_face:
+def _is_done(image: ImageFile, files: LandmarkFiles) -> bool:
+    if not image.reason and image.name in files.with_face:
         return True
-    return _printable(picture.path) in files.without
+    return _printable(image.path) in files.without
 
 
-def _summary(pictures: List[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
-    here = {_printable(picture.path) for picture in pictures}
+def _summary(images: List[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
+    here = {_printable(image.path) for image in images}
     reasons = Counter(reason for path, reason in files.skipped_reasons()
                       if path in here)
-    faces = sum(picture.name in files.with_face for picture in pictures if picture.name)
-    return Summary(len(pictures), faces, dict(sorted(reasons.items())), done_now)
+    faces = sum(image.name in files.with_face for image in images if image.name)
+    return Summary(len(images), faces, dict(sorted(reasons.items())), done_now)
 
 
-def write_list(path: Path, pictures: List[ImageFile], files: LandmarkFiles) -> None:
-    """Writes VGGFace2's list: the paths of the pictures that have a face, in order.
+def write_list(path: Path, images: List[ImageFile], files: LandmarkFiles) -> None:
+    """Writes VGGFace2's list: the paths of the images that have a face, in order.
 
-    Without one the data set takes every picture for a ``.jpg``.
+    Without one the dataset takes every image for a ``.jpg``.
     """
     write_whole(path, ''.join(
-        f'{picture.path}\n' for picture in pictures
-        if picture.name and picture.name in files.with_face))
+        f'{image.path}\n' for image in images
+        if image.name and image.name in files.with_face))
 
 
 def settings_as_json(settings: ExtractionSettings) -> Dict[str, Any]:

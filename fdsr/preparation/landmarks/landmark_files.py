@@ -98,7 +98,7 @@ class GrowingCsv:
         if len(cells) != len(self.columns):
             raise ValueError(
                 f'{self.path}, line {number}: expected {len(self.columns)} cells, '
-                f'found {len(cells)}. Mend the line, or move the file away to start '
+                f'found {len(cells)}. Fix the line, or move the file away to start '
                 'anew.')
         return cells[0]
 
@@ -144,7 +144,7 @@ class LandmarkFiles:
     Args:
         landmarks: VGGFace2's CSV of five points.
         boxes: its CSV of boxes.
-        skipped: a row for each picture left out.
+        skipped: a row for each image left out.
         settings: what the rows depend on, as JSON can hold it. It is kept beside the
             landmarks, and a later run has to have the same.
 
@@ -228,7 +228,7 @@ class LandmarkFiles:
         """Adds a face.
 
         Args:
-            name: NAME_ID, the picture's path without its suffix.
+            name: NAME_ID, the image's path without its suffix.
             points: (5, 2) in pixels.
             box: x, y, w, h in pixels; written as whole pixels.
         """
@@ -239,16 +239,16 @@ class LandmarkFiles:
         self.landmarks.add([name, *(f'{value:.2f}' for value in np.ravel(points))])
         self.with_face.add(name)
 
-    def skip(self, picture: str, reason: str, detail: str) -> None:
-        """Adds a picture that was left out, and why."""
-        self.skipped.add([picture, reason, ' '.join(detail.split())])
-        self.without.add(picture)
+    def skip(self, image: str, reason: str, detail: str) -> None:
+        """Adds an image that was left out, and why."""
+        self.skipped.add([image, reason, ' '.join(detail.split())])
+        self.without.add(image)
 
     def skipped_reasons(self) -> Iterator[Tuple[str, str]]:
-        """The pictures left out and why, as the file has them."""
+        """The images left out and why, as the file has them."""
         with self.skipped.path.open(encoding='utf-8', newline='') as file:
-            for picture, reason, _ in itertools.islice(csv.reader(file), 1, None):
-                yield picture, reason
+            for image, reason, _ in itertools.islice(csv.reader(file), 1, None):
+                yield image, reason
 
     def close(self) -> None:
         """Closes all files."""
