@@ -1,7 +1,7 @@
 """Datasets of faces and their transforms.
 
-The datasets are imported on first use: restoring needs this package's geometry, but
-none of what training needs.
+The datasets are imported on first use, because restoring needs only a part of this
+package.
 """
 from importlib import import_module
 from typing import Any
@@ -20,7 +20,7 @@ __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for."""
+    """Imports a name on first use."""
     if name not in _MODULES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)

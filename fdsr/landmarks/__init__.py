@@ -1,4 +1,4 @@
-"""Finding faces' landmarks: detectors behind one interface."""
+"""Landmark detectors with a common interface."""
 
 from fdsr.landmarks.base import (
     FaceLandmarks,

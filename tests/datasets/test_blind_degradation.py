@@ -201,7 +201,7 @@ def test_a_mirrored_face_gets_a_mirrored_lr():
     assert np.array_equal(mirrored['gt'], plain['gt'][:, ::-1])
     difference = mirrored['img'].astype(int) - plain['img'][:, ::-1]
     assert np.abs(difference).max() <= 1
-    with pytest.raises(ValueError, match='would flip the LR picture alone'):
+    with pytest.raises(ValueError, match='would flip the LR image alone'):
         FlipFace()(plain)
 
 
@@ -220,14 +220,14 @@ def test_the_protocol_tells_it_all():
 def test_impossible_arguments_are_named():
     for arguments, message in [
             (dict(steps='nothing'), 'dfdnet, dfdnet_release, gfpgan'),
-            (dict(steps=[dict(type='FlipFace')]), 'FlipFace is no DegradationStep'),
+            (dict(steps=[dict(type='FlipFace')]), 'FlipFace is not a DegradationStep'),
             (dict(scale=0), 'scale is 0'), (dict(seed=-1), 'seed is -1'),
             (dict(seed=0.5), 'seed is 0.5')]:
         with pytest.raises(ValueError, match=message):
             BlindDegradation(**arguments)
     with pytest.raises(ValueError, match='scale=7 does not divide'):
         BlindDegradation(scale=7)(sample())
-    with pytest.raises(ValueError, match='the place of DownsampleToLR'):
+    with pytest.raises(ValueError, match='replaces DownsampleToLR'):
         BlindDegradation()(DownsampleToLR(8)(sample()))
 
 

@@ -187,7 +187,7 @@ def test_a_probability_leaves_pictures_alone():
 
 def test_a_step_alone_degrades_lr_only():
     item = dict(img=picture().astype(np.uint8), name='a')
-    with pytest.raises(ValueError, match='would degrade the HR picture'):
+    with pytest.raises(ValueError, match='would degrade the HR image'):
         AddNoise()(dict(item))
     lr = DownsampleToLR(8)(item)
     clean = lr['img'].copy()

@@ -15,7 +15,7 @@ def first_is(toy_root, tmp_path):
     """The toy set with another first picture."""
     def build(data, **kwargs):
         toy = toy_root()
-        toy.picture(toy.names[0]).write_bytes(data)
+        toy.image(toy.names[0]).write_bytes(data)
         return VGGFace2Dataset(toy.root, size=64, report_dir=tmp_path, **kwargs)
     return build
 
@@ -60,7 +60,7 @@ def test_a_long_strip(first_is):
 def test_what_is_no_file(tmp_path, kind):
     path = tmp_path / 'face.jpg'
     path.mkdir() if kind == 'folder' else path.symlink_to(tmp_path / 'gone.jpg')
-    with pytest.raises(BadSample, match='no such picture|cannot be decoded'):
+    with pytest.raises(BadSample, match='missing image|cannot be decoded'):
         open_image(path, 'face')
 
 

@@ -195,7 +195,7 @@ def test_bad_pictures_are_left_out_and_odd_ones_are_not(config, call, tmp_path,
                                                         toy_root):  # noqa: F811
     toy = toy_root(identities=7)
     for name, data in zip(toy.names, [*GOOD.values(), DOT, *dict(BROKEN.values())]):
-        toy.picture(name).write_bytes(data)
+        toy.image(name).write_bytes(data)
     toy.change(toy.landmarks, toy.names[-1], None)
     photographs(config, toy, max_bad_share=1)
     call(config, '--out', 'd.pth', '--num-atoms', 3)
@@ -209,7 +209,7 @@ def test_too_many_bad_pictures_stop_with_the_list(config, call, tmp_path,
                                                   toy_root):  # noqa: F811
     toy = toy_root()
     for name in toy.names[:3]:
-        toy.picture(name).write_bytes(b'')
+        toy.image(name).write_bytes(b'')
     photographs(config, toy)
     with pytest.raises(SystemExit, match='max_bad_share.*skipped_vggface2_train.csv'):
         call(config, '--out', 'd.pth', '--num-atoms', 3)
@@ -217,7 +217,7 @@ def test_too_many_bad_pictures_stop_with_the_list(config, call, tmp_path,
 
 @pytest.mark.parametrize('spoil, message', [
     (lambda text: text.replace('P3X', 'NOSE'), 'lacks the column.*P3X'),
-    (lambda text: '', 'loose_landmark_train.csv is no good CSV')])
+    (lambda text: '', 'loose_landmark_train.csv is not a valid CSV')])
 def test_bad_tables_are_named(config, call, toy_root, spoil, message):  # noqa: F811
     toy = toy_root()
     toy.landmarks.write_text(spoil(toy.landmarks.read_text()))

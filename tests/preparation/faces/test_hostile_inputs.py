@@ -42,7 +42,7 @@ def test_odd_pictures_are_those_of_the_data_set(toy_root, prepared,  # noqa: F81
     from fdsr.preparation.faces.settings import Settings
     toy = toy_root()
     for name, data in zip(toy.names, GOOD.values()):
-        toy.picture(name).write_bytes(data)
+        toy.image(name).write_bytes(data)
     prepared(Settings(str(toy.root), size=32, encoding='png'))
     expected = VGGFace2Dataset(toy.root, size=32, align='five_point')
     for one, other in zip(FaceManifestDataset(tmp_path / 'out'), expected):
@@ -106,7 +106,7 @@ def test_a_name_twice_counts_once(people, prepared, tmp_path):
         file.write('"a/0",' + ','.join(['3'] * 10) + '\n')
     assert prepared(people.settings())['splits']['train']['kept'] == 12
     row = skipped_of(tmp_path / 'out')['a/0']
-    assert row['kind'] == 'note' and 'twice in points.csv' in row['reason']
+    assert row['kind'] == 'note' and 'duplicate in points.csv' in row['reason']
 
 
 @pytest.mark.parametrize('header, error', [
