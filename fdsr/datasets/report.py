@@ -50,7 +50,7 @@ class SkipReport:
         self._forget()
         with self._explained():
             if not rows:
-                return self.path.unlink(missing_ok=True)
+                return self.path.unlink() if self.path.exists() else None
             with (atomic_path(self.path) as part,
                   part.open('w', encoding='utf-8', newline='') as file):
                 csv.writer(file).writerows([HEADER, *rows])

@@ -44,7 +44,7 @@ def good(tmp_path):
 
 
 def check_refusal(error, path):
-    for part in (str(path), 'weights_only=True', 'mkdir', 'save its state dict'):
+    for part in (str(path), 'weights_only=True', 'mkdir', 'save only its state dict'):
         assert part in str(error.value)
     # torch's advice to switch the protection off is not passed on.
     assert 'weights_only=False' not in str(error.value)

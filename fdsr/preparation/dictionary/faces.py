@@ -1,7 +1,8 @@
-"""What a dictionary is built from: a config's teacher, and the faces it trains on."""
+"""Teacher and training faces of a config, the inputs of a dictionary."""
 
 import inspect
-from typing import Any, Dict, Iterator, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,19 +15,19 @@ from fdsr.models.backbones.encoder import FeatureEncoder
 from fdsr.preparation.dictionary.balance import PoseSample, landmarks_of, sample_by_pose
 from fdsr.registry import DATASETS, MODELS
 
-_A_TEACHERS_CONFIG = 'Give the config that trains the teacher.'
+_A_TEACHERS_CONFIG = 'Pass the config that trains the teacher.'
 
 
-def teacher_settings(config: Any) -> Dict[str, Any]:
-    """The arguments of a config's ``DictionaryTeacher``, defaults filled in.
+def teacher_settings(config: Any) -> dict[str, Any]:
+    """Returns the arguments of the ``DictionaryTeacher`` of a config, with defaults.
 
-    The network itself is not built: it wants the dictionary that is yet to be made.
+    The network is not built, because it needs the dictionary.
 
     Args:
         config: a loaded config with ``model.generator``.
 
     Raises:
-        ValueError: there is no such network in it; the message tells what is.
+        ValueError: the config has no such network; the message names what was found.
         KeyError: its type is not registered.
     """
     generator = (config.get('model') or {}).get('generator')
@@ -50,23 +51,23 @@ def teacher_settings(config: Any) -> Dict[str, Any]:
     return dict(arguments.arguments)
 
 
-def encoder_of(settings: Dict[str, Any]) -> FeatureEncoder:
-    """The encoder that a teacher of these ``teacher_settings`` has.
+def encoder_of(settings: dict[str, Any]) -> FeatureEncoder:
+    """Builds the encoder of a teacher from ``teacher_settings``.
 
     Raises:
-        ValueError: unknown architecture or layout.
-        FileNotFoundError: its weights are not on this machine.
+        ValueError: the architecture or layout is unknown.
+        FileNotFoundError: the weights are not on this machine.
     """
     return FeatureEncoder(layout=settings['layout'], **(settings['encoder'] or {}))
 
 
 def training_faces(config: Any) -> Any:
-    """The dataset that a config trains on, without its pipeline.
+    """Builds the training dataset of a config without its pipeline.
 
-    Its items are HR faces as they are, neither flipped nor degraded.
+    Its items are the HR faces, neither flipped nor degraded.
 
     Raises:
-        ValueError: there is no such dataset in the config.
+        ValueError: the config has no training dataset.
         KeyError: its type is not registered.
     """
     settings = (config.get('train_dataloader') or {}).get('dataset')
@@ -82,31 +83,29 @@ def _name(config: Any) -> str:
 
 
 class FaceBatches:
-    """HR faces of a dataset and their component boxes, in batches, in a fixed order.
+    """Batches of HR faces and their component boxes, in a fixed order.
 
-    Bad samples are left out and counted; later iterations ask for the good ones alone.
+    Bad samples are skipped and counted in the first iteration.
 
     Args:
-        dataset: of items with ``img`` and ``landmarks``, or None for a bad one, see
-            ``training_faces``.
-        size: side that the faces must have.
-        batch_size: faces encoded at once.
-        max_faces: take this many, drawn by ``seed``; default all.
-        seed: of that draw.
-        num_workers: processes that read images beside this one.
-        balance: ``'pose'`` draws evenly over how far heads are turned, see
-            ``sample_by_pose``; default: all faces alike.
+        dataset: dataset of items with ``img`` and ``landmarks``, or None for bad
+            samples, see ``training_faces``.
+        size: expected side of the faces.
+        batch_size: faces per batch.
+        max_faces: use this many random faces; default: all.
+        seed: seed of the sample.
+        num_workers: number of processes that read images.
+        balance: ``'pose'`` samples uniformly over poses, see ``sample_by_pose``.
 
     Attributes:
-        pose: what was drawn by pose; None without ``balance``.
-        skipped: bad samples met so far.
-        eye_share: mean distance of the eyes as a share of the side, after an
-            iteration.
+        pose: the sample by pose; None without ``balance``.
+        skipped: number of bad samples so far.
+        eye_share: mean eye distance as a share of the side, after an iteration.
     """
 
     def __init__(self, dataset: Any, size: int, batch_size: int = 4,
-                 max_faces: Optional[int] = None, seed: int = 0,
-                 num_workers: int = 0, balance: Optional[str] = None) -> None:
+                 max_faces: int | None = None, seed: int = 0,
+                 num_workers: int = 0, balance: str | None = None) -> None:
         if balance not in (None, 'pose'):
             raise ValueError(f"balance is {balance!r}, expected 'pose' or None.")
         self.dataset, self.size, self.batch_size = dataset, size, batch_size
@@ -114,7 +113,7 @@ class FaceBatches:
         self.skipped = 0
         self.eye_share = float('nan')
         self.indices = np.arange(len(dataset))
-        self.pose: Optional[PoseSample] = None
+        self.pose: PoseSample | None = None
         if balance:
             self.pose = sample_by_pose(
                 landmarks_of(dataset), max_faces or len(dataset), seed)
@@ -125,14 +124,14 @@ class FaceBatches:
             self.indices = np.sort(drawn)
 
     def __len__(self) -> int:
-        """Faces, those included that will turn out to be bad."""
+        """Returns the number of faces, including bad ones not yet read."""
         return len(self.indices)
 
-    def __iter__(self) -> Iterator[Tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes in pixels.
 
         Raises:
-            ValueError: a face has another side than the network.
+            ValueError: the size of a face differs from that of the network.
         """
         loader = DataLoader(
             Subset(self.dataset, self.indices.tolist()), self.batch_size,
@@ -153,11 +152,11 @@ class FaceBatches:
         if distances:
             self.eye_share = float(np.mean(distances)) / self.size
 
-    def _face(self, item: Dict[str, Any]) -> Tuple[np.ndarray, np.ndarray]:
+    def _face(self, item: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         expected = (self.size, self.size, 3)
         if item['img'].shape != expected:
             raise ValueError(
                 f'{item.get("name", "A face")}: the network (model.generator.size) '
-                f'expects {expected}, the dataset gives {item["img"].shape}. Make '
-                'the two sizes in the config the same.')
+                f'expects {expected}, the dataset returned {item["img"].shape}. Use '
+                'the same size for both in the config.')
         return item['img'], np.asarray(item['landmarks'], dtype=np.float32)

@@ -149,7 +149,7 @@ def test_an_atom_that_is_not_there_is_refused(found, atom):
 
 
 def test_no_faces_are_refused(encoder, of_features):
-    with pytest.raises(ValueError, match='no face to look at'):
+    with pytest.raises(ValueError, match='No face to match'):
         DictionaryInspector(encoder, of_features).match([])
 
 
