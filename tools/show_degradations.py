@@ -1,9 +1,9 @@
-"""Shows what blind degradations make of faces that the project draws.
+"""Shows blind degradations of synthetic faces.
 
     python tools/show_degradations.py --out docs/degradations.jpg
 
-Each row is a face: HR, its bicubic LR, and for each degradation the degraded image
-and the LR made of it. docs/data.md shows the result. No data are needed.
+Each row is a face: HR, its bicubic LR, and for each degradation the degraded image and
+its LR. docs/data.md shows the result. No data is needed.
 """
 
 import argparse
@@ -17,14 +17,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='FILE', help='a .jpg or .png')
     parser.add_argument(
         '--steps', nargs='+', default=['dfdnet', 'gfpgan'], metavar='NAME',
-        help="names that BlindDegradation's steps take (default: dfdnet gfpgan)")
+        help='names of BlindDegradation (default: dfdnet gfpgan)')
     parser.add_argument('--faces', type=int, default=3, metavar='N',
                         help='rows (default: 3)')
     parser.add_argument('--size', type=int, default=192, metavar='PX',
                         help='side of HR (default: 192)')
     parser.add_argument('--scale', type=int, default=8, metavar='N',
                         help='HR over LR (default: 8)')
-    parser.add_argument('--seed', type=int, default=0, help='of the degradations')
+    parser.add_argument('--seed', type=int, default=0,
+                        help='seed of the degradations (default: 0)')
     return parser.parse_args()
 
 

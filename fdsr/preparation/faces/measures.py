@@ -6,13 +6,13 @@ from PIL import Image
 
 
 def sharpness(img: np.ndarray) -> float:
-    """Variance of the Laplacian of an image's luma, 4 neighbours, no border.
+    """Variance of the Laplacian of a picture's luma, 4 neighbours, no border.
 
     Args:
         img: uint8 (H, W, 3), RGB.
 
     Returns:
-        0 for a flat image; the more fine detail (or noise), the more.
+        0 for a flat picture; the more fine detail (or noise), the more.
     """
     luma = np.asarray(Image.fromarray(img).convert('L'), np.int16)
     inner = luma[1:-1, 1:-1]

@@ -1,23 +1,13 @@
-"""Landmarks and boxes of a folder of images, as VGGFace2's CSVs hold them."""
+"""Extraction of landmarks and boxes from a folder of images to VGGFace2's CSVs."""
 
 import os
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import (
-    Any,
-    Callable,
-    ContextManager,
-    Dict,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Union,
-)
+from typing import Any, ContextManager, NamedTuple
 
 import cv2
 import numpy as np
@@ -28,34 +18,34 @@ from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
-from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_whole
+from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
 
-#: Files that are images, but none that ``VGGFace2Dataset`` looks for.
+#: Suffixes of images that ``VGGFace2Dataset`` does not read.
 OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
-#: An image's shorter side in pixels, and its longer one in shorter ones: what is
-#: beyond these shows no face, and a detector would enlarge it to gigabytes.
+#: Minimum of the shorter side in pixels and maximum aspect ratio. Other images have no
+#: usable face, and a detector would upsample them to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
-#: Longer sides are shrunk to this before faces are looked for.
+#: Maximum of the longer side for the detector; larger images are downsampled.
 LONGEST_SEEN = 4096
 _EXIF_ORIENTATION = 274
 
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """What the rows depend on.
+    """Settings that determine the rows.
 
     Args:
         detector: config of a ``LandmarkDetector``; default: ``default_detector()``.
-        largest: of several faces, take the one whose eyes are the furthest apart;
-            else such an image is skipped.
-        min_eyes: skip faces whose eyes are closer, in pixels.
+        largest: of several faces, use the one with the largest eye distance; otherwise
+            skip the image.
+        min_eyes: minimum eye distance in pixels.
 
     Raises:
-        ImportError: none is given, and none is available.
+        ImportError: no default detector is available.
         ValueError: ``min_eyes`` is negative.
     """
 
-    detector: Dict[str, Any] = field(default_factory=default_detector)
+    detector: dict[str, Any] = field(default_factory=default_detector)
     largest: bool = False
     min_eyes: float = 0.0
 
@@ -65,7 +55,7 @@ class ExtractionSettings:
 
 
 class ImageFile(NamedTuple):
-    """A file: its path in the folder, and why it is not looked at, if it is not."""
+    """Image file: path, NAME_ID, and the reason if it is not processed."""
 
     path: str
     name: str
@@ -74,45 +64,45 @@ class ImageFile(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """An image without a row, and why."""
+    """Reason for skipping an image."""
 
     reason: str
     detail: str = ''
 
 
-Outcome = Union[FaceLandmarks, Skipped]
-#: Called with the number of images, and of those that are done.
+Outcome = FaceLandmarks | Skipped
+#: Called with the number of images, and of the finished ones.
 Progress = Callable[[int, int], ContextManager[Callable[[int], None]]]
 
 
 class Summary(NamedTuple):
-    """What a folder gave, over all runs.
+    """Summary of a folder over all runs.
 
     Args:
-        images: in the folder.
-        faces: rows of the CSVs that are of these images.
-        skipped: how many images were left out, by reason.
-        done_now: images that this run looked at.
+        images: number of images in the folder.
+        faces: number of these images with rows in the CSVs.
+        skipped: number of skipped images by reason.
+        done_now: number of images processed in this run.
     """
 
     images: int
     faces: int
-    skipped: Dict[str, int]
+    skipped: dict[str, int]
     done_now: int
 
 
-def find_images(source: Path) -> List[ImageFile]:
-    """All images of a folder and of the folders in it, in the order of their paths.
+def find_images(source: Path) -> list[ImageFile]:
+    """Returns all images in a folder and its subfolders, sorted by path.
 
-    Hidden files and folders are passed over. Of several images that differ in their
-    suffix only, the first one has the name.
+    Hidden files and folders are ignored. Of several images that differ only in their
+    suffix, the first one is used.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no image in it.
+        FileNotFoundError: the folder is missing or contains no image.
     """
     if not source.is_dir():
-        raise FileNotFoundError(f'{source} is not a folder. Name the folder that holds '
-                                'the images.')
+        raise FileNotFoundError(f'{source} is not a folder. Pass the folder with the '
+                                'images.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
     found, owners = [], {}
     for path in sorted(files_below(source), key=os.fsencode):
@@ -122,55 +112,55 @@ def find_images(source: Path) -> List[ImageFile]:
         printable = _printable(path)
         if suffix.lower() not in known:
             found.append(ImageFile(path, '', 'format', (
-                f'{suffix.lower()} is not read by the dataset: convert it to .png')))
+                f'the dataset does not read {suffix.lower()}: convert it to .png')))
         elif printable != path or path.strip() != path:
             found.append(ImageFile(path, '', 'name', (
-                'a NAME_ID of UTF-8 letters is needed, without line breaks and spaces '
-                'at its beginning')))
+                'a NAME_ID must be UTF-8 without line breaks and without spaces at its '
+                'beginning')))
         elif stem in owners:
             found.append(ImageFile(path, '', 'same name', (
-                f'{owners[stem]} has the NAME_ID {stem} already')))
+                f'{owners[stem]} has the same NAME_ID {stem}')))
         else:
             owners[stem] = path
             found.append(ImageFile(path, stem))
     if not found:
-        raise FileNotFoundError(f'There is no image in {source}: expected files '
+        raise FileNotFoundError(f'{source} contains no image: expected files '
                                 f'ending in {", ".join(known)}.')
     return found
 
 
 def _printable(path: str) -> str:
-    """The path as a cell: no line breaks, no bytes that are not UTF-8."""
+    """Escapes a path for a cell: line breaks and bytes that are not UTF-8."""
     text = path.encode('utf-8', 'backslashreplace').decode('utf-8')
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1]
                    for letter in text)
 
 
 class Examiner:
-    """Finds the face of one image after the other.
+    """Finder of the face in each image of a folder.
 
-    The detector is made at the first call, in the process that calls.
+    The detector is built at the first call, in the calling process.
 
     Args:
-        source: the images' folder.
-        settings: see there.
+        source: folder of the images.
+        settings: the settings.
     """
 
     def __init__(self, source: Path, settings: ExtractionSettings) -> None:
         self.source, self.settings = source, settings
-        self._detector: Optional[LandmarkDetector] = None
+        self._detector: LandmarkDetector | None = None
 
-    def __getstate__(self) -> Dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_detector': None}
 
     def __call__(self, path: str) -> Outcome:
-        """The face of an image, or why there is none.
+        """Returns the face of an image, or the reason for skipping it.
 
         Args:
-            path: in the folder.
+            path: path relative to the folder.
 
         Raises:
-            ImportError, FileNotFoundError, ValueError: the detector cannot be made.
+            ImportError, FileNotFoundError, ValueError: the detector cannot be built.
         """
         if self._detector is None:
             self._detector = ready_detector(self.settings.detector)
@@ -180,16 +170,16 @@ class Examiner:
         image, orientation = read
         try:
             faces = self._faces(image)
-        except Exception as error:  # one image of millions must not end the run
+        except Exception as error:  # one of millions of images must not end the run
             return Skipped('detector failed', f'{type(error).__name__}: {error}')
         return self._choose(faces, orientation)
 
-    def _read(self, path: str) -> Union[Skipped, Tuple[np.ndarray, int]]:
-        """The image as the dataset reads it, and its EXIF orientation."""
+    def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
+        """Returns the image, read as in the dataset, and its EXIF orientation."""
         from PIL import Image
         file = self.source / path
-        if not file.is_file():  # a pipe would be waited for, a broken link is none
-            return Skipped('unreadable', 'it is no file')
+        if not file.is_file():  # a pipe would block; a link can be broken
+            return Skipped('unreadable', 'it is not a file')
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # about size and damaged EXIF
@@ -199,13 +189,13 @@ class Examiner:
                 return unusable or (read_image(file, path), orientation)
         except BadSample as error:
             cause = error.__cause__ or error
-        except Exception as error:  # decoders raise nearly anything on broken files
+        except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()
                        or type(cause).__name__)
 
-    def _faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """The image's faces, in its own pixels."""
+    def _faces(self, image: np.ndarray) -> list[FaceLandmarks]:
+        """Returns the faces in pixels of the image."""
         height, width = image.shape[:2]
         factor = min(1.0, LONGEST_SEEN / max(height, width))
         if factor == 1:
@@ -216,23 +206,23 @@ class Examiner:
         return [FaceLandmarks(((face.points + 0.5) * scale - 0.5).astype(np.float32))
                 for face in self._detector.detect_faces(small)]
 
-    def _choose(self, faces: List[FaceLandmarks], orientation: int) -> Outcome:
+    def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
         if not faces:
             return Skipped('no face', '' if orientation == 1 else (
-                f'its EXIF orientation {orientation} is not applied by the dataset: '
-                'turn its pixels'))
+                f'the dataset does not apply its EXIF orientation {orientation}: '
+                'rotate its pixels'))
         if len(faces) > 1 and not self.settings.largest:
             return Skipped('several faces', str(len(faces)))
         face = faces[0]
         if not np.isfinite(face.points).all():
-            return Skipped('no face', 'the detector gave no numbers')
+            return Skipped('no face', 'the detector returned NaN')
         if face.eye_distance < max(self.settings.min_eyes, 1):
             return Skipped('too small', f'eyes {face.eye_distance:.1f} px apart')
         return face
 
 
-def _unusable(image: Any) -> Optional[Skipped]:
-    """Why an image of which the header is read is not looked at, or None."""
+def _unusable(image: Any) -> Skipped | None:
+    """Checks the size of an image from its header."""
     short, long = sorted(image.size)
     if short < SMALLEST_SIDE:
         return Skipped('too small', f'{image.width}x{image.height} pixels')
@@ -241,48 +231,49 @@ def _unusable(image: Any) -> Optional[Skipped]:
     return None
 
 
-def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
-    """A detector that has looked at an image, so that what it lacks shows now.
+def ready_detector(config: dict[str, Any]) -> LandmarkDetector:
+    """Builds a detector and runs it once, so that missing files are reported early.
 
     Raises:
-        FileNotFoundError, ImportError, KeyError, ValueError: it cannot be made.
+        FileNotFoundError, ImportError, KeyError, ValueError: it cannot be built.
     """
     from fdsr.registry import LANDMARKS, register_all
     register_all()
     try:
         detector = LANDMARKS.build(dict(config))
     except TypeError as error:
-        raise ValueError(f'{config["type"]} cannot be made of its options ({error}). '
-                         'Give them as --detector-options KEY=VALUE.') from error
+        raise ValueError(f'{config["type"]} cannot be built with its options '
+                         f'({error}). Pass them as --detector-options KEY=VALUE.'
+                         ) from error
     detector.detect_faces(np.zeros((64, 64, 3), np.uint8))
     return detector
 
 
-def extract(source: Path, images: List[ImageFile], files: LandmarkFiles,
+def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
             settings: ExtractionSettings, progress: Progress,
             num_workers: int = 0) -> Summary:
-    """Adds the rows that the files lack, in the order of the images' paths.
+    """Adds the missing rows in the order of the paths.
 
-    A run that was cut off is gone on with, and gives the same files as one that was
-    not, whatever the number of workers. Images that came into the folder since stand
-    behind those that were done; an image whose content changed is not looked at again.
+    An interrupted run can be resumed; the files depend neither on interruptions nor on
+    the number of workers. New images are appended. Changed images are not processed
+    again.
 
     Args:
         source: folder of images, ``identity/image`` or flat.
-        images: what ``find_images`` found in it.
-        files: where the rows go.
-        settings: see there.
-        progress: shows how far it is.
-        num_workers: processes that look for faces; 0: this one.
+        images: result of ``find_images``.
+        files: output files.
+        settings: the settings.
+        progress: creates the progress report.
+        num_workers: number of worker processes; 0 uses this process.
 
     Raises:
-        FileNotFoundError, ImportError, ValueError: the detector cannot be made.
+        FileNotFoundError, ImportError, ValueError: the detector cannot be built.
         CannotWriteLandmarks: the disk is full.
         RuntimeError: a worker died.
     """
     todo = [image for image in images if not _is_done(image, files)]
-    looked_at = [image.path for image in todo if not image.reason]
-    outcomes = _outcomes(Examiner(source, settings), looked_at, num_workers)
+    paths = [image.path for image in todo if not image.reason]
+    outcomes = _outcomes(Examiner(source, settings), paths, num_workers)
     with closing(outcomes), progress(
             len(images), len(images) - len(todo)) as update:
         for image in todo:
@@ -296,7 +287,7 @@ def extract(source: Path, images: List[ImageFile], files: LandmarkFiles,
     return _summary(images, files, len(todo))
 
 
-def _outcomes(examiner: Examiner, paths: List[str],
+def _outcomes(examiner: Examiner, paths: list[str],
               num_workers: int) -> Iterator[Outcome]:
     workers = min(num_workers, len(paths))
     if workers:
@@ -310,7 +301,7 @@ def _is_done(image: ImageFile, files: LandmarkFiles) -> bool:
     return _printable(image.path) in files.without
 
 
-def _summary(images: List[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
+def _summary(images: list[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
     here = {_printable(image.path) for image in images}
     reasons = Counter(reason for path, reason in files.skipped_reasons()
                       if path in here)
@@ -318,16 +309,11 @@ def _summary(images: List[ImageFile], files: LandmarkFiles, done_now: int) -> Su
     return Summary(len(images), faces, dict(sorted(reasons.items())), done_now)
 
 
-def write_list(path: Path, images: List[ImageFile], files: LandmarkFiles) -> None:
-    """Writes VGGFace2's list: the paths of the images that have a face, in order.
+def write_list(path: Path, images: list[ImageFile], files: LandmarkFiles) -> None:
+    """Writes VGGFace2's list of the images with a face, sorted by path.
 
-    Without one the dataset takes every image for a ``.jpg``.
+    Without it, the dataset assumes the suffix ``.jpg``.
     """
-    write_whole(path, ''.join(
+    write_text(path, ''.join(
         f'{image.path}\n' for image in images
         if image.name and image.name in files.with_face))
-
-
-def settings_as_json(settings: ExtractionSettings) -> Dict[str, Any]:
-    """The settings as they are kept beside the CSVs."""
-    return asdict(settings)
