@@ -11,8 +11,9 @@ CSV of boxes, or a row with a reason in the CSV of skipped images. An interrupte
 """
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any

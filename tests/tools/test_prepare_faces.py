@@ -30,7 +30,7 @@ def test_it_prepares_and_says_what(source, tmp_path):
     done = call(*source, '--out', out, '--val-identities', '0.25', '--workers', '2',
                 '--storage', 'lmdb', '--encoding', 'raw', '--duplicates', '2')
     assert done.returncode == 0, done.stderr
-    assert 'train: 9 faces of 9 pictures (none skipped)' in done.stdout
+    assert 'train: 9 faces of 9 images (none skipped)' in done.stdout
     assert '12/12' in done.stderr
     assert len(FaceManifestDataset(out, 'val')) == 3
 

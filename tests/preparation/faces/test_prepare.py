@@ -180,7 +180,7 @@ def test_other_settings_and_strange_folders_are_refused(people, prepared, tmp_pa
         prepared(people.settings())
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'letter.txt').touch()
-    with pytest.raises(ValueError, match='is not empty'):
+    with pytest.raises(ValueError, match='is neither empty'):
         prepared(people.settings(), 'full')
     with pytest.raises(ValueError, match='letter.txt is a file'):
         prepared(people.settings(), 'full/letter.txt')

@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -17,7 +18,6 @@ from fdsr.preparation.landmarks.extraction import (
     Skipped,
     extract,
     find_images,
-    settings_as_json,
     write_list,
 )
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
@@ -60,7 +60,7 @@ def save(path, faces=1, eyes=40, blue=0, size=(120, 140), **options):
 
 def opened(folder, settings):
     return LandmarkFiles(folder / 'points.csv', folder / 'boxes.csv',
-                         folder / 'skipped.csv', settings_as_json(settings))
+                         folder / 'skipped.csv', asdict(settings))
 
 
 def run(source, folder, settings, progress=no_progress, num_workers=0):
@@ -102,7 +102,7 @@ def test_the_data_set_reads_it(tmp_path, settings):
     folder = root / 'bb_landmark'
     with LandmarkFiles(
             folder / 'loose_landmark_train.csv', folder / 'loose_bb_train.csv',
-            folder / 'skipped.csv', settings_as_json(settings)) as files:
+            folder / 'skipped.csv', asdict(settings)) as files:
         pictures = find_images(root / 'train')
         extract(root / 'train', pictures, files, settings, no_progress)
         write_list(root / 'train_list.txt', pictures, files)
@@ -210,7 +210,7 @@ def test_strange_names(tmp_path, settings):
 def test_a_folder_without_pictures(tmp_path, settings):
     with pytest.raises(FileNotFoundError, match='is not a folder'):
         find_images(tmp_path / 'nowhere')
-    with pytest.raises(FileNotFoundError, match='no picture in'):
+    with pytest.raises(FileNotFoundError, match='contains no image'):
         find_images(tmp_path)
     with pytest.raises(ValueError, match='min_eyes is nan'):
         ExtractionSettings(min_eyes=float('nan'))
