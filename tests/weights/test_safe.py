@@ -1,7 +1,6 @@
 """Checkpoints are loaded without running what is in them, by every road."""
 
 import logging
-import os
 import pickle
 
 import pytest
@@ -16,23 +15,14 @@ from fdsr.weights import (
     safe_load,
     weights_follow,
 )
-
-
-class Hostile:
-    """Makes a file when it is unpickled."""
-
-    def __init__(self, target):
-        self.target = target
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.target),)
+from tests.hostile import Code
 
 
 @pytest.fixture
 def hostile(tmp_path):
     """A checkpoint, and the folder that appears if its code is run."""
     path, trace = tmp_path / 'hostile.pth', tmp_path / 'pwned'
-    torch.save({'state_dict': {}, 'meta': Hostile(trace)}, path)
+    torch.save({'state_dict': {}, 'meta': Code(trace)}, path)
     return path, trace
 
 
