@@ -120,7 +120,7 @@ class Progress:
         """Updates the bar."""
         from tqdm import tqdm
         if self._bar is None:
-            self._bar = tqdm(total=total, initial=done, unit='picture', smoothing=0,
+            self._bar = tqdm(total=total, initial=done, unit='image', smoothing=0,
                              dynamic_ncols=True)
         self._bar.update(done - self._bar.n)
         if done == total:
