@@ -1,9 +1,9 @@
-"""A training step in torch's own bf16 autocast, against fdsr's, beside fp32.
+"""Compares a training step in torch's bf16 autocast, in fdsr's, and in fp32.
 
     python benchmarks/autocast.py [--size 128] [--batch 4] [--threads 1] [--quick]
 
-On a CPU with bf16 instructions the two are the same. The step is that of
-memory_format.py, with the weights' channels last; the three take turns.
+On a CPU with bf16 instructions the two autocasts are identical. The step is the one of
+memory_format.py with channels-last weights. The three variants alternate.
 """
 
 import argparse
@@ -15,14 +15,14 @@ from typing import Any, Callable, ContextManager, Dict
 from memory_format import build, parse_arguments, random_batch
 
 
-def step(model: Any, optimiser: Any, data: Dict[str, Any],
+def step(model: Any, optimizer: Any, data: Dict[str, Any],
          precision: Callable[[], ContextManager]) -> float:
-    """Seconds of one step."""
+    """Returns the seconds of one step."""
     start = time.perf_counter()
     with precision():
         batch = model.data_preprocessor(data, True)
         loss, _ = model.parse_losses(model(**batch, mode='loss'))
-    optimiser.update_params(loss)
+    optimizer.update_params(loss)
     return time.perf_counter() - start
 
 
@@ -36,17 +36,17 @@ def main() -> None:
     torch.manual_seed(0)
     model = build().to(memory_format=torch.channels_last)
     learned = [value for value in model.parameters() if value.requires_grad]
-    optimiser = OptimWrapper(torch.optim.Adam(learned, lr=1e-4))
-    ways = {
+    optimizer = OptimWrapper(torch.optim.Adam(learned, lr=1e-4))
+    variants = {
         'fp32': contextlib.nullcontext,
         "torch's bf16": lambda: torch.autocast('cpu', torch.bfloat16),
         "fdsr's bf16": lambda: bf16_autocast('cpu')}
-    times: Dict[str, list] = {name: [] for name in ways}
+    times: Dict[str, list] = {name: [] for name in variants}
     data = random_batch(arguments.size, arguments.batch)
     for repeat in range(arguments.repeats + 1):
-        for name, precision in ways.items():
-            spent = step(model, optimiser, data, precision)
-            if repeat > 0:  # the first step of each warms up
+        for name, precision in variants.items():
+            spent = step(model, optimizer, data, precision)
+            if repeat > 0:  # the first step of each is a warm-up
                 times[name].append(spent)
     seconds = {name: median(spent) for name, spent in times.items()}
     print(f'{arguments.size} px, batch {arguments.batch}, {arguments.threads} thread(s)'

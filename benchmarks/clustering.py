@@ -1,20 +1,20 @@
-"""K-means in a random projection against scikit-learn's MiniBatchKMeans on all numbers.
+"""Compares K-means on random projections with MiniBatchKMeans on the full vectors.
 
     python benchmarks/clustering.py [--faces 400] [--num-atoms 32] [--quick]
     python benchmarks/clustering.py --config configs/reduced/teacher_vggface2.py \
         --data-root data/faces
 
-projected   what `tools/build_dictionary.py` does: vectors of 256 random projections are
-            clustered by K-means, and the atoms are means of the full vectors.
-mini-batch  MiniBatchKMeans on the full vectors (k-means++ start, batches of 256, its
-            other settings as they are), which needs all of them in memory.
+projected   As in `tools/build_dictionary.py`: K-means clusters vectors of 256 random
+            projections, and the atoms are means of the full vectors.
+mini-batch  scikit-learn's MiniBatchKMeans on the full vectors (k-means++ init, batches
+            of 256, otherwise default settings), which must all be in memory.
 
-Both group the same vectors, the VGG-16 features of one component at one level, of the
-training faces of a config; by default faces that the project draws. Both are judged on
-the full vectors: the share of their variance that the groups explain. Seconds are those
-of grouping, projecting included, encoding not; memory is what has to be kept of the
-faces. The ratio at the end is of what the groups leave unexplained, mini-batch to
-projected: above 1 the projected groups are the tighter ones.
+Both cluster the same vectors: the VGG-16 features of one component at one level, for
+the training faces of a config, by default synthetic faces. Both are evaluated on the
+full vectors, by the fraction of their variance that the clusters explain. Times include
+the projection but not the encoder; memory is what is kept of the faces. The final ratio
+is the unexplained variance of mini-batch over that of projected: above 1, the projected
+clusters are more compact.
 """
 
 import argparse
@@ -29,17 +29,20 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--config', help=f'of a teacher (default: {DEMO})')
-    parser.add_argument('--data-root', help='root of the data, replaces the config\'s')
-    parser.add_argument('--faces', type=int, default=400, help='(default: 400)')
+    parser.add_argument('--config', help=f'config of a teacher (default: {DEMO})')
+    parser.add_argument('--data-root', help='root of the data, overrides the config\'s')
+    parser.add_argument('--faces', type=int, default=400,
+                        help='number of faces (default: 400)')
     parser.add_argument('--size', type=int, default=128,
-                        help='side of drawn faces (default: 128)')
+                        help='side of synthetic faces (default: 128)')
     parser.add_argument('--num-atoms', type=int, default=32, help='K (default: 32)')
-    parser.add_argument('--component', default='mouth', help='(default: mouth)')
+    parser.add_argument('--component', default='mouth',
+                        help='component (default: mouth)')
     parser.add_argument('--level', type=int, default=1,
-                        help='0 is the finest (default: 1)')
-    parser.add_argument('--seeds', type=int, default=3, help='runs (default: 3)')
-    parser.add_argument('--quick', action='store_true', help='does it still run?')
+                        help='level; 0 is the finest (default: 1)')
+    parser.add_argument('--seeds', type=int, default=3,
+                        help='number of runs (default: 3)')
+    parser.add_argument('--quick', action='store_true', help='small run as a check')
     args = parser.parse_args()
     if args.quick:
         vars(args).update(_QUICK)
@@ -47,7 +50,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def load(args: argparse.Namespace) -> Any:
-    """The config, with drawn faces of the size that was asked for if it is the demo."""
+    """Returns the config; the demo's config with the requested face size."""
     from pathlib import Path
 
     from fdsr.engine.config import load_config
@@ -61,7 +64,7 @@ def load(args: argparse.Namespace) -> Any:
 
 
 def vectors_of(args: argparse.Namespace) -> Any:
-    """(N, D) fp32 features of one component at one level."""
+    """Returns (N, D) fp32 features of one component at one level."""
     import torch
 
     from fdsr.preparation.dictionary.building import DictionaryBuilder
@@ -82,7 +85,7 @@ def vectors_of(args: argparse.Namespace) -> Any:
 
 
 def projected(vectors: Any, num_atoms: int, seed: int) -> Tuple[Any, int]:
-    """Labels by our way, and the bytes that it keeps of the faces."""
+    """Returns labels of projected K-means and the bytes kept of the faces."""
     from fdsr.preparation.dictionary.building import PROJECTED
     from fdsr.preparation.dictionary.clustering import SignProjection, cluster
     projection = SignProjection(vectors.shape[1], PROJECTED, (seed, 0))
@@ -91,7 +94,7 @@ def projected(vectors: Any, num_atoms: int, seed: int) -> Tuple[Any, int]:
 
 
 def mini_batch(vectors: Any, num_atoms: int, seed: int) -> Tuple[Any, int]:
-    """Labels by scikit-learn's, and the bytes that it keeps of the faces."""
+    """Returns labels of MiniBatchKMeans and the bytes kept of the faces."""
     from sklearn.cluster import MiniBatchKMeans
     from threadpoolctl import threadpool_limits
     kmeans = MiniBatchKMeans(num_atoms, batch_size=256, n_init=1, random_state=seed)
@@ -100,7 +103,7 @@ def mini_batch(vectors: Any, num_atoms: int, seed: int) -> Tuple[Any, int]:
 
 
 def unexplained(vectors: Any, labels: Any) -> float:
-    """Share of the full vectors' variance that is within the groups."""
+    """Returns the fraction of the full vectors' variance within the clusters."""
     import torch
     within = 0.0
     for label in set(labels.tolist()):
@@ -111,7 +114,7 @@ def unexplained(vectors: Any, labels: Any) -> float:
 
 def measure(name: str, cluster: Callable[..., Tuple[Any, int]], vectors: Any,
             args: argparse.Namespace) -> float:
-    """Groups by each seed, prints a row, and returns the mean unexplained share."""
+    """Clusters with each seed, prints a row and returns the mean unexplained part."""
     import statistics
     shares, seconds, groups = [], [], []
     for seed in range(args.seeds):
@@ -122,7 +125,7 @@ def measure(name: str, cluster: Callable[..., Tuple[Any, int]], vectors: Any,
         groups.append(len(set(labels.tolist())))
     explained = [1 - share for share in shares]
     print(f'{name:<12}{statistics.mean(explained):>10.4f}{min(explained):>9.4f}'
-          f'{max(explained):>9.4f}{min(groups):>8}{min(seconds):>9.2f}'
+          f'{max(explained):>9.4f}{min(groups):>9}{min(seconds):>9.2f}'
           f'{kept / 1e6:>9.1f}', flush=True)
     return statistics.mean(shares)
 
@@ -135,11 +138,11 @@ def main() -> None:
     vectors = vectors_of(args)
     print(f'{args.component}, level {args.level}: {len(vectors)} faces, vectors of '
           f'{vectors.shape[1]}, K = {args.num_atoms}, {args.seeds} seeds, 1 thread')
-    print(f'{"":<12}{"explained":>10}{"worst":>9}{"best":>9}{"groups":>8}{"s":>9}'
+    print(f'{"":<12}{"explained":>10}{"worst":>9}{"best":>9}{"clusters":>9}{"s":>9}'
           f'{"MB":>9}')
-    ours = measure('projected', projected, vectors, args)
-    theirs = measure('mini-batch', mini_batch, vectors, args)
-    print(f'clustering: ratio {theirs / ours:.3f}')
+    found = measure('projected', projected, vectors, args)
+    reference = measure('mini-batch', mini_batch, vectors, args)
+    print(f'clustering: ratio {reference / found:.3f}')
 
 
 if __name__ == '__main__':

@@ -1,14 +1,13 @@
-"""Reading faces: our data sets beside torchvision's ImageFolder.
+"""Compares the reading speed of fdsr's datasets with torchvision's ImageFolder.
 
     python benchmarks/data.py [--pictures 400] [--source-side 500] [--size 256]
         [--quick]
 
-Draws JPEG pictures in VGGFace2's layout (or takes ``--data-root``), prepares them in
-every storage, and reads all of them with one process: ImageFolder with the same PIL
-bicubic resize, which cuts nothing and knows no landmarks; VGGFace2Dataset, which cuts
-and resizes too; and FaceManifestDataset. They take turns after every few faces, so that
-a busy machine is the same for all; of several readings of a few faces, the fastest
-counts.
+Renders JPEG images in VGGFace2's layout (or uses ``--data-root``), prepares them in
+every storage format, and reads all of them with one process: ImageFolder with the same
+PIL bicubic resize, without crops and landmarks; VGGFace2Dataset, which also crops; and
+FaceManifestDataset. The datasets alternate after every few faces, so that other load
+affects all of them equally. For each few faces, the fastest of several readings counts.
 """
 from __future__ import annotations
 
@@ -22,23 +21,23 @@ from typing import Any, Callable
 import numpy as np
 from PIL import Image
 
-#: Name, encoding and storage of what is prepared.
+#: {name: (encoding, storage)} of the prepared sets.
 PREPARED = {'prepared, JPEG folder': ('jpeg', 'folder'),
             'prepared, PNG folder': ('png', 'folder'),
             'prepared, JPEG in LMDB': ('jpeg', 'lmdb'),
             'prepared, raw in LMDB': ('raw', 'lmdb')}
-#: Into how many parts the faces go, which the sets take turns to read.
+#: Number of parts of the faces, between which the datasets alternate.
 FEW = 16
 PLAIN, OURS = 'torchvision ImageFolder', 'VGGFace2Dataset, {} px JPEG'
 
 
 def draw_layout(root: Path, pictures: int, side: int) -> None:
-    """Write drawn faces in VGGFace2's layout, the face over most of the picture.
+    """Writes synthetic faces in VGGFace2's layout. The face fills most of the image.
 
     Args:
-        root: Folder to write to.
-        pictures: How many.
-        side: Of the pictures, in pixels.
+        root: output folder.
+        pictures: number of images.
+        side: side of the images in pixels.
     """
     from fdsr.datasets import SyntheticFacesDataset
     from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
@@ -64,7 +63,7 @@ def draw_layout(root: Path, pictures: int, side: int) -> None:
 
 
 def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
-    """Every data set to be read, and MiB that it takes on disk."""
+    """Returns all datasets and their size on disk in MiB."""
     from torchvision.datasets import ImageFolder
     from torchvision.transforms import InterpolationMode, Resize
 
@@ -88,13 +87,13 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
 
 
 def mebibytes(folder: Path) -> float:
-    """Size of all files below a folder."""
+    """Returns the size of all files below a folder in MiB."""
     files = (path for path in folder.rglob('*') if path.is_file())
     return sum(path.stat().st_size for path in files) / 2**20
 
 
 def best_rates(sets: dict[str, Any], rounds: int) -> dict[str, float]:
-    """Faces a second of CPU time of each set: each few faces at their fastest."""
+    """Returns faces per second of CPU time, from the fastest readings."""
     few = np.array_split(np.random.RandomState(0).permutation(
         len(next(iter(sets.values())))), FEW)
     best = {name: [float('inf')] * len(few) for name in sets}
@@ -109,7 +108,7 @@ def best_rates(sets: dict[str, Any], rounds: int) -> dict[str, float]:
 
 
 def seconds(read: Callable[[int], Any], order: list[int]) -> float:
-    """CPU seconds to read; the time on the clock is other processes' too."""
+    """Returns CPU seconds, because wall-clock time includes other processes."""
     start = time.process_time()
     for index in order:
         read(index)
@@ -117,14 +116,14 @@ def seconds(read: Callable[[int], Any], order: list[int]) -> float:
 
 
 def main() -> None:
-    """Draw, prepare, read, and print."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('--data-root', type=Path, help="pictures in VGGFace2's layout")
+    parser.add_argument('--data-root', type=Path, help="images in VGGFace2's layout")
     parser.add_argument('--pictures', type=int, default=400)
     parser.add_argument('--source-side', type=int, default=500, metavar='PX')
     parser.add_argument('--size', type=int, default=256)
     parser.add_argument('--rounds', type=int, default=8)
-    parser.add_argument('--quick', action='store_true', help='few and small pictures')
+    parser.add_argument('--quick', action='store_true', help='few and small images')
     args = parser.parse_args()
     if args.quick:
         args.pictures, args.source_side, args.size, args.rounds = 16, 200, 64, 1
@@ -136,12 +135,12 @@ def main() -> None:
         rates = best_rates({name: faces for name, (faces, _) in found.items()},
                            args.rounds)
     count = len(found[PLAIN][0])
-    print(f'{count} pictures, HR {args.size} px, one process of {os.cpu_count()} '
+    print(f'{count} images, HR {args.size} px, one process of {os.cpu_count()} '
           f'cores, from the page cache, faces per second of CPU time; best of '
-          f'{args.rounds} readings; {"drawn" if args.data_root is None else root}')
+          f'{args.rounds} readings; {"synthetic" if args.data_root is None else root}')
     for name, rate in rates.items():
         print(f'{name:<32}{rate:8.0f} faces/s  ratio {rate / rates[PLAIN]:5.2f}  '
-              f'{found[name][1] / count * 1024:7.1f} KiB a face')
+              f'{found[name][1] / count * 1024:7.1f} KiB/face')
     print(f'data: ratio {rates["prepared, JPEG folder"] / rates[PLAIN]:.2f}')
 
 

@@ -1,21 +1,20 @@
-"""Dictionary feature transfer, DFDNet's way and ours, side by side.
+"""Compares dictionary feature transfer as in DFDNet's release and as in fdsr.
 
     python benchmarks/dictionary.py [--threads 1] [--repeats 3] [--quick]
 
-naive    what DFDNet's release computes: for one sample, level and component after the
-         other, all K atoms are restyled to the feature (AdaIN with the atoms' own
-         statistics) and scored by one product, vectorised over K; plain slices and
-         F.interpolate cut the box out and fit the atom into it. Statistics are
-         taken by the same function as ours; torch.var, which the release calls,
-         would make this side a third slower.
+naive    As in DFDNet's release: for each sample, level and component, AdaIN adapts the
+         style of all K atoms to the feature, and one product, vectorized over K,
+         scores them. Slices and F.interpolate crop the box and resize the atom to it.
+         Statistics use the same function as `batched`; torch.var, which the release
+         calls, would make this variant a third slower.
 batched  `DictionaryTeacher.transfer`.
 
-Both take the same maps, boxes and atoms, in fp32, and both cut out and paste back. The
-learned confidence is 1 on both sides: the convolutions that give it are the same work
-on either, and are left out. Layout B at 256 px, VGG's channels. Before anything is
-timed, both have to choose the same atoms and to agree within 1e-5 of the largest
-output. Times are the best of several; memory is the peak of the resident set above
-what it was before the call, dictionary and maps not counted.
+Both use the same feature maps, boxes and atoms in fp32, and both crop and paste back.
+The learned confidence is replaced by 1, because its convolutions are the same in both.
+Layout B at 256 px, with VGG's channels. Before the timing, both must select the same
+atoms and agree within 1e-5 of the largest output. Times are the best of several calls.
+Memory is the increase of the peak resident set during the call, without dictionary and
+feature maps.
 """
 
 import argparse
@@ -33,27 +32,28 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--threads', type=int, default=1, help='of torch (default: 1)')
+    parser.add_argument('--threads', type=int, default=1,
+                        help='threads of torch (default: 1)')
     parser.add_argument('--repeats', type=int, default=3,
-                        help='timed calls of each side (default: 3)')
+                        help='timed calls of each variant (default: 3)')
     parser.add_argument('--quick', action='store_true',
-                        help=f'K = {_QUICK_COUNTS[0]} alone: does it still run?')
+                        help=f'K = {_QUICK_COUNTS[0]} only, to check that it works')
     return parser.parse_args()
 
 
 @dataclass
 class Result:
-    """Seconds a call, and peak memory in bytes where the system tells it."""
+    """Seconds per call, and peak memory in bytes if the system reports it."""
 
     seconds: float
     memory: Optional[int]
 
 
 class Case:
-    """One dictionary, and the two ways to use it.
+    """One dictionary and the two variants of the transfer.
 
     Args:
-        num_atoms: K.
+        num_atoms: number of atoms K.
     """
 
     def __init__(self, num_atoms: int) -> None:
@@ -79,7 +79,7 @@ class Case:
         )
 
         class Recording(ComponentDictionary):
-            """Remembers what it matched, {(component, level): atoms}."""
+            """Records the matches, {(component, level): atoms}."""
 
             def match(self, component, level, feature):
                 index = super().match(component, level, feature)
@@ -109,7 +109,7 @@ class Case:
                 blocks[level] = Certain()
 
     def inputs(self, batch: int) -> Tuple[Maps, Any]:
-        """Maps as after a ReLU, and boxes that differ in every sample."""
+        """Returns feature maps as after a ReLU, and different boxes for each sample."""
         import numpy as np
         import torch
 
@@ -121,7 +121,7 @@ class Case:
             torch.randn(batch, channels, _SIDE // stride, _SIDE // stride,
                         generator=generator).relu_() * contrast(channels)
             for channels, stride in zip(self.teacher.encoder.channels, strides)]
-        # An FFHQ-aligned face, shifted and scaled a little.
+        # an FFHQ-aligned face, slightly shifted and scaled
         face = np.array([[.378, .47], [.622, .47], [.5, .61], [.4, .73], [.6, .73]])
         change = np.random.default_rng(batch)
         faces = [face * change.uniform(0.9, 1.1) + change.uniform(-0.03, 0.03, size=2)
@@ -130,7 +130,7 @@ class Case:
         return maps, torch.from_numpy(boxes)
 
     def naive(self, maps: Maps, boxes: Any) -> Tuple[Maps, Dict]:
-        """The maps after the transfer, and the chosen atoms a slot."""
+        """Returns the feature maps after the transfer, and the atoms of each slot."""
         from fdsr.geometry.components import COMPONENTS
         from fdsr.models.backbones.encoder import layout_of
         updated, chosen = [], {}
@@ -147,18 +147,18 @@ class Case:
         return updated, chosen
 
     def batched(self, maps: Maps, boxes: Any) -> Tuple[Maps, Dict]:
-        """The same by the teacher."""
+        """Returns the same, computed by the teacher."""
         return (self.teacher.transfer(maps, boxes), self.teacher.dictionary.chosen)
 
 
 def contrast(channels: int) -> Any:
-    """(C, 1, 1): channels of very different strength, as VGG's are."""
+    """Returns (C, 1, 1) factors: channels of very different scale, as in VGG."""
     import torch
     return torch.logspace(-1, 1, channels)[:, None, None]
 
 
 def naive_slice(box: Any, stride: int, size: int) -> Tuple:
-    """The box on a map, clipped, as an index of (1, C, H, W)."""
+    """Returns the clipped box on a feature map as an index of (1, C, H, W)."""
     x1, y1, x2, y2 = (int(value // stride) for value in box.tolist())
     x1, y1 = min(max(x1, 0), size - 1), min(max(y1, 0), size - 1)
     return (slice(None), slice(None), slice(y1, max(min(y2, size), y1 + 1)),
@@ -166,7 +166,7 @@ def naive_slice(box: Any, stride: int, size: int) -> Tuple:
 
 
 def naive_match(atoms: Any, crop: Any) -> Tuple[Any, int]:
-    """Restyles all atoms (K, C, s, s) to the crop (1, C, h, w), returns the best."""
+    """Adapts all atoms (K, C, s, s) to the crop (1, C, h, w) and returns the best."""
     import torch.nn.functional as F
 
     from fdsr.models.dictionary.component_dictionary import channel_statistics
@@ -180,16 +180,16 @@ def naive_match(atoms: Any, crop: Any) -> Tuple[Any, int]:
         restyled[index:index + 1], crop.shape[-2:], mode='nearest'), index
 
 
-def check_equal(ours: Tuple[Maps, Dict], theirs: Tuple[Maps, Dict]) -> None:
-    """Stops the benchmark where the two sides differ."""
-    assert ours[1] == theirs[1], 'the two sides chose different atoms'
-    for level, (our, their) in enumerate(zip(ours[0], theirs[0])):
-        worst = float((our - their).abs().max() / their.abs().max())
+def check_equal(batched: Tuple[Maps, Dict], naive: Tuple[Maps, Dict]) -> None:
+    """Stops the benchmark if the two variants differ."""
+    assert batched[1] == naive[1], 'the two variants selected different atoms'
+    for level, (found, expected) in enumerate(zip(batched[0], naive[0])):
+        worst = float((found - expected).abs().max() / expected.abs().max())
         assert worst < 1e-5, f'level {level} differs by {worst:.1e} of the largest'
 
 
 def measure(call: Callable[[], Any], repeats: int) -> Result:
-    """Times and weighs a call that has been made before."""
+    """Measures time and memory of a call that has run before."""
     from fdsr.profiling.measuring import peak_memory
     times = []
     for _ in range(repeats):
@@ -200,7 +200,7 @@ def measure(call: Callable[[], Any], repeats: int) -> Result:
 
 
 def run(counts: List[int], repeats: int) -> float:
-    """Measures every case, prints a row each, and returns the last ratio."""
+    """Measures every case, prints a row for each, and returns the last ratio."""
     import torch
     print(f'{"K":>5} {"batch":>5} {"naive s":>9} {"batched s":>10} {"ratio":>7} '
           f'{"naive MB":>9} {"batched MB":>10}')
@@ -211,13 +211,13 @@ def run(counts: List[int], repeats: int) -> float:
             maps, boxes = case.inputs(batch)
             with torch.no_grad():
                 check_equal(case.batched(maps, boxes), case.naive(maps, boxes))
-                ours = measure(partial(case.batched, maps, boxes), repeats)
-                theirs = measure(partial(case.naive, maps, boxes), repeats)
-            ratio = theirs.seconds / ours.seconds
+                batched = measure(partial(case.batched, maps, boxes), repeats)
+                naive = measure(partial(case.naive, maps, boxes), repeats)
+            ratio = naive.seconds / batched.seconds
             memory = ['?' if one.memory is None else f'{one.memory / 1e6:.0f}'
-                      for one in (theirs, ours)]
-            print(f'{num_atoms:>5} {batch:>5} {theirs.seconds:>9.3f} '
-                  f'{ours.seconds:>10.4f} {ratio:>7.1f} {memory[0]:>9} '
+                      for one in (naive, batched)]
+            print(f'{num_atoms:>5} {batch:>5} {naive.seconds:>9.3f} '
+                  f'{batched.seconds:>10.4f} {ratio:>7.1f} {memory[0]:>9} '
                   f'{memory[1]:>10}', flush=True)
     return ratio
 

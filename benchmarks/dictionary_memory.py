@@ -1,12 +1,12 @@
-"""How the memory of building a dictionary grows with the number of faces.
+"""Measures how the memory of a dictionary build grows with the number of faces.
 
     python benchmarks/dictionary_memory.py [--faces 1000 2000 4000] [--quick]
 
-Builds dictionaries of noise with the `tiny` encoder at 32 px and K = 8, where what does
-not grow with the faces is small, each in a process of its own, and takes the peak of
-its resident set. The line through them is what a face takes: 16 x 256 numbers in fp32
-are 16 KiB, whatever the size of the faces and K. The ratio at the end is the measured
-slope to those 16 KiB.
+Builds dictionaries of noise images with `TinyEncoder` at 32 px and K = 8, so that the
+constant part is small. Each build runs in its own process, whose peak resident set is
+measured. The slope of a linear fit is the memory per face: 16 x 256 values in fp32 are
+16 KiB, regardless of the image size and K. The final ratio is the measured slope over
+these 16 KiB.
 """
 
 import argparse
@@ -16,15 +16,15 @@ import sys
 from typing import Any, Iterator, Tuple
 
 _SIZE, _ATOMS, _BATCH = 32, 8, 4
-_KEPT = 16 * 256 * 4  # bytes of a face: components x levels, numbers, fp32
+_KEPT = 16 * 256 * 4  # bytes per face: components x levels, values, fp32
 _QUICK = (200, 2000)
 
 
 class Noise:
-    """As many faces as asked for, none of them kept, the same each time.
+    """A reproducible stream of noise images.
 
     Args:
-        count: of faces; a multiple of the batch's.
+        count: number of images, a multiple of the batch size.
     """
 
     def __init__(self, count: int) -> None:
@@ -41,26 +41,26 @@ class Noise:
 
 
 def build(count: int) -> int:
-    """Builds a dictionary of ``count`` faces; returns the process's peak in bytes."""
+    """Builds a dictionary of ``count`` faces and returns the peak memory in bytes."""
     import resource
 
     import torch
 
-    from fdsr.models.backbones.encoder import FeatureEncoder
+    from fdsr.models.backbones.encoder import TinyEncoder
     from fdsr.preparation.dictionary.building import DictionaryBuilder
     torch.set_num_threads(1)
-    DictionaryBuilder(FeatureEncoder('tiny'), _SIZE, 0.3125, _ATOMS).build(Noise(count))
+    DictionaryBuilder(TinyEncoder(), _SIZE, 0.3125, _ATOMS).build(Noise(count))
     unit = 1 if sys.platform == 'darwin' else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def main() -> None:
-    """Measures each number of faces, and prints the slope."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--faces', type=int, nargs='+', default=[1000, 2000, 4000],
-                        metavar='N', help='(default: 1000 2000 4000)')
-    parser.add_argument('--quick', action='store_true', help='does it still run?')
+                        metavar='N', help='numbers of faces (default: 1000 2000 4000)')
+    parser.add_argument('--quick', action='store_true', help='small run as a check')
     parser.add_argument('--build', type=int, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.build:
@@ -75,8 +75,8 @@ def main() -> None:
         peaks.append(json.loads(done.stdout.splitlines()[-1]))
         print(f'{count:7} faces: peak {peaks[-1] / 1e6:7.0f} MB')
     slope = np.polyfit(counts, peaks, 1)[0]
-    print(f'{slope / 1e3:.1f} kB a face; 10,000 faces: {slope * 1e4 / 1e6:.0f} MB '
-          'beside atoms and encoder')
+    print(f'{slope / 1e3:.1f} kB per face; 10,000 faces: {slope * 1e4 / 1e6:.0f} MB '
+          'in addition to atoms and encoder')
     print(f'dictionary_memory: ratio {max(slope, 1) / _KEPT:.2f}')
 
 

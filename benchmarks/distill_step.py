@@ -1,11 +1,11 @@
-"""A step of distillation with the shared encoder run once, against run twice.
+"""Compares a distillation step that runs the shared encoder once and twice.
 
     python benchmarks/distill_step.py [--size 128] [--batch 8] [--threads 1] [--quick]
 
-Teacher and student have the same frozen VGG-16, layout B, decoders of a quarter of
-DFDNet's width and 64 atoms, as in configs/reduced; the step is the whole of it: both
-networks, pixel, perceptual and adversarial losses, both optimisers. The two ways take
-turns on the same batch. Weights are random: they do not change the time.
+Teacher and student have the same frozen VGG-16, layout B, decoders with a quarter of
+DFDNet's width and 64 atoms, as in configs/reduced. The step includes both networks, the
+pixel, perceptual and adversarial losses, and both optimizers. The two variants
+alternate on the same batch. Weights are random, which does not change the time.
 """
 
 import argparse
@@ -19,11 +19,15 @@ from typing import Any, Dict, Tuple
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--size', type=int, default=128, help='side of SR (128)')
-    parser.add_argument('--batch', type=int, default=8, help='faces a step (8)')
-    parser.add_argument('--threads', type=int, default=1, help='of torch (1)')
-    parser.add_argument('--repeats', type=int, default=5, help='steps of each (5)')
-    parser.add_argument('--quick', action='store_true', help='does it still run?')
+    parser.add_argument('--size', type=int, default=128,
+                        help='side of the SR image (default: 128)')
+    parser.add_argument('--batch', type=int, default=8,
+                        help='faces per step (default: 8)')
+    parser.add_argument('--threads', type=int, default=1,
+                        help='threads of torch (default: 1)')
+    parser.add_argument('--repeats', type=int, default=5,
+                        help='timed steps (default: 5)')
+    parser.add_argument('--quick', action='store_true', help='small run as a check')
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.size, arguments.batch, arguments.repeats = 64, 1, 1
@@ -31,7 +35,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def build(size: int) -> Tuple[Any, Any]:
-    """The distiller in training mode, and its optimisers."""
+    """Returns the distiller in training mode and its optimizers."""
     from fdsr.engine.optim import GroupOptimWrapperConstructor
     from fdsr.models.files.checkpoints import save_backbone
     from fdsr.registry import MODELS, register_all
@@ -44,7 +48,7 @@ def build(size: int) -> Tuple[Any, Any]:
         checkpoint = Path(folder) / 'teacher.pth'
         save_backbone(MODELS.build(teacher), teacher, checkpoint)
         model = MODELS.build(dict(
-            type='fdsr.DictionaryDistiller', teacher=str(checkpoint),
+            type='fdsr.FeatureDistiller', teacher=str(checkpoint),
             student=dict(type='fdsr.DistilledStudent', **network),
             perceptual_loss=dict(type='fdsr.PerceptualLoss', encoder='vgg16',
                                  pretrained=None)))
@@ -54,7 +58,7 @@ def build(size: int) -> Tuple[Any, Any]:
 
 
 def random_batch(size: int, count: int) -> Dict[str, Any]:
-    """Noise for pictures, and boxes where an aligned face has its components."""
+    """Returns a batch of noise images with the boxes of an aligned face."""
     import torch
     from mmagic.structures import DataSample
 
@@ -73,12 +77,12 @@ def random_batch(size: int, count: int) -> Dict[str, Any]:
     return dict(inputs=[noise(size // 8) for _ in range(count)], data_samples=samples)
 
 
-def seconds_of(model: Any, optimisers: Any, data: Dict[str, Any],
+def seconds_of(model: Any, optimizers: Any, data: Dict[str, Any],
                shared: bool) -> float:
-    """Time of one step."""
+    """Returns the seconds of one step."""
     model.shares_encoder = shared
     start = time.perf_counter()
-    model.train_step(data, optimisers)
+    model.train_step(data, optimizers)
     return time.perf_counter() - start
 
 
@@ -87,19 +91,19 @@ def main() -> None:
     import torch
     torch.set_num_threads(arguments.threads)
     torch.manual_seed(0)
-    model, optimisers = build(arguments.size)
+    model, optimizers = build(arguments.size)
     assert model.shares_encoder, 'teacher and student do not share their encoder'
     data = random_batch(arguments.size, arguments.batch)
     times: Dict[bool, list] = {True: [], False: []}
     for repeat in range(arguments.repeats + 1):
         for shared in (False, True):
-            spent = seconds_of(model, optimisers, data, shared)
-            if repeat > 0:  # the first step of each warms up
+            spent = seconds_of(model, optimizers, data, shared)
+            if repeat > 0:  # the first step of each is a warm-up
                 times[shared].append(spent)
     twice, once = median(times[False]), median(times[True])
     print(f'{arguments.size} px, batch {arguments.batch}, {arguments.threads} thread(s)'
           f', torch {torch.__version__}, median of {arguments.repeats} steps')
-    print(f'encoder twice {twice:.3f} s a step, once {once:.3f} s')
+    print(f'encoder twice {twice:.3f} s per step, once {once:.3f} s')
     print(f'distill_step: ratio {twice / once:.2f}')
 
 

@@ -1,10 +1,10 @@
-"""Index of a VGGFace2 of full length: time and memory to build it, time to open it.
+"""Measures time and memory to build and to open the index of the full VGGFace2.
 
     python benchmarks/index.py [--rows 3100000]
 
-Generates CSVs and a list of that many rows (numbers and order as in VGGFace2's, no
-pictures) in a temporary folder, builds the index in a fresh process, and opens the
-cached one in another.
+Generates CSVs and a list with the given number of rows in a temporary folder (with
+values and order as in VGGFace2, but no images), builds the index in a new process, and
+opens the cached index in another one.
 """
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ import numpy as np
 
 PICTURES_PER_IDENTITY = 360
 
-# What each fresh process runs; the peak is that of the whole process, Python, numpy
-# and torch included.
+# The code of each new process. The peak includes Python, numpy and torch.
 OPEN = """
 import resource, sys, time
 from fdsr.datasets.vggface2 import VGGFace2Dataset
@@ -33,12 +32,12 @@ print(seconds, cpu, before / 1024, peak / 1024, len(faces))
 
 
 def generate(root: Path, rows: int, seed: int = 0) -> None:
-    """Write ``train``'s CSVs and list with made-up boxes and landmarks.
+    """Writes the CSVs and the list of ``train`` with random boxes and landmarks.
 
     Args:
-        root: Folder to write to.
-        rows: Number of pictures.
-        seed: Seed of the numbers.
+        root: output folder.
+        rows: number of rows.
+        seed: random seed.
     """
     draws = np.random.RandomState(seed)
     (root / 'train').mkdir(parents=True)
@@ -73,14 +72,14 @@ def _write_rows(rows: range, draws: np.random.RandomState, boxes, points,
 
 
 def measure(root: Path) -> dict[str, float]:
-    """Open the data set in a fresh process.
+    """Opens the dataset in a new process.
 
     Args:
-        root: Folder that :func:`generate` wrote.
+        root: folder that :func:`generate` wrote.
 
     Returns:
-        ``seconds`` and ``cpu`` seconds; ``before`` and ``peak``, resident MiB before
-        and at most; and ``kept``, the number of faces selected.
+        ``seconds`` and ``cpu`` seconds; ``before`` and ``peak``, the resident set in
+        MiB before and at its peak; and ``kept``, the number of selected faces.
     """
     done = subprocess.run([sys.executable, '-c', OPEN, str(root)], check=True,
                           capture_output=True, text=True)
@@ -89,7 +88,7 @@ def measure(root: Path) -> dict[str, float]:
 
 
 def main() -> None:
-    """Generate, build, open, and print."""
+    """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--rows', type=int, default=3_100_000)
     rows = parser.parse_args().rows
@@ -101,7 +100,7 @@ def main() -> None:
     print(f'{rows} rows; the cached index has {size / 2**20:.0f} MiB; selection: '
           'min_box_side=128, part=train')
     for what, result in results.items():
-        print(f'{what}: {result["seconds"]:.2f} s ({result["cpu"]:.2f} s of CPU), '
+        print(f'{what}: {result["seconds"]:.2f} s ({result["cpu"]:.2f} s of CPU time), '
               f'peak {result["peak"]:.0f} MiB '
               f'({result["before"]:.0f} MiB of it before), {result["kept"]:.0f} kept')
     ratio = results['built']['seconds'] / results['opened from the cache']['seconds']

@@ -1,13 +1,13 @@
-"""Faces a second: torch eager, torch.compile, onnxruntime and int8, side by side.
+"""Compares the speed of torch eager, torch.compile, onnxruntime and int8.
 
     python benchmarks/inference.py [--threads 2] [--batches 1 8] [--repeats 5] [--quick]
 
-CompactSR, the students, RCAN and SRFBN from LR to SR, and a teacher's whole pipeline:
-landmarks found on the up-sampled LR by MediaPipe, then the network with its dictionary.
-Weights are random, since their values change no time; LR faces are those that the
-project draws. Before anything is timed, each way has to compute what eager computes, to
-1e-3 (int8 apart, which rounds). Times are the best of several calls; the ratio is to
-eager in the same run.
+Measures CompactSR, the students, RCAN and SRFBN, and the complete pipeline of a
+teacher: landmarks detected on the upsampled LR by MediaPipe, then the network with its
+dictionary. Weights are random, which does not change the time, and LR faces are
+synthetic. Before the timing, each backend must match eager mode within 1e-3 (except for
+int8, which rounds). Times are the best of several calls. Ratios are relative to eager
+mode in the same run.
 """
 
 import argparse
@@ -28,19 +28,20 @@ def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--threads', type=int, default=2,
-                        help='of torch and of onnxruntime (default: 2)')
+                        help='threads of torch and onnxruntime (default: 2)')
     parser.add_argument('--batches', type=int, nargs='+', default=[1, 8], metavar='B',
-                        help='faces in one call (default: 1 8)')
+                        help='batch sizes (default: 1 8)')
     parser.add_argument('--repeats', type=int, default=5,
-                        help='timed calls of each way (default: 5)')
+                        help='timed calls of each backend (default: 5)')
     parser.add_argument('--quick', action='store_true',
-                        help='small networks, 64 px: does it still run?')
+                        help='small networks at 64 px, to check that it works')
     return parser.parse_args()
 
 
 def networks(quick: bool) -> Dict[str, dict]:
-    """Configs of what is measured, by the name in the table."""
-    encoder = dict(arch='tiny') if quick else dict(arch='vgg19', pretrained=None)
+    """Returns the configs of the networks, by their name in the table."""
+    encoder = (dict(type='fdsr.TinyEncoder') if quick else
+               dict(arch='vgg19', pretrained=None))
     small = dict(channels=8, groups=1, blocks=1, reduction=2) if quick else {}
     students = {
         'CompactSR': dict(type='fdsr.CompactSR', scale=_SCALE),
@@ -62,45 +63,46 @@ def networks(quick: bool) -> Dict[str, dict]:
 
 
 class Case:
-    """One network, saved once, and the ways to run it.
+    """One network, saved once, and its backends.
 
     Args:
-        config: of the backbone.
-        lr_size: side of LR.
-        folder: for its files.
-        threads: of a session.
+        config: config of the backbone.
+        lr_size: side of the LR image.
+        folder: folder for its files.
+        threads: threads of an onnxruntime session.
     """
 
     def __init__(self, config: dict, lr_size: int, folder: Path, threads: int) -> None:
         import torch
 
         import fdsr.models.backbones  # noqa: F401
+        from fdsr.models.contract import add_traits
         from fdsr.models.files.checkpoints import save_backbone
         from fdsr.registry import MODELS
         from fdsr.weights import weights_follow
         torch.manual_seed(0)
-        with weights_follow():  # random, and meant to be
+        with weights_follow():  # random weights are intended
             self.network = MODELS.build(config).eval()
         if hasattr(self.network, 'dictionary'):
             self.network.dictionary.randomise_()
         self.folder, self.threads = folder, threads
         self.file = folder / 'network.pth'
-        save_backbone(self.network, config, self.file, faces=dict(
-            size=lr_size * _SCALE, scale=_SCALE, eye_share=0.243))
+        add_traits(self.network, dict(size=lr_size * _SCALE, eye_share=0.243))
+        save_backbone(self.network, config, self.file)
         self.find_boxes = self._detector()
 
     def _detector(self) -> Optional[Callable]:
-        if not getattr(self.network, 'uses_boxes', False):
+        if not self.network.uses_boxes:
             return None
         from fdsr.models.backbones.detected_boxes import DetectedBoxes
         return DetectedBoxes(self.network).find_boxes
 
     def inputs(self, lr: Any) -> Tuple[Any, ...]:
-        """What the network is called with; finds landmarks if it needs them."""
+        """Returns the inputs of the network; detects landmarks if it needs boxes."""
         return (lr,) if self.find_boxes is None else (lr, self.find_boxes(lr)[0])
 
-    def ways(self, lr: Any) -> Iterator[Tuple[str, Optional[Call], str]]:
-        """Each way's name, a call that returns SR, and what to say without one."""
+    def backends(self, lr: Any) -> Iterator[Tuple[str, Optional[Call], str]]:
+        """Yields a backend's name, a call that returns SR, or else the reason."""
         yield _EAGER, lambda: self.network(*self.inputs(lr)).numpy(), ''
         yield ('torch.compile', *self._compiled(lr))
         yield 'onnxruntime', self._session(False, lr), ''
@@ -109,8 +111,8 @@ class Case:
 
     def _compiled(self, lr: Any) -> Tuple[Optional[Call], str]:
         if self.find_boxes is not None:
-            return None, ('not compiled: its windows have other sizes in each batch, '
-                          'and each would be compiled anew')
+            return None, ('not compiled: the box sizes differ in each batch, and each '
+                          'size would trigger a compilation')
         import torch
         torch._dynamo.reset()
         compiled = torch.compile(self.network, dynamic=False)
@@ -119,7 +121,7 @@ class Case:
             return compiled(*self.inputs(lr)).numpy()
         try:
             call()
-        except Exception as error:  # no compiler, or a graph that it cannot make
+        except Exception as error:  # no compiler, or an unsupported graph
             return None, f'{type(error).__name__}: {str(error).splitlines()[0][:80]}'
         return call, ''
 
@@ -133,15 +135,15 @@ class Case:
         return lambda: running.run(['sr'], feed(self.inputs(lr)))[0]
 
 
-def check_equal(name: str, found: Any, wanted: Any) -> None:
-    """Stops the benchmark where a way computes something else."""
+def check_equal(name: str, found: Any, expected: Any) -> None:
+    """Stops the benchmark if a backend computes different values."""
     import numpy as np
-    worst = float(np.abs(found - wanted).max())
-    assert worst < 1e-3 or 'int8' in name, f'{name} is off by {worst:.1e}'
+    worst = float(np.abs(found - expected).max())
+    assert worst < 1e-3 or 'int8' in name, f'{name} differs by {worst:.1e}'
 
 
-def drawn_faces(batch: int, lr_size: int) -> Any:
-    """(B, 3, h, h) RGB in [0, 1]."""
+def synthetic_faces(batch: int, lr_size: int) -> Any:
+    """Returns (B, 3, h, h) RGB in [0, 1]."""
     import numpy as np
     import torch
 
@@ -157,37 +159,37 @@ def drawn_faces(batch: int, lr_size: int) -> Any:
 
 def measure(case: Case, name: str, batch: int, lr_size: int, repeats: int
             ) -> Optional[float]:
-    """Prints a row for each way, and returns onnxruntime's ratio to eager."""
+    """Prints a row for each backend and returns onnxruntime's ratio to eager."""
     import torch
 
     from fdsr.profiling.measuring import Clock
     clock = Clock(torch.device('cpu'), 1, repeats)
-    lr, wanted, ratios = drawn_faces(batch, lr_size), None, {}
+    lr, expected, ratios = synthetic_faces(batch, lr_size), None, {}
     eager = 0.0
-    for way, call, reason in case.ways(lr):
+    for backend, call, reason in case.backends(lr):
         if call is None:
-            print(f'| {name} | {batch} | {way} | – | – | {reason} |', flush=True)
+            print(f'| {name} | {batch} | {backend} | – | – | {reason} |', flush=True)
             continue
         found = call()
-        wanted = found if wanted is None else wanted
-        check_equal(f'{name}, {way}', found, wanted)
+        expected = found if expected is None else expected
+        check_equal(f'{name}, {backend}', found, expected)
         speed = batch / min(clock.milliseconds(call)) * 1e3
         eager = eager or speed
-        ratios[way] = speed / eager
-        print(f'| {name} | {batch} | {way} | {speed:.2f} | {speed / eager:.2f} | |',
+        ratios[backend] = speed / eager
+        print(f'| {name} | {batch} | {backend} | {speed:.2f} | {speed / eager:.2f} | |',
               flush=True)
     return ratios.get('onnxruntime')
 
 
 def run(arguments: argparse.Namespace) -> List[float]:
-    """Measures everything; onnxruntime's ratios in the order of the table."""
+    """Measures all networks and returns onnxruntime's ratios in table order."""
     import torch
     lr_size = _QUICK_LR_SIZE if arguments.quick else _LR_SIZE
     batches: Sequence[int] = [2] if arguments.quick else arguments.batches
-    print(f'{lr_size} to {lr_size * _SCALE} px, fp32 (int8 apart), random weights, '
-          f'drawn faces, CPU, {arguments.threads} thread(s), best of '
+    print(f'{lr_size} to {lr_size * _SCALE} px, fp32 (except int8), random weights, '
+          f'synthetic faces, CPU, {arguments.threads} thread(s), best of '
           f'{arguments.repeats}, torch {torch.__version__}; teacher: {_ATOMS} atoms\n')
-    print('| network | batch | way | faces/s ↑ | ratio to eager ↑ | |\n'
+    print('| network | batch | backend | faces/s ↑ | ratio to eager ↑ | |\n'
           '|---|---:|---|---:|---:|---|')
     ratios = []
     for name, config in networks(arguments.quick).items():
@@ -200,7 +202,7 @@ def run(arguments: argparse.Namespace) -> List[float]:
 
 
 def main() -> None:
-    """Runs the benchmark; the headline is CompactSR at the largest batch."""
+    """Runs the benchmark. The final ratio is CompactSR's at the largest batch size."""
     arguments = parse_args()
     warnings.simplefilter('ignore')
     logging.getLogger('torch').setLevel(logging.ERROR)

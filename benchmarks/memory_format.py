@@ -1,10 +1,11 @@
-"""A step of the student with its weights' channels last, against channels first.
+"""Compares a training step with channels-last weights and with channels-first weights.
 
     python benchmarks/memory_format.py [--size 128] [--batch 4] [--threads 1] [--quick]
 
-The step is that of configs/reduced's student, in bf16: VGG-16, layout B, a decoder of a
-quarter of DFDNet's width, pixel and perceptual loss, Adam. The two ways take turns on
-the same batch. Weights are random: they do not change the time.
+The step is the one of the student in configs/reduced, in bf16: VGG-16, layout B, a
+decoder with a quarter of DFDNet's width, pixel and perceptual loss, Adam. The two
+variants alternate on the same batch. Weights are random, which does not change the
+time.
 """
 
 import argparse
@@ -15,14 +16,18 @@ from typing import Any, Dict, Optional
 
 
 def parse_arguments(description: Optional[str] = __doc__) -> argparse.Namespace:
-    """Of a benchmark that times training steps."""
+    """Reads the command line of a benchmark of training steps."""
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--size', type=int, default=128, help='side of SR (128)')
-    parser.add_argument('--batch', type=int, default=4, help='faces a step (4)')
-    parser.add_argument('--threads', type=int, default=1, help='of torch (1)')
-    parser.add_argument('--repeats', type=int, default=5, help='steps of each (5)')
-    parser.add_argument('--quick', action='store_true', help='does it still run?')
+    parser.add_argument('--size', type=int, default=128,
+                        help='side of the SR image (default: 128)')
+    parser.add_argument('--batch', type=int, default=4,
+                        help='faces per step (default: 4)')
+    parser.add_argument('--threads', type=int, default=1,
+                        help='threads of torch (default: 1)')
+    parser.add_argument('--repeats', type=int, default=5,
+                        help='timed steps (default: 5)')
+    parser.add_argument('--quick', action='store_true', help='small run as a check')
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.size, arguments.batch, arguments.repeats = 64, 1, 1
@@ -30,7 +35,7 @@ def parse_arguments(description: Optional[str] = __doc__) -> argparse.Namespace:
 
 
 def build() -> Any:
-    """The student's restorer in training mode."""
+    """Returns the student's restorer in training mode."""
     from fdsr.registry import MODELS, register_all
     register_all()
     return MODELS.build(dict(
@@ -41,8 +46,8 @@ def build() -> Any:
                              pretrained=None))).train()
 
 
-def optimiser_of(model: Any) -> Any:
-    """Adam, bf16 in the forward."""
+def optimizer_of(model: Any) -> Any:
+    """Returns Adam with a forward pass in bf16."""
     import torch
 
     from fdsr.engine.optim import AutocastOptimWrapper
@@ -51,7 +56,7 @@ def optimiser_of(model: Any) -> Any:
 
 
 def random_batch(size: int, count: int) -> Dict[str, Any]:
-    """Noise for pictures."""
+    """Returns a batch of noise images."""
     import torch
     from mmagic.structures import DataSample
 
@@ -70,18 +75,18 @@ def main() -> None:
     torch.manual_seed(0)
     first = build()
     last = copy.deepcopy(first).to(memory_format=torch.channels_last)
-    ways = [(model, optimiser_of(model), []) for model in (first, last)]
+    variants = [(model, optimizer_of(model), []) for model in (first, last)]
     data = random_batch(arguments.size, arguments.batch)
     for repeat in range(arguments.repeats + 1):
-        for model, optimiser, times in ways:
+        for model, optimizer, times in variants:
             start = time.perf_counter()
-            model.train_step(data, optimiser)
-            if repeat > 0:  # the first step of each warms up
+            model.train_step(data, optimizer)
+            if repeat > 0:  # the first step of each is a warm-up
                 times.append(time.perf_counter() - start)
-    spent = [median(times) for _, _, times in ways]
+    spent = [median(times) for _, _, times in variants]
     print(f'{arguments.size} px, batch {arguments.batch}, {arguments.threads} thread(s)'
           f', bf16, torch {torch.__version__}, median of {arguments.repeats} steps')
-    print(f'channels first {spent[0]:.3f} s a step, last {spent[1]:.3f} s')
+    print(f'channels first {spent[0]:.3f} s per step, channels last {spent[1]:.3f} s')
     print(f'memory_format: ratio {spent[0] / spent[1]:.2f}')
 
 

@@ -1,9 +1,9 @@
-"""The recommended distillation: the paper's, started from the teacher's decoder.
+"""Distils as the paper does, but starts from the teacher's decoder: recommended.
 
     python tools/train.py configs/distill_vggface2.py --data-root data/vggface2
 
-docs/study.md tells why. The teacher's checkpoint comes from
-configs/teacher_vggface2.py.
+Train configs/teacher_vggface2.py first: its checkpoint is the teacher. docs/study.md
+compares the two starts.
 """
 _base_ = 'distill_vggface2_paper.py'
 

@@ -1,10 +1,10 @@
-"""A page in the browser that restores faces, cut out or in whole photographs.
+"""A web page that restores face crops and photographs.
 
     python demo/app.py --weights work_dirs/distill_vggface2/iter_300000.pth
 
-It listens on this machine only, loads nothing from elsewhere, and keeps nothing: what
-is uploaded and made lies in a folder of its own, for an hour at most, and goes with
-the server.
+By default the server listens on this machine only. The page loads nothing from other
+hosts. Uploads and results are kept in a private folder for at most an hour, and the
+folder is deleted when the server ends.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Iterator, List, NoReturn, Optional, Set
 
-#: How long pictures and results stay, and how often is looked; seconds.
+#: Seconds for which uploads and results are kept, and between two clean-ups.
 KEPT, LOOK = 3600, 300
 
 
@@ -30,23 +30,22 @@ def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--weights', nargs='+', metavar='W', default=[],
-                        help='files that describe themselves, or names of weights that '
-                        'come along; visitors choose from them (default: all that come '
-                        'along)')
+                        help='self-describing files or names of bundled weights, which '
+                        'visitors can choose from (default: all bundled weights)')
     parser.add_argument('--device', default='auto', metavar='D',
-                        help='cpu, cuda, … (default: a GPU if there is one)')
+                        help='cpu, cuda, … (default: the GPU if available)')
     parser.add_argument('--host', default='127.0.0.1',
-                        help='address to listen on (default: 127.0.0.1, this machine '
-                        'only)')
+                        help='address to listen on (default: 127.0.0.1, which is '
+                        'reachable from this machine only)')
     parser.add_argument('--port', type=int, default=7860,
-                        help='port to listen on; 0 takes a free one (default: 7860)')
+                        help='port to listen on; 0 selects a free one (default: 7860)')
     parser.add_argument('--root-path', default='', metavar='/PATH',
-                        help='where a reverse proxy shows the page, if not at its root')
+                        help='path of the page behind a reverse proxy, if not the root')
     return parser.parse_args(arguments)
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
-    """Serves the page until it is stopped."""
+    """Serves the page until a signal stops it."""
     options = parse_arguments(arguments)
     if find_spec('gradio') is None:
         sys.exit('The page needs the package gradio: pip install "fdsr[demo]"')
@@ -59,31 +58,33 @@ def main(arguments: Optional[List[str]] = None) -> None:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """Takes the port, before anything slow.
+    """Opens the listening socket.
+
+    This happens first, so that a port in use is reported before anything slow.
 
     Raises:
-        SystemExit: it is taken, or no address of this machine.
+        SystemExit: the port is in use, or the address does not belong to this machine.
     """
     try:
         family = socket.getaddrinfo(host, port)[0][0]
         return socket.create_server((host, port), family=family)
     except (OSError, OverflowError) as error:
         sys.exit(f'Cannot listen on {host}, port {port}: {str(error).rstrip(".")}. '
-                 'Choose another with --host and --port.')
+                 'Choose another address with --host and --port.')
 
 
 def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> None:
     """Builds the page and serves it.
 
     Args:
-        options: of the command line.
-        folder: for everything that is written.
-        listener: to serve on.
+        options: the command-line options.
+        folder: folder for all files that the server writes.
+        listener: the listening socket.
     """
     from fdsr.weights.shipped import SHIPPED
     weights = options.weights or list(SHIPPED)
     if not weights:
-        sys.exit('No weights come along with this version, so name some: '
+        sys.exit('This version has no bundled weights. Pass a file: '
                  'python demo/app.py --weights FILE')
     from page.restoring import Models
     try:
@@ -99,13 +100,13 @@ def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> N
                      daemon=True).start()
     host, port = listener.getsockname()[:2]
     address = f'[{host}]' if ':' in host else host
-    print(f'The page is at http://{address}:{port} until you press Ctrl+C.', flush=True)
+    print(f'The page is at http://{address}:{port} (press Ctrl+C to stop).', flush=True)
     serve(app, listener)
 
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """A folder that nobody else can read, for all that is written; gone at the end."""
+    """Yields a folder that no other user can read, and deletes it at the end."""
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     folder = Path(tempfile.mkdtemp(prefix='fdsr-page-'))
@@ -115,11 +116,11 @@ def private_folder() -> Iterator[Path]:
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False',
                           GRADIO_TEMP_DIR=str(folder / 'gradio'),
                           GRADIO_EXAMPLES_CACHE=str(folder / 'gradio'))
-        # uploads arrive in what tempfile takes for the machine's folder
+        # uploads are written to tempfile's default folder
         tempfile.tempdir = str(folder)
         yield folder
     finally:
-        for _ in range(9):  # again, where a result was written in between
+        for _ in range(9):  # a result may be written during the first attempts
             shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -128,30 +129,30 @@ def _end(number: int, _: Any) -> NoReturn:
 
 
 def sweep(folder: Path, kept: Set[Path]) -> NoReturn:
-    """Removes what is older than ``KEPT``, for ever.
+    """Removes files older than ``KEPT`` in an endless loop.
 
-    Gradio's ``delete_cache`` knows nothing of uploads that broke off and of results
-    whose visitor has left.
+    Gradio's ``delete_cache`` misses interrupted uploads and results whose visitor has
+    left.
 
     Args:
-        folder: to look through.
-        kept: stays: the examples.
+        folder: folder to clean up.
+        kept: paths that are never removed: the examples.
     """
     while True:
-        with suppress(OSError):  # something went while it was looked at
+        with suppress(OSError):  # a file disappeared during the scan
             remove_old(folder, kept, time.time() - KEPT)
         time.sleep(LOOK)
 
 
 def remove_old(folder: Path, kept: Set[Path], since: float) -> None:
-    """Removes files last written before a time, and folders that are left empty."""
+    """Removes files last modified before a time, and folders that become empty."""
     for path in sorted(folder.rglob('*'), reverse=True):  # files before their folder
         try:
             if path in kept or path.lstat().st_mtime >= since:
                 continue
             path.rmdir() if path.is_dir() else path.unlink()
         except OSError:
-            continue  # not empty, or gone already
+            continue  # not empty, or already removed
 
 
 if __name__ == '__main__':

@@ -1,10 +1,11 @@
-"""The whole job, small: dictionary, teacher, distilled student, metrics, pictures.
+"""The whole pipeline in small: dictionary, teacher, distilled student, metrics, images.
 
     python demo/run_demo.py
 
-What `make demo` runs, after the set-up. It needs no data and no download: faces are
-drawn, 64 px from 8 px. It calls the tools that you would call yourself, prints each
-command, and keeps what they say in log files. Run again, it goes on where it stopped.
+`make demo` runs this script after the setup. It needs no data and no download, because
+it renders synthetic faces: 64 px from 8 px. It calls the tools of this repository,
+prints each command, and writes their output to log files. If it is run again, it
+continues where it stopped.
 """
 
 import argparse
@@ -28,8 +29,8 @@ COLUMNS = {'LR': 'lr', 'bicubic': 'bicubic', 'student': 'student',
            'teacher': 'teacher', 'HR': 'hr'}
 ROWS, ZOOM = 6, 3
 CAVEAT = """\
-To be ready in minutes the student started from the teacher's decoder, and the faces
-are drawn: the numbers show that the parts work together, and no more."""
+To finish within minutes, the demo uses synthetic faces, and the student starts from the
+teacher's decoder. The numbers only show that all parts work together."""
 _TAIL = 20
 _SECONDS_BETWEEN_LINES = 10
 # "Iter(train) [ 10/200] … loss: 21.5" of a runner, "learn:  50%|██  | 256/512 [" of a
@@ -39,19 +40,19 @@ _PROGRESS = re.compile(r'(?:Iter\(\w+\)\s*\[\s*|\|\s*)(\d+)/(\d+)[\]\s]'
 
 
 class DemoError(Exception):
-    """A step failed; the message says where to look."""
+    """A step failed. The message names its log."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """A step of the demo: one command of the toolbox.
+    """A step of the demo, which runs one tool.
 
     Args:
-        name: of its log file.
-        title: what it does, in words.
-        command: makes the words of the command behind ``python``; called once what
-            came before is there.
-        product: the file that is there when the step is done.
+        name: name of its log file.
+        title: description of the step.
+        command: returns the arguments of ``python``; called when the previous steps
+            have finished.
+        product: the file that the step writes.
     """
 
     name: str
@@ -61,22 +62,22 @@ class Step:
 
 
 def shown(path: Path) -> str:
-    """A path as the commands give it: relative to the repository, if it lies inside."""
+    """Returns a path relative to the repository, if it is inside."""
     path = path.resolve()
     return str(path.relative_to(ROOT) if path.is_relative_to(ROOT) else path)
 
 
 def last_checkpoint(work_dir: Path) -> str:
-    """The checkpoint that a training run in this folder wrote last."""
+    """Returns the last checkpoint of a training run."""
     return shown(work_dir / Path((work_dir / 'last_checkpoint').read_text()).name)
 
 
 def steps(out: Path, quick: bool) -> List[Step]:
-    """The demo's steps.
+    """Returns the steps of the demo.
 
     Args:
-        out: folder that everything goes to.
-        quick: only touch each step: a few faces and iterations, useless networks.
+        out: output folder.
+        quick: use only a few faces and iterations, to check that each step runs.
     """
     dictionary, metrics = out / 'dictionary.pth', out / 'metrics.json'
     teacher, student = out / 'teacher', out / 'student'
@@ -93,25 +94,25 @@ def steps(out: Path, quick: bool) -> List[Step]:
             'tools/build_dictionary.py', TEACHER, '--num-atoms', str(atoms),
             '--max-faces', str(faces), '--num-workers', '1',
             '--work-dir', shown(teacher), '--out', shown(dictionary)], dictionary),
-        Step('2_teacher', 'Train the teacher, which reads the dictionary', lambda: [
+        Step('2_teacher', 'Train the teacher, which uses the dictionary', lambda: [
             'tools/train.py', TEACHER, '--work-dir', shown(teacher), '--resume',
             *options(f'model.generator.dictionary.file={shown(dictionary)}', *train)],
             teacher / 'last_checkpoint'),
-        Step('3_student', 'Distil it into a student without dictionary', lambda: [
+        Step('3_student', 'Distil it into a student without a dictionary', lambda: [
             'tools/train.py', DISTILL, '--work-dir', shown(student), '--resume',
             *options(f'model.teacher.checkpoint={last_checkpoint(teacher)}', *train)],
             student / 'last_checkpoint'),
-        Step('4_test', 'Test both on faces that neither has seen', lambda: [
+        Step('4_test', 'Test both on unseen faces', lambda: [
             'tools/test.py', DISTILL, last_checkpoint(student),
             '--work-dir', shown(out / 'test'), '--out', shown(metrics),
             '--save-images', shown(out / 'images'), *options(*test)], metrics)]
 
 
 class Demo:
-    """Runs steps, and remembers in ``OUT/steps.json`` which are done.
+    """Runs steps and records finished ones in ``OUT/steps.json``.
 
     Args:
-        out: folder for everything; made if it is not there.
+        out: output folder, which is created if necessary.
     """
 
     def __init__(self, out: Path) -> None:
@@ -124,19 +125,19 @@ class Demo:
             self._done = json.loads(self._record.read_text())
 
     def run(self, step: Step) -> None:
-        """Runs a step, unless it is done already.
+        """Runs a step, unless it has already finished.
 
         Raises:
-            DemoError: it failed.
+            DemoError: the step failed.
         """
         command = step.command()
         print(f'\n{step.title}\n  $ {shlex.join(["python", *command])}', flush=True)
         done = self._done.get(step.name)
         if done and done['command'] == command and step.product.exists():
             self.seconds[step.name] = done['seconds']
-            print(f'  done before, in {clock(done["seconds"])}', flush=True)
+            print(f'  already done, in {clock(done["seconds"])}', flush=True)
             return
-        # What comes later was made of what this step makes anew.
+        # Later steps depend on this one and must run again.
         self._done = {name: facts for name, facts in self._done.items()
                       if name < step.name}
         start = time.monotonic()
@@ -145,11 +146,11 @@ class Demo:
         self._done[step.name] = dict(
             command=command, seconds=self.seconds[step.name])
         write_text(self._record, json.dumps(self._done, indent=2))
-        print(f'  done in {clock(self.seconds[step.name])}; its log: '
+        print(f'  done in {clock(self.seconds[step.name])}; log: '
               f'{shown(self.log_of(step))}', flush=True)
 
     def log_of(self, step: Step) -> Path:
-        """The file that keeps what a step said."""
+        """Returns the log file of a step."""
         return self.out / 'logs' / f'{step.name}.log'
 
     def _call(self, step: Step, command: List[str]) -> None:
@@ -169,20 +170,20 @@ class Demo:
         what = (f'ended with exit status {code}' if code else
                 f'did not write {shown(step.product)}')
         raise DemoError('\n'.join([
-            f'The step {what}. The end of its log:', *(f'  | {line}' for line in lines),
-            f'All of it: {shown(log)}',
-            f'The command, to be run in {ROOT}:',
+            f'The step {what}. End of its log:', *(f'  | {line}' for line in lines),
+            f'Full log: {shown(log)}',
+            f'Command, to be run in {ROOT}:',
             f'  {shlex.join([sys.executable, *command])}']))
 
 
 class Progress:
-    """Passes on how far a step is, a line every few seconds."""
+    """Prints the progress of a step every few seconds."""
 
     def __init__(self) -> None:
         self._last, self._at = time.monotonic(), '0'
 
     def __call__(self, line: str) -> None:
-        """Looks at a line of the step's output."""
+        """Processes a line of the step's output."""
         found = _PROGRESS.search(line)
         if (found is None or found[1] == self._at
                 or time.monotonic() - self._last < _SECONDS_BETWEEN_LINES):
@@ -193,12 +194,12 @@ class Progress:
 
 
 def clock(seconds: float) -> str:
-    """Seconds as 1:05."""
+    """Formats seconds as 1:05."""
     return f'{int(seconds) // 60}:{int(seconds) % 60:02d}'
 
 
 def draw_grid(out: Path) -> Path:
-    """Puts the first test faces side by side; returns the picture's path."""
+    """Writes a grid of the first test faces and returns its path."""
     import numpy as np
     from PIL import Image
 
@@ -208,26 +209,26 @@ def draw_grid(out: Path) -> Path:
                    for path in (images / 'hr').rglob('*.png'))[:ROWS]
     rows = [[np.asarray(Image.open(images / folder / name).convert('RGB'))
              for folder in COLUMNS.values()] for name in names]
-    # 64 px are small on a screen; whole pixels, so that nothing is smoothed
+    # nearest-neighbour magnification, because 64 px are small on a screen
     rows = [[image.repeat(ZOOM, 0).repeat(ZOOM, 1) for image in row] for row in rows]
     return save_grid(out / 'grid.png', make_grid(rows, list(COLUMNS)))
 
 
 def table_of(log: Path) -> str:
-    """The table, with its protocol, that tools/test.py printed last."""
+    """Returns the last table of tools/test.py, with its protocol."""
     text = log.read_text(encoding='utf-8')
     return text[text.rindex('| Model |'):].rstrip()
 
 
 def report(demo: Demo, plan: List[Step]) -> None:
-    """Prints what came out."""
+    """Prints the results."""
     grid = draw_grid(demo.out)
     print(f'\n{table_of(demo.log_of(plan[-1]))}\n')
     for step in plan:
         print(f'{clock(demo.seconds[step.name]):>6}  {step.title}')
-    print(f'{clock(sum(demo.seconds.values())):>6}  altogether\n')
-    print(f'Picture   {shown(grid)}  ({", ".join(COLUMNS)})')
-    print(f'Metrics   {shown(demo.out / "metrics.json")}, one row an image in '
+    print(f'{clock(sum(demo.seconds.values())):>6}  total\n')
+    print(f'Images    {shown(grid)}  ({", ".join(COLUMNS)})')
+    print(f'Metrics   {shown(demo.out / "metrics.json")}, per image in '
           f'{shown(demo.out / "metrics.csv")}')
     print(f'Student   {last_checkpoint(demo.out / "student")}\n')
     print(CAVEAT)
@@ -238,12 +239,12 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', metavar='DIR', type=Path,
-                        help='folder for everything (default: work_dirs/demo)')
+                        help='output folder (default: work_dirs/demo)')
     parser.add_argument('--fresh', action='store_true',
-                        help='remove what an earlier run left there, and start anew')
+                        help='remove the output of an earlier run and start again')
     parser.add_argument('--quick', action='store_true',
-                        help='two iterations a network, to see whether all steps run; '
-                        'goes to work_dirs/demo_quick')
+                        help='two iterations per network, to check that all steps run '
+                        '(default output folder: work_dirs/demo_quick)')
     return parser.parse_args()
 
 
@@ -264,20 +265,20 @@ def main() -> None:
     except (DemoError, OSError) as error:
         sys.exit(f'\n{error}')
     except KeyboardInterrupt:
-        sys.exit('\nStopped. Run it again, without --fresh, and it goes on from here.')
+        sys.exit('\nStopped. Run it again without --fresh to continue.')
 
 
 def remove_former(out: Path) -> None:
-    """Removes an earlier demo's folder, and no other.
+    """Removes the folder of an earlier demo.
 
     Raises:
-        SystemExit: the folder holds something else.
+        SystemExit: the folder does not look like one of the demo.
     """
     if not out.exists() or not any(out.iterdir()):
         return
     if not (out / 'logs').is_dir():
-        sys.exit(f'--fresh: {out} does not look like a folder of the demo (no logs in '
-                 'it), so it is left alone. Remove it yourself, or give another --out.')
+        sys.exit(f'--fresh: {out} does not look like a folder of the demo: it has no '
+                 'logs. It was not removed. Remove it yourself, or use another --out.')
     shutil.rmtree(out)
 
 

@@ -1,4 +1,4 @@
-"""``python -m fdsr`` is the command ``fdsr``."""
+"""Runs the command ``fdsr`` as ``python -m fdsr``."""
 
 from fdsr.cli.infer import console
 

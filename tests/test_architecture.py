@@ -1,4 +1,4 @@
-"""docs/architecture.md: every room is in its table, and imports from no row below."""
+"""docs/architecture.md lists every package, and none imports from a row below."""
 
 import re
 
@@ -10,23 +10,23 @@ from tests.import_layers import Layers, levels_of, mutual
 LAYERS = Layers(ROOT)
 
 
-def test_the_table_names_what_is_there():
+def test_the_table_lists_every_package():
     assert len(LAYERS.rows) > 20
-    for room in LAYERS.rows:
-        assert (ROOT / room).exists(), f'docs/architecture.md names {room}'
+    for package in LAYERS.rows:
+        assert (ROOT / package).exists(), f'docs/architecture.md names {package}'
     missing = {str(path) for path in LAYERS.modules if LAYERS.row_of(path) is None}
     assert not missing, f'in no row of docs/architecture.md: {sorted(missing)}'
 
 
 @pytest.mark.parametrize('path', LAYERS.modules, ids=str)
-def test_a_room_imports_from_no_row_below(path):
+def test_a_package_imports_from_no_row_below(path):
     for module in LAYERS.imports_of(path):
         rows = LAYERS.row_of(module), LAYERS.row_of(path)
         assert None not in rows and rows[0] <= rows[1], (
             f'{path} imports {module}, which is not above it in docs/architecture.md')
 
 
-def test_no_two_rooms_import_each_other():
+def test_no_two_packages_import_each_other():
     assert not mutual(LAYERS.edges())
 
 

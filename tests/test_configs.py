@@ -1,5 +1,7 @@
-"""The configs that people start from."""
+"""Tests of the configs in configs/ and of the projects' configs."""
 
+import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -13,13 +15,29 @@ from tests import toy
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
-# a study's plan names runs, and is none itself
-RUNS = sorted(path for path in (*CONFIGS.rglob('*.py'),
-                                *ROOT.glob('projects/*/configs/*.py'))
-              if '_base_' not in path.parts and path.name != 'plan.py')
+DOCS = ROOT / 'docs/configs.md'
+FILES = sorted([*CONFIGS.rglob('*.py'), *ROOT.glob('projects/*/configs/*.py')])
+# A study's plan lists runs; it is not a config of one.
+RUNS = [path for path in FILES
+        if '_base_' not in path.parts and path.name != 'plan.py']
+DOCUMENTED = [path for path in RUNS if CONFIGS in path.parents]
 
 
-@pytest.mark.parametrize('path', RUNS, ids=lambda p: str(p.relative_to(ROOT)))
+def relative(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def bases_of(path: Path) -> list[Path]:
+    """Returns the files that a config names in ``_base_``."""
+    for node in ast.parse(path.read_text('utf-8')).body:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == '_base_':
+            named = ast.literal_eval(node.value)
+            named = [named] if isinstance(named, str) else named
+            return [(path.parent / name).resolve() for name in named]
+    return []
+
+
+@pytest.mark.parametrize('path', RUNS, ids=relative)
 def test_configs_are_short_and_readable(path):
     assert len(path.read_text().splitlines()) <= 60
     config = Config.fromfile(path)
@@ -28,15 +46,28 @@ def test_configs_are_short_and_readable(path):
     assert {'fdsr.SelfDescribingHook', 'fdsr.ExactResumeHook'} <= hooks
 
 
-def on_drawn_faces(name: str, work_dir: Path) -> Config:
-    """A full-size config on two drawn faces, without weights from outside."""
+@pytest.mark.parametrize('path', DOCUMENTED, ids=relative)
+def test_docstrings_show_the_command_and_the_docs_list_the_file(path):
+    docstring = ast.get_docstring(ast.parse(path.read_text('utf-8')))
+    assert re.search(rf'python tools/(train|test|benchmark)\.py {relative(path)}(\s|$)',
+                     docstring)
+    assert re.search(rf'`(configs/.*/)?{path.name}`', DOCS.read_text('utf-8'))
+
+
+def test_every_base_is_inherited():
+    bases = {path for path in FILES if '_base_' in path.parts}
+    assert bases and bases <= {base for path in FILES for base in bases_of(path)}
+
+
+def on_synthetic_faces(name: str, work_dir: Path) -> Config:
+    """Returns a full-size config on two synthetic faces, without external weights."""
     config = short_run(Config.fromfile(CONFIGS / name), 256, work_dir)
     config.model.perceptual_loss.pretrained = None
     return config
 
 
 def short_run(config: Config, size: int, work_dir: Path) -> Config:
-    """Two iterations on two drawn faces, without validation."""
+    """Changes a config to two iterations on two synthetic faces, no validation."""
     pipeline = config.train_dataloader.dataset.pipeline
     config.train_dataloader.dataset = dict(
         type='fdsr.SyntheticFacesDataset', length=2, size=size, pipeline=pipeline)
@@ -55,18 +86,18 @@ def short_run(config: Config, size: int, work_dir: Path) -> Config:
 @pytest.mark.timeout(1200)
 def test_the_papers_pipeline_runs_at_full_size(tmp_path):
     """Teacher, S w/o KD and distillation at 256 px, the last for two iterations."""
-    teacher = on_drawn_faces('teacher_vggface2.py', tmp_path / 'teacher')
+    teacher = on_synthetic_faces('teacher_vggface2.py', tmp_path / 'teacher')
     teacher.model.generator.encoder.pretrained = None
     teacher.model.generator.dictionary = dict(num_atoms=3)
     teacher.train_cfg.max_iters = 1
     build_runner(teacher).train()
 
-    student = on_drawn_faces('student_vggface2.py', tmp_path / 'student')
+    student = on_synthetic_faces('student_vggface2.py', tmp_path / 'student')
     student.model.generator.encoder.pretrained = None
     student.train_cfg.max_iters = 1
     build_runner(student).train()
 
-    distill = on_drawn_faces('distill_vggface2.py', tmp_path / 'distill')
+    distill = on_synthetic_faces('distill_vggface2.py', tmp_path / 'distill')
     distill.model.student.encoder.pretrained = None
     distill.model.teacher.checkpoint = str(tmp_path / 'teacher' / 'iter_1.pth')
     runner = build_runner(distill)
@@ -78,7 +109,7 @@ def test_the_papers_pipeline_runs_at_full_size(tmp_path):
 @pytest.mark.parametrize('name', ['rcan', 'srfbn'])
 @pytest.mark.parametrize('size', [256, 128])
 def test_the_baselines_configs_train(name, size, tmp_path):
-    """Two iterations on drawn faces; the loss goes down the gradient it clips."""
+    """Two iterations on synthetic faces change all weights."""
     folder = '' if size == 256 else 'reduced/'
     config = Config.fromfile(CONFIGS / f'{folder}{name}_vggface2.py')
     shrink = dict(rcan=dict(groups=1, blocks=1), srfbn=dict(groups=2, channels=16))
@@ -107,7 +138,7 @@ def test_a_generator_of_mmagic_is_a_baseline_by_config_alone(tmp_path):
 
 
 def test_a_recurrent_generator_of_mmagic_is_a_baseline(tmp_path):
-    """DIC returns (pictures, heatmaps): the config's adapter makes it a backbone."""
+    """DIC returns (images, heatmaps); the config's adapter makes it a backbone."""
     config = Config.fromfile(CONFIGS / 'extra/dic_vggface2_128.py')
     config.model.generator.network.update(
         mid_channels=8, num_blocks=2, hg_mid_channels=16, num_steps=3)
@@ -121,13 +152,13 @@ def test_a_recurrent_generator_of_mmagic_is_a_baseline(tmp_path):
     with torch.no_grad():
         steps = net.forward_steps(lr)
         assert len(steps) == 3 and torch.equal(steps[-1], net(lr))
-        # what it keeps of the call before does not matter, whatever the batch size
+        # State of the previous call has no effect, whatever the batch size.
         torch.testing.assert_close(net(lr[:1]), steps[-1][:1])
     assert steps[-1].shape == (3, 3, 128, 128)
 
 
 def test_the_dictionary_teacher_is_distilled_into_rcan(tmp_path):
-    """By the config in extra/; what it trains is the student, the connector and D."""
+    """The config in extra/ trains the student, the connector and D."""
     teacher = toy.trained_teacher(tmp_path / 'teacher')
     config = Config.fromfile(CONFIGS / 'extra/distill_rcan_vggface2.py')
     config.model.student.update(scale=toy.SCALE, groups=1, blocks=1, channels=16)
@@ -148,14 +179,15 @@ def test_the_dictionary_teacher_is_distilled_into_rcan(tmp_path):
 
 
 def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
-    """By the config in extra/; its test pictures are the same each time."""
+    """The config in extra/ trains; its test images are the same each time."""
     config = Config.fromfile(CONFIGS / 'extra/student_blind_vggface2.py')
     pipelines = [config[f'{split}_dataloader'].dataset.pipeline
                  for split in ('train', 'val', 'test')]
     assert [step.get('seed') for steps in pipelines for step in steps
             if step.type == 'fdsr.BlindDegradation'] == [None, 0, 0]
     config.merge_from_dict({'train_dataloader.dataset.pipeline.2.steps': 'dfdnet'})
-    config.model.generator.update(encoder=dict(arch='tiny', frozen=True), width=0.2)
+    config.model.generator.update(
+        encoder=dict(type='fdsr.TinyEncoder', frozen=True), width=0.2)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
     degradation = runner.train_dataloader.dataset.pipeline[2]
@@ -166,3 +198,52 @@ def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
                for name, value in runner.model.named_parameters())
     net = load_backbone(tmp_path / 'iter_2.pth')
     assert net(torch.rand(1, 3, 8, 8)).shape == (1, 3, 64, 64)
+
+
+@pytest.mark.parametrize('name, discriminators, logged', [
+    ('distill_affinity', 0, ['loss_affinity', 'loss_feature_l1']),
+    ('distill_regularised', 1, ['loss_adversarial', 'd_r1_adversarial'])])
+def test_the_distillations_in_extra_train(name, discriminators, logged, tmp_path):
+    teacher = toy.trained_teacher(tmp_path / 'teacher')
+    config = Config.fromfile(CONFIGS / f'extra/{name}_vggface2.py')
+    config.model.student = toy.STUDENT
+    config.model.teacher = dict(checkpoint=str(teacher))
+    config.model.perceptual_loss = None
+    config.model.discriminator.update(base_channels=8, depth=2)
+    config.train_dataloader.dataset.pipeline[2].scale = toy.SCALE
+    runner = build_runner(short_run(config, toy.SIZE, tmp_path / 'run'))
+    assert len(runner.model.discriminator) == discriminators
+    before = [value.clone() for value in runner.model.student.decoder.parameters()]
+    runner.train()
+    after = list(runner.model.student.decoder.parameters())
+    assert not any(map(torch.equal, before, after))
+    scalars = runner.message_hub.log_scalars
+    assert all(scalars[f'train/{key}'].current() > 0 for key in logged)
+
+
+def test_the_average_of_a_student_is_tested(tmp_path):
+    """By the config in extra/; the average is the default network of the file."""
+    config = Config.fromfile(CONFIGS / 'extra/student_ema_vggface2.py')
+    config.model.generator.update(encoder=dict(arch='tiny', frozen=True), width=0.2)
+    config.model.perceptual_loss = None
+    runner = build_runner(short_run(config, 64, tmp_path))
+    runner.train()
+    average = runner.model.generator_ema
+    assert runner.model.reported_networks() == {'student_ema': average}
+    saved = load_backbone(tmp_path / 'iter_2.pth')
+    assert torch.equal(saved.decoder.to_rgb.weight, average.decoder.to_rgb.weight)
+    assert not torch.equal(average.decoder.to_rgb.weight,
+                           runner.model.generator.decoder.to_rgb.weight)
+
+
+def test_a_teacher_of_layout_a_trains(tmp_path):
+    """By the config in extra/, with the taps of DFDNet's release."""
+    config = Config.fromfile(CONFIGS / 'extra/teacher_layout_a_vggface2.py')
+    config.model.generator.update(
+        size=64, width=0.2, encoder=dict(arch='tiny', frozen=True))
+    config.model.generator.dictionary = dict(num_atoms=3)
+    config.model.perceptual_loss = None
+    runner = build_runner(short_run(config, 64, tmp_path))
+    assert runner.model.generator.encoder.layout == 'A'
+    runner.train()
+    assert load_backbone(tmp_path / 'iter_2.pth').encoder.layout == 'A'

@@ -1,4 +1,4 @@
-"""The demo: what it prints, what it skips, how it fails, and a run of its own."""
+"""The demo: output, skipped steps, failures, and a quick run."""
 
 import importlib.util
 import json
@@ -34,7 +34,7 @@ def call(*arguments):
 
 
 def step_of(demo, tmp_path, code, name='1_step'):
-    """A step that runs some Python and should make a file."""
+    """A step that runs Python code, which should write a file."""
     product = tmp_path / f'{name}.txt'
     return demo.Step(name, f'Do {name}', lambda: ['-c', code, str(product)], product)
 
@@ -43,7 +43,7 @@ WRITE = 'import sys; open(sys.argv[1], "a").write("once "); print("wrote")'
 
 
 def test_help_is_instant():
-    # processor time, which does not depend on what else the machine is doing
+    # CPU time does not depend on other load
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = call('--help')
     assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before < 1
@@ -56,12 +56,12 @@ def test_a_finished_step_is_skipped(demo, tmp_path, capsys):
     again = demo.Demo(tmp_path)
     again.run(step)
     assert step.product.read_text() == 'once '
-    assert 'done before' in capsys.readouterr().out
+    assert 'already done' in capsys.readouterr().out
     assert again.seconds['1_step'] > 0
     assert again.log_of(step).read_text() == 'wrote\n'
 
 
-def test_a_changed_step_and_all_behind_it_run_again(demo, tmp_path):
+def test_a_changed_step_and_all_later_ones_run_again(demo, tmp_path):
     first, second = (step_of(demo, tmp_path, WRITE, name) for name in 'ab')
     for _ in range(2):
         run = demo.Demo(tmp_path)
@@ -74,7 +74,7 @@ def test_a_changed_step_and_all_behind_it_run_again(demo, tmp_path):
     assert second.product.read_text() == 'once once '
 
 
-def test_a_missing_product_is_made_again(demo, tmp_path):
+def test_a_missing_product_is_written_again(demo, tmp_path):
     step = step_of(demo, tmp_path, WRITE)
     demo.Demo(tmp_path).run(step)
     step.product.unlink()
@@ -99,7 +99,7 @@ def test_a_failure_shows_the_end_of_the_log(demo, tmp_path, code, what):
 
 
 def test_a_failing_tool_stops_the_demo(tmp_path):
-    # a folder stands where the dictionary should be written
+    # a folder has the name of the dictionary file
     (tmp_path / 'dictionary.pth').mkdir()
     done = call('--quick', '--out', tmp_path)
     assert done.returncode == 1
@@ -110,7 +110,7 @@ def test_a_failing_tool_stops_the_demo(tmp_path):
 def test_fresh_removes_no_other_folder(tmp_path):
     (tmp_path / 'thesis.txt').write_text('precious')
     done = call('--fresh', '--out', tmp_path)
-    assert done.returncode == 1 and 'left alone' in done.stdout
+    assert done.returncode == 1 and 'was not removed' in done.stdout
     assert (tmp_path / 'thesis.txt').is_file()
 
 
@@ -150,7 +150,7 @@ def test_a_quick_run_ends_with_table_and_grid(tmp_path):
     _check_grid(np.asarray(Image.open(tmp_path / 'grid.png')).astype(float))
 
     again = call('--quick', '--out', tmp_path)
-    assert again.returncode == 0 and again.stdout.count('done before') == 4
+    assert again.returncode == 0 and again.stdout.count('already done') == 4
     assert done.stdout.partition('| Model |')[2] == again.stdout.partition(
         '| Model |')[2]
 

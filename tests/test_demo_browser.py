@@ -1,4 +1,4 @@
-"""The page of the demo as it is served: in a browser, under attack, at its end."""
+"""The served demo page: in a browser, under attack, and at shutdown."""
 
 import contextlib
 import os
@@ -32,7 +32,7 @@ def student(tmp_path_factory):
 
 @contextlib.contextmanager
 def running(student, temporary):
-    """A server of the page, and its address; None serves what comes along."""
+    """A server of the page, and its address; None serves the bundled weights."""
     weights = [] if student is None else ['--weights', student]
     pytest.importorskip('gradio')
     with open(temporary.with_suffix('.log'), 'w+') as log, subprocess.Popen(
@@ -75,7 +75,7 @@ def upload(server, http, name, content):
 
 
 def call(server, http, event, file):
-    """Calls what the page calls, with a file; returns what comes back, if it does."""
+    """Triggers an event of the page with a file; returns the answer."""
     config = http.get(f'{server}/config').json()
     [number] = [function['id'] for function in config['dependencies']
                 if function['targets'][0][1] == event]
@@ -87,25 +87,25 @@ def call(server, http, event, file):
 @pytest.mark.slow
 @pytest.mark.parametrize('meta', [{}, dict(meta=dict(_type='gradio.FileData'))])
 def test_only_uploads_are_read(server, http, tmp_path, meta):
-    """A picture on the server's disk, or elsewhere, is none that a visitor may name."""
+    """Visitors cannot name other files on the server or elsewhere."""
     path = write(tmp_path / 'a.png', noise(8, 8))
     [kept] = upload(server, http, 'a.png', path.read_bytes()).json()
-    for _ in range(2):  # the second time Gradio has made a component of the session's
-        # the picture stays as it is
+    for _ in range(2):  # the second time, Gradio has a component of the session
+        # the image stays unchanged
         assert call(server, http, 'upload', dict(path=kept, **meta)) == [
             dict(__type__='update'), '']
         for foreign in (str(path), f'{kept}/../../../../a.png',
                         f'{server}/gradio_api/file={kept}'):
             file = dict(path=foreign, url=foreign, **meta)
-            picture, notice = call(server, http, 'upload', file)
-            assert picture is None and 'no picture that you have uploaded' in notice
+            image, notice = call(server, http, 'upload', file)
+            assert image is None and 'not uploaded by you' in notice
     assert http.get(f'{server}/gradio_api/file={path}').status_code == 403
     assert http.get(f'{server}/gradio_api/file={kept}').status_code == 200
 
 
 @pytest.mark.slow
 def test_gradio_itself_reads_no_other_files(server, http, tmp_path):
-    """It copies files that any request names, unless it knows that it is serving."""
+    """It copies any file named in a request, unless it knows that it has launched."""
     file = dict(path=str(write(tmp_path / 'a.png', noise(8, 8))),
                 meta=dict(_type='gradio.FileData'))
     assert call(server, http, 'change', True) != 'refused'
@@ -127,7 +127,7 @@ def test_nothing_is_left_behind(student, http, tmp_path, number, code):
         [path] = upload(address, http, 'secret.png', b'0' * 1000).json()
         [folder] = temporary.iterdir()
         assert folder in Path(path).parents and folder.stat().st_mode & 0o077 == 0
-        # an open page listens, and is not waited for
+        # an open page keeps a connection, which must not delay the shutdown
         with http.stream('GET', f'{address}/gradio_api/heartbeat/test'):
             process.send_signal(number)
             assert process.wait(60) == code
@@ -162,7 +162,7 @@ def visit(browser, server):
         page.on('request', lambda request: hosts.add(request.url.partition('://')[2]
                                                      .partition('/')[0]))
         page.goto(server)
-        page.wait_for_selector('#picture input[type=file]', state='attached')
+        page.wait_for_selector('#source input[type=file]', state='attached')
         return page
 
     yield open_page
@@ -172,7 +172,7 @@ def visit(browser, server):
 
 
 def choose(page, path):
-    page.locator('#picture input[type=file]').set_input_files(path)
+    page.locator('#source input[type=file]').set_input_files(path)
 
 
 def press(page):
@@ -181,7 +181,7 @@ def press(page):
 
 def chosen(page, path):
     choose(page, path)
-    page.wait_for_selector('#picture img')
+    page.wait_for_selector('#source img')
 
 
 def result(page, folder):
@@ -228,8 +228,8 @@ def test_the_switches_for_photographs(visit, tmp_path):
     page = visit()
     chosen(page, write(tmp_path / 'wide.png', noise(20, 30)))
     press(page)
-    page.get_by_text('Switch on “Whole photograph”').wait_for()
-    scale = page.get_by_label('number input for Scale of the result')
+    page.get_by_text('Select “Whole photograph”').wait_for()
+    scale = page.get_by_label('number input for Output scale')
     assert not scale.is_visible()
     page.get_by_label('Whole photograph').check()
     scale.fill('3')
@@ -238,7 +238,7 @@ def test_the_switches_for_photographs(visit, tmp_path):
     assert result(page, tmp_path).shape == (60, 90, 3)
     assert 'No face was found' in page.locator('#summary').inner_text()
     page.locator('#examples button.gallery-item').nth(4).click()
-    page.wait_for_function("document.querySelector('#picture img').src"
+    page.wait_for_function("document.querySelector('#source img').src"
                            ".includes('small_photograph')")
     press(page)
     page.locator('#faces .status').get_by_text('large enough').wait_for()
@@ -254,7 +254,7 @@ def test_a_wrong_file_is_refused_in_the_browser(visit, tmp_path, name):
     (tmp_path / name).write_bytes(FOREIGN[name][0])
     choose(page, tmp_path / name)
     page.get_by_role('alert').get_by_text(FOREIGN[name][1]).wait_for()
-    page.wait_for_selector('#picture img', state='detached')
+    page.wait_for_selector('#source img', state='detached')
     chosen(page, write(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE)))
     page.wait_for_selector('#notice p', state='detached')
 
@@ -281,7 +281,7 @@ def test_the_weights_that_come_along_restore_a_face(browser, tmp_path):
         page = browser.new_page()
         page.set_default_timeout(60_000)
         page.goto(address)
-        page.wait_for_selector('#picture input[type=file]', state='attached')
+        page.wait_for_selector('#source input[type=file]', state='attached')
         face = write(tmp_path / 'face.png', noise(32, 32))
         chosen(page, face)
         press(page)

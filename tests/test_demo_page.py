@@ -1,4 +1,4 @@
-"""The page of the demo: limits and messages, networks and files that it shares."""
+"""The demo page: limits, messages, shared models and files."""
 
 import base64
 import importlib
@@ -64,79 +64,79 @@ def write(path, image):
     return path
 
 
-# What is refused, and how that is said.
+# Refused files and their messages.
 
 FOREIGN = {
     'letter.jpg': (b'%PDF-1.7\n' + b'x' * 100, 'letter.jpg is a PDF'),
     'phone.jpg': (b'\0\0\0\x18ftypheic' + b'x' * 100, 'HEIC'),
-    'notes.png': (b'To whom it may concern', 'cannot be read as a picture'),
-    'empty.png': (b'', 'cannot be read as a picture'),
-    # Pillow would start another program on this one
+    'notes.png': (b'To whom it may concern', 'cannot be read as an image'),
+    'empty.png': (b'', 'cannot be read as an image'),
+    # Pillow would start an external program for this one
     'drawing.png': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n'
-                    b'%%EndComments\n', 'cannot be read as a picture'),
+                    b'%%EndComments\n', 'cannot be read as an image'),
 }
 
 
 @pytest.mark.parametrize('name', FOREIGN)
-def test_what_is_no_picture_is_refused(restoring, tmp_path, name):
+def test_other_files_are_refused(restoring, tmp_path, name):
     content, message = FOREIGN[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(restoring.Refused, match=message) as caught:
-        restoring.check_picture(tmp_path / name)
+        restoring.check_image(tmp_path / name)
     assert 'JPEG, PNG, WebP' in str(caught.value)
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_a_truncated_picture_is_refused(restoring, models, tmp_path):
+def test_a_truncated_image_is_refused(restoring, models, tmp_path):
     path = write(tmp_path / 'half.png', noise(LR_SIZE, LR_SIZE))
     path.write_bytes(path.read_bytes()[:-60])
     with pytest.raises(restoring.Refused, match=r'^half\.png .*truncated') as caught:
-        restoring.restore(models, path, restoring.Wish(models.labels[0]))
+        restoring.restore(models, path, restoring.Options(models.labels[0]))
     assert str(tmp_path) not in str(caught.value)
 
 
-def test_pictures_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
+def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
     path = write(tmp_path / 'face.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30)
     monkeypatch.setattr(restoring, 'MOST_BYTES', path.stat().st_size)
-    restoring.check_picture(path)
+    restoring.check_image(path)
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 - 1)
     with pytest.raises(restoring.Refused, match='30×20 pixels'):
-        restoring.check_picture(path)
+        restoring.check_image(path)
     monkeypatch.setattr(restoring, 'MOST_BYTES', path.stat().st_size - 1)
-    with pytest.raises(restoring.Refused, match='MB can be used'):
-        restoring.check_picture(path)
+    with pytest.raises(restoring.Refused, match='The limit is .* MB'):
+        restoring.check_image(path)
     with pytest.raises(restoring.Refused, match='removed'):
-        restoring.check_picture(tmp_path / 'gone.png')
+        restoring.check_image(tmp_path / 'gone.png')
 
 
 def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monkeypatch):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 * 9 - 1)
     with pytest.raises(restoring.Refused, match='30×20 pixels at scale 3 .* smaller'):
-        restoring.restore(models, path, restoring.Wish(models.labels[0], True, 3))
+        restoring.restore(models, path, restoring.Options(models.labels[0], True, 3))
 
 
-# What is restored.
+# Restoration.
 
-def test_a_cut_out_face_is_what_the_network_makes(restoring, models, student, tmp_path):
-    wish = restoring.Wish(models.labels[0])
+def test_a_face_crop_equals_the_networks_output(restoring, models, student, tmp_path):
+    options = restoring.Options(models.labels[0])
     for side in (LR_SIZE, 3 * LR_SIZE):
         path = write(tmp_path / 'face.png', noise(side, side))
-        outcome = restoring.restore(models, path, wish)
-        wanted = FaceSuperResolver(student, 'cpu')(path)
-        assert np.array_equal(outcome.image, wanted)
-        assert np.array_equal(outcome.picture, noise(side, side))
+        outcome = restoring.restore(models, path, options)
+        expected = FaceSuperResolver(student, 'cpu')(path)
+        assert np.array_equal(outcome.image, expected)
+        assert np.array_equal(outcome.source, noise(side, side))
         [face] = outcome.faces
-        assert face.status == 'restored' and np.array_equal(face.after, wanted)
-        assert ('made smaller first' in face.message) == (side > LR_SIZE)
+        assert face.status == 'restored' and np.array_equal(face.after, expected)
+        assert ('downsampled first' in face.message) == (side > LR_SIZE)
         assert outcome.seconds > 0
 
 
 def test_an_oblong_face_points_to_the_switch(restoring, models, tmp_path):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     with pytest.raises(restoring.Refused, match='30×20.*“Whole photograph”'):
-        restoring.restore(models, path, restoring.Wish(models.labels[0]))
+        restoring.restore(models, path, restoring.Options(models.labels[0]))
 
 
 @LANDMARKS.register_module(force=True)
@@ -149,14 +149,14 @@ class TwoFaces:
                 FoundFace((-5, 40, 8, 70), None)]
 
 
-def test_a_photograph_tells_about_every_face(restoring, demo, student, tmp_path,
+def test_a_photograph_reports_every_face(restoring, demo, student, tmp_path,
                                              monkeypatch):
     monkeypatch.setattr('fdsr.apis.super_resolver.default_photo_detector',
                         lambda: dict(type='TwoFaces'))
     models = restoring.Models([str(student)], 'cpu')
     path = write(tmp_path / 'photo.png', noise(60, 80))
-    wish = restoring.Wish(models.labels[0], whole=True, scale=3, large_faces=True)
-    outcome = restoring.restore(models, path, wish)
+    options = restoring.Options(models.labels[0], whole=True, scale=3, large_faces=True)
+    outcome = restoring.restore(models, path, options)
     assert outcome.image.shape == (180, 240, 3)
     assert [face.status for face in outcome.faces] == ['restored', 'no landmarks']
     assert outcome.faces[0].after.shape == (toy.SIZE, toy.SIZE, 3)
@@ -167,7 +167,8 @@ def test_a_photograph_tells_about_every_face(restoring, demo, student, tmp_path,
     assert '1 of 2 faces restored' in report.summary_line(outcome)
     assert re.search(r'240 × 180 pixels, \d+\.\d s on the CPU',
                      report.summary_line(outcome))
-    small = restoring.restore(models, path, restoring.Wish(models.labels[0], True, 1))
+    small = restoring.restore(
+        models, path, restoring.Options(models.labels[0], True, 1))
     assert small.faces[0].status == 'large enough' and small.faces[0].after is None
 
 
@@ -225,7 +226,7 @@ def test_a_network_that_cannot_be_opened_is_tried_again(restoring, student,
             pass
     with models.borrow(models.labels[0]) as resolver:
         assert resolver.setting.size == toy.SIZE
-    with pytest.raises(restoring.Refused, match='no model'), models.borrow('other'):
+    with pytest.raises(restoring.Refused, match='Unknown m'), models.borrow('other'):
         pass
 
 
@@ -247,7 +248,7 @@ def test_help_is_instant():
     assert done.returncode == 0 and '--weights' in done.stdout
 
 
-def test_what_is_missing_is_said(demo, monkeypatch):
+def test_missing_requirements_are_reported(demo, monkeypatch):
     app = demo('app')
     with monkeypatch.context() as patch:
         patch.setattr(app, 'find_spec', lambda name: None)
@@ -260,14 +261,14 @@ def test_what_is_missing_is_said(demo, monkeypatch):
         app.run(app.parse_arguments(['--weights', 'nowhere.pth']), Path(), None)
 
 
-def test_a_taken_port_is_said(demo):
+def test_a_port_in_use_is_reported(demo):
     with socket.create_server(('127.0.0.1', 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(SystemExit, match=f'port {port}.*--port'):
             demo('app').listen('127.0.0.1', port)
 
 
-def test_old_files_go_and_examples_stay(demo, tmp_path):
+def test_old_files_are_removed_and_examples_are_kept(demo, tmp_path):
     old, young, example = (tmp_path / name / 'a.png'
                            for name in ('old', 'young', 'examples'))
     for path in (old, young, example):

@@ -1,13 +1,17 @@
 """Names in configs: ours, mmagic's, mistyped ones."""
 
+import ast
+import re
+
 import mmengine.registry as mmengine_registry
 import pytest
 from mmengine.registry import DefaultScope
 
 from fdsr import registry
 from fdsr.models.backbones import DistilledStudent
-from fdsr.registry import DATASETS, HOOKS, MODELS, TRANSFORMS
+from fdsr.registry import HOOKS, MODELS, TRANSFORMS
 from tests import toy
+from tests.conftest import REPOSITORY as ROOT
 
 
 @pytest.mark.parametrize('typo, meant', [
@@ -60,14 +64,23 @@ def test_names_of_mmagic_and_mmengine_resolve():
     assert HOOKS.get('CheckpointHook').__module__.startswith('mmengine')
 
 
+def decorated():
+    """Registry, name and file of everything that a decorator of fdsr registers."""
+    for path in sorted((ROOT / 'fdsr').rglob('*.py')):
+        for node in ast.walk(ast.parse(path.read_text('utf-8'))):
+            for decorator in getattr(node, 'decorator_list', ()):
+                found = re.match(r'([A-Z_]+)\.register_module\(',
+                                 ast.unparse(decorator))
+                if found:
+                    yield found[1], node.name, path.relative_to(ROOT)
+
+
 def test_all_of_the_projects_components_are_registered_under_its_scope():
-    assert {'DictionaryTeacher', 'DistilledStudent', 'Bicubic', 'RCAN', 'SRFBN',
-            'FeatureDiscriminator', 'FaceRestorer', 'DictionaryDistiller',
-            'FaceTester', 'PixelLoss', 'PerceptualLoss',
-            'AdversarialFeatureLoss', 'FeatureL1Loss'
-            } <= set(MODELS.module_dict)
-    assert {'VGGFace2Dataset', 'SyntheticFacesDataset'} <= set(DATASETS.module_dict)
-    assert MODELS.scope == 'fdsr'
+    found = list(decorated())
+    assert len(found) > 30
+    for kind, name, path in found:
+        node = getattr(registry, kind)
+        assert node.scope == 'fdsr' and name in node.module_dict, f'{path}: {name}'
 
 
 def test_registering_twice_is_harmless():

@@ -10,8 +10,8 @@ from fdsr.engine.launch import build_runner
 
 _RUNS = itertools.count()
 SIZE, SCALE = 32, 4
-NETWORK = dict(scale=SCALE, layout='B', encoder=dict(arch='tiny', frozen=True),
-               width=0.2)
+NETWORK = dict(scale=SCALE, layout='B', width=0.2,
+               encoder=dict(type='fdsr.TinyEncoder', frozen=True))
 TEACHER = dict(type='fdsr.DictionaryTeacher', size=SIZE, dictionary=dict(num_atoms=4),
                **NETWORK)
 STUDENT = dict(type='fdsr.DistilledStudent', **NETWORK)
@@ -77,7 +77,7 @@ def distiller_config(work_dir, teacher, batch_size=2, **changes) -> Config:
     """A run that distils a toy teacher."""
     settings = dict(
         model=dict(
-            type='fdsr.DictionaryDistiller', student=STUDENT,
+            type='fdsr.FeatureDistiller', student=STUDENT,
             teacher=teacher if isinstance(teacher, dict) else str(teacher),
             discriminator=dict(type='fdsr.FeatureDiscriminator', base_channels=8,
                                depth=2)),

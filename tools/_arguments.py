@@ -8,8 +8,9 @@ from typing import Any
 from fdsr.cli.errors import report_errors
 
 __all__ = [
-    'add_common_arguments', 'add_config_arguments', 'common_options', 'parse_options',
-    'report_errors', 'whole_number'
+    'add_common_arguments', 'add_config_arguments', 'add_override_arguments',
+    'common_options', 'override_options', 'parse_options', 'report_errors',
+    'whole_number'
 ]
 
 
@@ -26,13 +27,18 @@ def add_common_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of tools that read a config."""
-    parser.add_argument(
-        '--data-root', metavar='DIR',
-        help='root of the data; overrides data_root of the datasets in the config')
+    add_override_arguments(parser)
     parser.add_argument(
         '--work-dir', metavar='DIR',
         help='output folder (default: work_dirs/ plus the path of the config in '
              'configs/)')
+
+
+def add_override_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options that override values of a config."""
+    parser.add_argument(
+        '--data-root', metavar='DIR',
+        help='root of the data; overrides data_root of the datasets in the config')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
         help='overrides of the config by dotted key, as Python literals: '
@@ -41,9 +47,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 def common_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns the arguments for ``fdsr.engine.config.load_config``."""
-    return dict(
-        data_root=arguments.data_root, work_dir=arguments.work_dir,
-        cfg_options=parse_options(arguments.cfg_options))
+    return dict(override_options(arguments), work_dir=arguments.work_dir)
+
+
+def override_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns ``data_root`` and ``cfg_options`` for ``load_config``."""
+    return dict(data_root=arguments.data_root,
+                cfg_options=parse_options(arguments.cfg_options))
 
 
 def parse_options(options: list[str], name: str = '--cfg-options') -> dict[str, Any]:

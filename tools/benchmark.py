@@ -1,11 +1,11 @@
-r"""Measures several methods on one data set and writes them as one table.
+r"""Measures several methods on one dataset and writes one table.
 
     python tools/benchmark.py configs/benchmark/table1.py --data-root data/vggface2 \
         --out work_dirs/table1
 
-Writes table.md, table.tex, table.csv and images.csv (every image's values) into OUT.
-A method that was measured before is not measured again, unless its checkpoint, the data
-or the metrics changed; one whose checkpoint is missing is a row that says so.
+Writes table.md, table.tex, table.csv and images.csv (the values of each image) to OUT.
+Stored results are reused unless the checkpoint, the data or the metrics changed. A
+method without its checkpoint becomes a row with this remark.
 """
 
 import argparse
@@ -17,14 +17,14 @@ from _arguments import add_config_arguments, common_options, report_errors
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='lists the methods, the data and the metrics')
+    parser.add_argument('config', help='config with methods, dataset and metrics')
     add_config_arguments(parser)
     parser.add_argument(
         '--out', metavar='DIR',
-        help='folder of the tables; default: the work directory')
+        help='folder for the tables (default: the work directory)')
     parser.add_argument(
         '--checkpoint', action='append', default=[], metavar='NAME=PATH',
-        help="the checkpoint of a row, instead of the config's; may be repeated")
+        help="checkpoint of a row, replaces the config's; may be repeated")
     return parser.parse_args()
 
 

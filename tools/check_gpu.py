@@ -3,8 +3,8 @@
     python tools/check_gpu.py
     python tools/check_gpu.py --miniature
 
-It needs one GPU, but neither data nor weights: the full-size configs train at 256 px on
-drawn faces, with random VGG-19 weights. The figures are speed and memory, not quality.
+Needs one GPU, but neither data nor weights: the full-size configs train at 256 px on
+synthetic faces, with random VGG-19 weights. It measures speed and memory, not quality.
 --miniature runs the same steps with toy networks on the CPU.
 
 Each measurement gets a share of the remaining time. If one fails, its row in the table
@@ -25,30 +25,34 @@ CONFIGS = ('teacher', 'distill', 'student', 'rcan')
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--out', type=Path, default=Path('work_dirs/check_gpu'),
-                        metavar='DIR', help='for the table and the logs of the steps '
+                        metavar='DIR', help='folder of the table and the logs '
                         '(default: work_dirs/check_gpu)')
     parser.add_argument('--minutes', type=float, default=8.0, metavar='M',
-                        help='for everything (default: 8); what it does not suffice '
-                        'for is listed as not run')
+                        help='time limit (default: 8); steps beyond it are listed as '
+                        'not run')
     parser.add_argument('--miniature', action='store_true',
                         help='the same steps with toy networks on the CPU')
     parser.add_argument('--only', nargs='+', choices=STEPS, default=STEPS,
-                        metavar='STEP', help=f'of {", ".join(STEPS)} (default: all)')
+                        metavar='STEP',
+                        help=f'steps to run: {", ".join(STEPS)} (default: all)')
     parser.add_argument('--configs', nargs='+', choices=CONFIGS, default=CONFIGS,
-                        metavar='NAME', help=f'of {", ".join(CONFIGS)} (default: all)')
+                        metavar='NAME',
+                        help=f'configs to train: {", ".join(CONFIGS)} (default: all)')
     parser.add_argument('--steps', type=whole_number(2), metavar='N',
-                        help='timed training steps of a measurement, at most '
+                        help='largest number of timed training steps '
                         '(default: 200, in miniature 2)')
     parser.add_argument('--batch-size', type=whole_number(1), metavar='B',
-                        help="of training; default: each config's")
+                        help="batch size of the training; default: each config's")
     return parser.parse_args()
 
 
 @report_errors
 def main() -> None:
+    """Runs the checks and prints the table."""
     arguments = parse_arguments()
     sys.path.insert(0, str(ROOT))
     from benchmarks.gpu_check.check import Settings, run_check

@@ -1,14 +1,14 @@
-r"""Makes a file that describes itself out of an authors' checkpoint.
+r"""Converts a checkpoint of RCAN, SRFBN or DFDNet to a self-describing file.
 
     python tools/convert_checkpoint.py rcan RCAN_BIX8.pt rcan_x8.pth
     python tools/convert_checkpoint.py srfbn SRFBN_x8_BI.pth srfbn_x8.pth
     python tools/convert_checkpoint.py dfdnet --net latest_net_G.pth \\
         --dictionary DictionaryCenter512 dfdnet.pth
 
-Scale and sizes are read from the shapes. The result takes and returns RGB in [0, 1]
-and opens with fdsr.apis.load_backbone, RCAN's and SRFBN's with tools/test.py as well;
-DFDNet's is called as net(x, boxes) with the degraded face already resized to 512 px.
-Sources are loaded with weights_only=True.
+Scale and sizes are read from the shapes. The network takes and returns RGB in [0, 1]
+and opens with fdsr.apis.load_backbone; RCAN and SRFBN also with tools/test.py. DFDNet
+is called as net(x, boxes) with the degraded face resized to 512 px. Sources are loaded
+with weights_only=True.
 """
 
 import argparse
@@ -17,10 +17,11 @@ from _arguments import report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     kinds = parser.add_subparsers(
-        dest='kind', required=True, metavar='KIND', help="whose: rcan, srfbn or dfdnet")
+        dest='kind', required=True, metavar='KIND', help='rcan, srfbn or dfdnet')
     for kind in ('rcan', 'srfbn'):
         one_file = kinds.add_parser(kind, help=f"the {kind.upper()} authors' file")
         one_file.add_argument('source', metavar='SOURCE', help="the authors' file")
@@ -40,6 +41,7 @@ def parse_arguments() -> argparse.Namespace:
 
 @report_errors
 def main() -> None:
+    """Converts the file and prints a summary."""
     arguments = parse_arguments()
     from fdsr.interchange.conversion import convert
     print(convert(arguments.kind, arguments.source, arguments.out,

@@ -1,13 +1,13 @@
-r"""Writes a network as ONNX and checks it with onnxruntime.
+r"""Exports a network to ONNX and checks the file with onnxruntime.
 
     python tools/export_onnx.py compact student.onnx
     python tools/export_onnx.py work_dirs/distill_vggface2/iter_300000.pth student.onnx
     python tools/export_onnx.py WEIGHTS student-int8.onnx --int8 --faces FOLDER
 
-Inputs: lr, float32 (B, 3, h, h) RGB in [0, 1]; of a teacher also boxes, float32
-(B, 4, 4) in SR pixels. Output: sr, float32 (B, 3, S, S), not clamped. The batch is
-free. The file is kept only if it computes what the network computes, to 1e-4. Values
-of more than 1.5 GB stand in OUT.data beside it.
+Inputs: lr, float32 (B, 3, h, h) RGB in [0, 1]; for a teacher also boxes, float32
+(B, 4, 4) in SR pixels. Output: sr, float32 (B, 3, S, S), not clamped. The batch size is
+dynamic. The file is kept only if its output differs from the network's by at most 1e-4.
+Values of more than 1.5 GB go to OUT.data beside it.
 """
 
 import argparse
@@ -16,27 +16,27 @@ from _arguments import report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Reads the command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('weights', help='a file that describes itself, or the name of '
-                        'weights that come along')
+    parser.add_argument('weights',
+                        help='self-describing file, or name of bundled weights')
     parser.add_argument('out', metavar='OUT.onnx', help='the file to write')
     parser.add_argument('--name', metavar='BACKBONE',
-                        help="which of the file's backbones (default: the trained one)")
+                        help="one of the file's backbones (default: the trained one)")
     parser.add_argument('--int8', action='store_true',
-                        help='quantise it, and tell what that loses')
+                        help='quantise the network and report the loss')
     parser.add_argument('--faces', metavar='DIR',
-                        help='cut-out faces to quantise by (default: drawn ones)')
+                        help='aligned faces for the calibration (default: synthetic)')
     arguments = parser.parse_args()
     if arguments.faces and not arguments.int8:
-        parser.error('--faces is of use with --int8 alone')
+        parser.error('--faces requires --int8')
     return arguments
 
 
 @report_errors
 def main() -> None:
-    """Exports and tells what was found."""
+    """Exports the network and prints the report."""
     arguments = parse_arguments()
     from fdsr.interchange.export import export_onnx
     exported = export_onnx(arguments.weights, arguments.out, arguments.name,

@@ -3,9 +3,9 @@ r"""Draws the qualitative figure of a benchmark: LR, each method, HR.
     python tools/make_figure.py configs/benchmark/table1.py --data-root data/vggface2 \
         --results work_dirs/table1 --out work_dirs/table1/figure1 --zoom
 
-Writes OUT.png and OUT.pdf. Without --names the faces are chosen from the results that
-tools/benchmark.py left in RESULTS: those on which the first method of --pair does best
-and worst beside the second, and the median.
+Writes OUT.png and OUT.pdf. Without --names, the faces are chosen from the results of
+tools/benchmark.py in RESULTS by the difference between the methods of --pair: the
+first method's best and worst faces and the median.
 """
 
 import argparse
@@ -17,26 +17,33 @@ from _arguments import add_config_arguments, common_options, report_errors
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help="a benchmark's config")
+    parser.add_argument('config', help='config of a benchmark')
     add_config_arguments(parser)
-    parser.add_argument('--out', metavar='FILE', help='default: figure1 in RESULTS')
+    parser.add_argument('--out', metavar='FILE',
+                        help='path of the figure (default: figure1 in RESULTS)')
     parser.add_argument(
         '--results', metavar='DIR',
-        help='what tools/benchmark.py wrote; default: the work directory')
+        help='folder with the output of tools/benchmark.py (default: the work '
+        'directory)')
     parser.add_argument(
         '--checkpoint', action='append', default=[], metavar='NAME=PATH',
-        help="the checkpoint of a row, instead of the config's; may be repeated")
+        help="checkpoint of a row, replaces the config's; may be repeated")
     parser.add_argument('--methods', nargs='+', metavar='NAME',
-                        help="columns in order; default: the config's")
+                        help="columns in order (default: the config's)")
     parser.add_argument('--names', nargs='+', metavar='NAME',
-                        help='faces to show, e.g. n000001/0001_01')
+                        help='faces to show, for example n000001/0001_01')
     parser.add_argument('--pair', nargs=2, default=['Student', 'Teacher'],
-                        metavar=('FIRST', 'SECOND'), help='methods to choose faces by')
-    parser.add_argument('--column', default='LPIPS', help='metric to choose faces by')
-    parser.add_argument('--count', type=int, default=3, help='faces to choose')
+                        metavar=('FIRST', 'SECOND'),
+                        help='methods whose difference selects the faces '
+                        '(default: Student Teacher)')
+    parser.add_argument('--column', default='LPIPS',
+                        help='metric that selects the faces (default: LPIPS)')
+    parser.add_argument('--count', type=int, default=3,
+                        help='number of faces to choose (default: 3)')
     parser.add_argument('--zoom', action='store_true',
                         help='show eyes and mouth enlarged')
-    parser.add_argument('--device', default='cpu')
+    parser.add_argument('--device', default='cpu',
+                        help='device of the networks (default: cpu)')
     return parser.parse_args()
 
 
@@ -51,12 +58,13 @@ def main() -> None:
     register_all()
     from fdsr.benchmark import set_checkpoints
     from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
-    from fdsr.reporting.figure import draw_figure, save_figure
+    from fdsr.benchmark.running import stored_info
+    from fdsr.reporting.face_figure import draw_figure, save_figure
     results = Path(arguments.results or config.work_dir)
     set_checkpoints(config, arguments.checkpoint)
     names = arguments.names or choose_faces(
         read_values(results / 'images.csv'), tuple(arguments.pair), arguments.column,
-        arguments.count)
+        arguments.count, stored_info(results, arguments.column))
     gallery = Gallery(config, arguments.methods, arguments.device)
     faces = gallery.faces(names, arguments.zoom)
     print('faces: ' + ', '.join(names))

@@ -1,10 +1,10 @@
-r"""Tests a checkpoint and prints its metrics with their protocol.
+r"""Tests a checkpoint and prints its metrics with the protocol.
 
     python tools/test.py configs/distill_vggface2.py CHECKPOINT \
         --data-root data/vggface2
 
-CHECKPOINT is any self-describing file: of tools/train.py, converted or published. It
-may be left out for a backbone without weights.
+CHECKPOINT is a self-describing file: trained with tools/train.py, converted or
+published. It is optional for backbones without weights.
 """
 
 import argparse
@@ -19,10 +19,10 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('checkpoint', nargs='?', help='path of the checkpoint')
     add_common_arguments(parser)
     parser.add_argument(
-        '--out', metavar='FILE.json', help='where the metrics go, with each '
-        "image's values in FILE.csv; default: metrics.json in the work directory")
+        '--out', metavar='FILE.json', help='file for the metrics; the values of each '
+        'image go to FILE.csv (default: metrics.json in the work directory)')
     parser.add_argument(
-        '--save-images', metavar='DIR', help='keep the pictures, DIR/MODEL/NAME.png')
+        '--save-images', metavar='DIR', help='save the SR images as DIR/MODEL/NAME.png')
     return parser.parse_args()
 
 

@@ -1,4 +1,4 @@
-"""Trains what a config describes.
+"""Trains a model.
 
     python tools/train.py configs/distill_vggface2.py --data-root data/vggface2
 """
@@ -9,19 +9,21 @@ from _arguments import add_common_arguments, common_options, report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='path of the config')
     add_common_arguments(parser)
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-        help='go on exactly: from the last checkpoint in the work directory, or from '
-        'the one given')
+        help='resume exactly, from CHECKPOINT or from the last checkpoint in the work '
+        'directory')
     return parser.parse_args()
 
 
 @report_errors
 def main() -> None:
+    """Trains until the last iteration."""
     arguments = parse_arguments()
     from fdsr.engine.config import load_config
     from fdsr.engine.launch import build_runner, end_processes

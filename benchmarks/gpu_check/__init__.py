@@ -1,5 +1,5 @@
-"""A check of one GPU: tests, training speed, inference speed, resume, NCCL.
+"""Checks one GPU: tests, training speed, inference speed, resume and NCCL.
 
-Importing the package imports nothing heavy: ``check.run_check`` reports what is missing
-on the machine before it needs it.
+``check.run_check`` reports a missing package before it is needed, so importing this
+package loads nothing heavy.
 """

@@ -1,4 +1,4 @@
-"""What every run shares."""
+"""Hooks, logging, validation and test loops of every run."""
 default_scope = 'fdsr'
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),

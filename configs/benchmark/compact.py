@@ -1,4 +1,4 @@
-"""The small student that comes along beside its teacher and bicubic, 256 px from 32.
+"""Compares the bundled student with its teacher and bicubic, 32 to 256 px.
 
     python tools/benchmark.py configs/benchmark/compact.py \
         --data-root data/faces_public --out work_dirs/compact/table

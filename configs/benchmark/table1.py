@@ -1,9 +1,10 @@
-"""The paper's Table 1: each method measured once, on one test list, by one protocol.
+"""Measures the paper's Table 1: all methods on one test list, by one protocol.
 
     python tools/benchmark.py configs/benchmark/table1.py --data-root data/vggface2 \
         --out work_dirs/table1
 
-Checkpoints are where the configs' runs leave them; --checkpoint NAME=PATH names others.
+The checkpoints are those of the configs' default work directories; --checkpoint
+NAME=PATH names others.
 """
 _base_ = ['../_base_/datasets/vggface2.py', '../_base_/runtime.py']
 
@@ -34,13 +35,13 @@ rows = [
 ]
 reference = 'S w/o KD'
 profile = dict(batch_sizes=[1, 8], warmup=1, repeats=7)
-# the columns of the paper's Figure 1
+# The columns of the paper's Figure 1.
 figure_methods = ['Bicubic', 'RCAN', 'SRFBN', 'S w/o KD', 'Student', 'Teacher']
-# The paper's numbers stand beside ours only where the data set says this of itself.
+# The table shows the paper's numbers only if the dataset reports these values.
 paper_setting = dict(dataset='VGGFace2Dataset', split='test', identities=500, size=256,
                      scale=8)
 
-# RGB without border as in the paper's columns, and what other papers report
+# RGB without border, as in the paper, then other papers' metrics.
 test_evaluator = dict(metrics=[
     dict(type='mmagic.PSNR'),
     dict(type='mmagic.SSIM'),

@@ -1,4 +1,4 @@
-"""Table 1 at reduced size: the runs of configs/reduced/, 128 px from 16.
+"""Measures Table 1 at reduced size: the runs of configs/reduced/, 16 to 128 px.
 
     python tools/benchmark.py configs/benchmark/table1_reduced.py \
         --data-root data/faces --out work_dirs/table1_reduced

@@ -1,12 +1,15 @@
-"""mmagic's SwinIR (classical SR, Liang et al. 2021) as a baseline, ×8.
+"""Trains mmagic's SwinIR (classical SR, Liang et al. 2021), a baseline, ×8.
 
     python tools/train.py configs/extra/swinir_vggface2.py --data-root data/vggface2
 """
-_base_ = '../rcan_vggface2.py'
+_base_ = [
+    '../_base_/datasets/vggface2.py', '../_base_/schedules/sr_300k.py',
+    '../_base_/runtime.py'
+]
 
 model = dict(
+    type='fdsr.FaceRestorer',
     generator=dict(
-        _delete_=True,
         type='mmagic.SwinIRNet',
         upscale=8,
         in_chans=3,
@@ -19,4 +22,6 @@ model = dict(
         mlp_ratio=2,
         upsampler='pixelshuffle',
         resi_connection='1conv'),
-    test_cfg=dict(name='swinir'))
+    pixel_loss=dict(type='fdsr.PixelLoss', kind='l1'),
+    test_cfg=dict(report=['bicubic', 'swinir']))
+train_dataloader = dict(batch_size=16)

@@ -1,10 +1,8 @@
-"""Bicubic up-sampling, to the bit as PIL does it; there is nothing to train.
+"""Tests bicubic upsampling, 16 to 128 px, a baseline without training.
 
     python tools/test.py configs/reduced/bicubic_vggface2.py --data-root data/faces
 """
-_base_ = ['../_base_/datasets/vggface2_128_aligned.py', '../_base_/runtime.py']
-
-model = dict(
-    type='fdsr.FaceRestorer',
-    generator=dict(type='fdsr.Bicubic', scale=8),
-    test_cfg=dict(name='bicubic'))
+_base_ = [
+    '../_base_/models/bicubic.py', '../_base_/datasets/vggface2_128_aligned.py',
+    '../_base_/runtime.py'
+]

@@ -1,8 +1,8 @@
-"""The recommended distillation for one CPU.
+"""Distils on a CPU, starting from the teacher's decoder: recommended.
 
     python tools/train.py configs/reduced/distill_vggface2.py --data-root data/faces
 
-The teacher's checkpoint comes from configs/reduced/teacher_vggface2.py.
+Train configs/reduced/teacher_vggface2.py first: its checkpoint is the teacher.
 """
 _base_ = 'distill_vggface2_paper.py'
 

@@ -1,1 +1,1 @@
-"""The page of `demo/app.py`: restoring, examples, layout, serving."""
+"""The web page of `demo/app.py`: restoration, examples, layout and server."""

@@ -1,4 +1,4 @@
-"""Pictures to try the page with: drawn faces, and a photograph if there is one."""
+"""Example images for the page: synthetic faces and, if available, a photograph."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,21 +7,21 @@ from typing import List, Optional
 import numpy as np
 from PIL import Image
 
-#: The drawn people; the training sets' come before.
+#: First index and number of the synthetic faces; training sets use lower indices.
 _FIRST, _DRAWN = 40_000, 4
 _LR_SIZE, _HR_SIZE = 32, 256
-#: In the photograph of 512 px the face's aligned square has 171 px.
+#: In the 512 px photograph, the aligned square of the face has 171 px.
 _SMALL_PHOTO = 512 * _LR_SIZE // 171
 
 
 @dataclass(frozen=True)
 class Example:
-    """A picture with the settings that suit it.
+    """An image with suitable settings.
 
     Args:
-        path: of the file.
+        path: path of the file.
         whole: whether it is a whole photograph.
-        scale: to restore it at.
+        scale: scale of the result.
     """
 
     path: Path
@@ -30,10 +30,10 @@ class Example:
 
 
 def make_examples(folder: Path) -> List[Example]:
-    """Draws faces of 32 px and adds a photograph, small and as it is.
+    """Writes synthetic faces of 32 px, and a photograph in small and original size.
 
     Args:
-        folder: to write them to.
+        folder: folder for the files.
     """
     return _drawn_faces(folder) + _photographs(folder)
 
@@ -60,8 +60,8 @@ def _photographs(folder: Path) -> List[Example]:
 
 
 def _write(image: np.ndarray, path: Path, side: Optional[int] = None) -> Path:
-    picture = Image.fromarray(image)
+    output = Image.fromarray(image)
     if side:
-        picture = picture.resize((side, side), Image.BICUBIC)
-    picture.save(path)
+        output = output.resize((side, side), Image.BICUBIC)
+    output.save(path)
     return path

@@ -1,4 +1,4 @@
-"""What happened to a picture, in HTML."""
+"""The results of an image as HTML."""
 
 import base64
 import html
@@ -10,30 +10,30 @@ from PIL import Image
 
 from page.restoring import FaceReport, Outcome
 
-#: What the page shows has at most so many pixels a side; the download is whole.
+#: Maximum side of the images on the page; the download has full size.
 _LONGEST_SHOWN, _THUMBNAIL = 1600, 144
-#: A small result is not enlarged more than this on the screen.
+#: Maximum magnification of a small result on the screen.
 _MOST_ENLARGED = 3
-#: A group photograph's faces; the page stays light.
+#: Maximum number of faces in the table.
 _MOST_ROWS = 60
 PLACEHOLDER = """\
-<div class="placeholder"><p>Choose a picture or an example, then press <b>Restore</b>.
-<br>Before and after will be here, with a slider between them.</p></div>"""
+<div class="placeholder"><p>Choose an image or an example, then press <b>Restore</b>.
+<br>The result appears here, with a slider between before and after.</p></div>"""
 _COMPARISON = """\
 <figure class="comparison" style="--ratio: {ratio:.4f}; --most: {most}px">
 <img alt="before" src="{before}"><img alt="after" class="after" src="{after}">
 <span class="bar"></span><figcaption><span>before</span><span>after</span></figcaption>
 <input type="range" min="0" max="100" step="0.1" value="50"
- aria-label="from before to after"
+ aria-label="slider between before and after"
  oninput="this.parentNode.style.setProperty('--at', this.value + '%')">
 </figure>"""
 
 
-def comparison(picture: np.ndarray, image: np.ndarray) -> str:
-    """A picture and what was made of it, one over the other, with a slider.
+def comparison(source: np.ndarray, image: np.ndarray) -> str:
+    """Returns input and result on top of each other, with a slider.
 
     Args:
-        picture: uint8 (h, w, 3), as it came in; brought to the other's size.
+        source: uint8 (h, w, 3), the input, which is resized to the size of the result.
         image: uint8 (H, W, 3), the result.
     """
     height, width = image.shape[:2]
@@ -41,11 +41,11 @@ def comparison(picture: np.ndarray, image: np.ndarray) -> str:
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     return _COMPARISON.format(
         ratio=width / height, most=_MOST_ENLARGED * size[0],
-        before=_inline(picture, size, 92), after=_inline(image, size, 92))
+        before=_inline(source, size, 92), after=_inline(image, size, 92))
 
 
 def summary_line(outcome: Outcome) -> str:
-    """What was done, how long it took, how large the result is, as Markdown."""
+    """Returns summary, size and run time as Markdown."""
     height, width = outcome.image.shape[:2]
     device = 'CPU' if outcome.device == 'cpu' else 'GPU'
     return (f'**{outcome.summary}** {width} × {height} pixels, '
@@ -53,14 +53,14 @@ def summary_line(outcome: Outcome) -> str:
 
 
 def faces_table(faces: List[FaceReport]) -> str:
-    """A table with a row for each face: what came in, what came out, and why."""
+    """Returns a table with one row per face: input, result, status and message."""
     if not faces:
         return ''
     rows = ''.join(map(_row, faces[:_MOST_ROWS]))
     more = len(faces) - _MOST_ROWS
     rest = f'<p>… and {more} more.</p>' if more > 0 else ''
     return ('<table class="faces"><thead><tr><th>Before</th><th>After</th>'
-            '<th>Status</th><th>What happened</th></tr></thead>'
+            '<th>Status</th><th>Details</th></tr></thead>'
             f'<tbody>{rows}</tbody></table>{rest}')
 
 
@@ -72,7 +72,7 @@ def _row(face: FaceReport) -> str:
 
 
 def _thumbnail(image: Optional[np.ndarray]) -> str:
-    """A small picture; a dash where there is none."""
+    """Returns a thumbnail, or a dash if there is no image."""
     if image is None or not image.size:
         return '–'
     factor = _THUMBNAIL / max(image.shape[:2])
@@ -81,10 +81,10 @@ def _thumbnail(image: Optional[np.ndarray]) -> str:
 
 
 def _inline(image: np.ndarray, size: Tuple[int, int], quality: int) -> str:
-    """A picture as an address that holds it, so that no file has to be kept."""
-    picture = Image.fromarray(np.ascontiguousarray(image))
-    if picture.size != size:
-        picture = picture.resize(size, Image.BICUBIC)
+    """Returns an image as a data URL, which needs no file on the server."""
+    shown = Image.fromarray(np.ascontiguousarray(image))
+    if shown.size != size:
+        shown = shown.resize(size, Image.BICUBIC)
     with io.BytesIO() as file:
-        picture.save(file, 'JPEG', quality=quality, subsampling=0)
+        shown.save(file, 'JPEG', quality=quality, subsampling=0)
         return f'data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}'

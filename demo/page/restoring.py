@@ -1,4 +1,4 @@
-"""What the page does with a picture: checks it, restores it, tells about each face."""
+"""Checks and restores an image, and reports the result of each face."""
 
 import os
 import threading
@@ -12,35 +12,35 @@ import numpy as np
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
+from fdsr.apis.images import BadImage, read_image
 from fdsr.apis.photo import PhotoFace
-from fdsr.apis.pictures import BadPicture, read_picture
 
 MOST_BYTES = 20 * 10**6
-#: Of a picture, and of what is made of it.
+#: Maximum number of pixels of an input and of a result.
 MOST_PIXELS = 50 * 10**6
-#: PIL reads more, but some of it through other programs.
+#: PIL supports more formats, but calls external programs for some of them.
 FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF')
 KINDS = 'JPEG, PNG, WebP, BMP or TIFF'
 LIMITS = (f'{KINDS}, up to {MOST_BYTES / 1e6:.0f} MB and {MOST_PIXELS / 1e6:.0f} '
           'million pixels')
-#: What people hand in by mistake: place in the file, bytes that are there, name.
+#: Common unsupported files: offset, signature, name.
 _FOREIGN = ((0, b'%PDF', 'a PDF'), (0, b'GIF8', 'a GIF'),
-            (4, b'ftyp', 'a HEIC picture or a video'), (0, b'<svg', 'an SVG'))
+            (4, b'ftyp', 'a HEIC image or a video'), (0, b'<svg', 'an SVG'))
 
 
 class Refused(ValueError):
-    """What was handed in cannot be used; the message is for who did."""
+    """The input cannot be used. The message is shown to the visitor."""
 
 
 @dataclass(frozen=True)
-class Wish:
-    """What should be done with a picture.
+class Options:
+    """The options for restoring an image.
 
     Args:
-        model: label of one of the page's models.
-        whole: whether it is a whole photograph, not a cut-out face.
-        scale: of a restored photograph, 1 to 8.
-        large_faces: whether a photograph's large faces are restored too.
+        model: label of a model.
+        whole: whether the image is a whole photograph instead of a face crop.
+        scale: scale of a restored photograph, 1 to 8.
+        large_faces: whether large faces in a photograph are restored as well.
     """
 
     model: str
@@ -51,13 +51,13 @@ class Wish:
 
 @dataclass
 class FaceReport:
-    """What became of a face.
+    """The result of one face.
 
     Args:
-        status: in a word or two.
-        message: in a sentence.
-        before: uint8 (h, w, 3), the face as it came in.
-        after: uint8 (H, W, 3), what the network made of it; None if nothing.
+        status: status in one or two words.
+        message: explanation in a sentence.
+        before: uint8 (h, w, 3), the input face.
+        after: uint8 (H, W, 3), the restored face; None if it was not restored.
     """
 
     status: str
@@ -68,18 +68,18 @@ class FaceReport:
 
 @dataclass
 class Outcome:
-    """A restored picture.
+    """A restored image.
 
     Args:
-        picture: uint8 (h, w, 3), as it came in.
+        source: uint8 (h, w, 3), the input.
         image: uint8 (H, W, 3), the result.
-        summary: what happened, in a sentence.
-        faces: every face, the largest first.
-        seconds: from the check of the picture to the result, without waiting.
-        device: that it was computed on.
+        summary: summary in a sentence.
+        faces: all faces, the largest first.
+        seconds: run time, without waiting for other requests.
+        device: type of the device.
     """
 
-    picture: np.ndarray
+    source: np.ndarray
     image: np.ndarray
     summary: str
     faces: List[FaceReport]
@@ -95,17 +95,17 @@ class _Model:
 
 
 class Models:
-    """The page's networks: one for all users, opened when it is first asked for.
+    """The models of the page. Each is loaded on first use and shared by all visitors.
 
     Args:
-        weights: of each network, as ``FaceSuperResolver`` takes them.
+        weights: weights of each model, see ``FaceSuperResolver``.
         device: see ``FaceSuperResolver``.
 
     Attributes:
-        labels: what users choose from.
+        labels: names of the models on the page.
 
     Raises:
-        FileNotFoundError: a file is not there.
+        FileNotFoundError: a file does not exist.
     """
 
     def __init__(self, weights: Sequence[str], device: str = 'auto') -> None:
@@ -113,9 +113,9 @@ class Models:
         for file in weights:
             if file not in SHIPPED and not Path(file).is_file():
                 raise FileNotFoundError(
-                    f'There are no weights at {file}. --weights takes files that '
-                    'tools/train.py or a conversion wrote, and the names of weights '
-                    f'that come along ({", ".join(SHIPPED) or "none do"}).')
+                    f'No weights found at {file}. --weights expects files written by '
+                    'tools/train.py or tools/convert_checkpoint.py, or names of '
+                    f'bundled weights ({", ".join(SHIPPED) or "none"}).')
         self._device = device
         self._models: Dict[str, _Model] = {
             label: _Model(file) for label, file in zip(labels_of(weights), weights)}
@@ -123,13 +123,13 @@ class Models:
 
     @contextmanager
     def borrow(self, label: str) -> Iterator[FaceSuperResolver]:
-        """A network for one at a time: its face detector can do no more.
+        """Yields a model to one request at a time; its face detector needs that.
 
         Raises:
-            Refused: there is no such model.
+            Refused: unknown label.
         """
         if label not in self._models:
-            raise Refused(f'There is no model {label!r} here; there are '
+            raise Refused(f'Unknown model {label!r}. Available: '
                           f'{", ".join(self.labels)}.')
         model = self._models[label]
         with model.lock:
@@ -139,7 +139,7 @@ class Models:
 
 
 def labels_of(weights: Sequence[str]) -> List[str]:
-    """File names, with as many folders as it takes to tell them apart."""
+    """Returns file names, with as many parent folders as needed to make them unique."""
     weights = [str(file) for file in dict.fromkeys(weights)]
     for length in range(1, 100):
         labels = ['/'.join(Path(file).parts[-length:]) for file in weights]
@@ -148,30 +148,30 @@ def labels_of(weights: Sequence[str]) -> List[str]:
     return weights
 
 
-def check_picture(path: Path) -> None:
-    """Looks at a file's size and head, without decoding it.
+def check_image(path: Path) -> None:
+    """Checks the size and the header of a file without decoding it.
 
     Raises:
-        Refused: it is none that can be used.
+        Refused: the file is missing, too large, or not a supported image.
     """
     if not path.is_file():
-        raise Refused('This picture has been removed from the server, as all are after '
-                      'a while. Upload it again.')
+        raise Refused('The server removes images after a while, and this one has been '
+                      'removed. Upload it again.')
     if path.stat().st_size > MOST_BYTES:
-        raise Refused(f'{path.name} has {path.stat().st_size / 1e6:.1f} MB; at most '
-                      f'{MOST_BYTES / 1e6:.0f} MB can be used.')
+        raise Refused(f'{path.name} has {path.stat().st_size / 1e6:.1f} MB. The limit '
+                      f'is {MOST_BYTES / 1e6:.0f} MB.')
     try:
         with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
     except Image.DecompressionBombError:
         raise Refused(f'{path.name} has far more than {MOST_PIXELS / 1e6:.0f} million '
-                      'pixels. Make it smaller.') from None
+                      'pixels. Reduce its size.') from None
     except Exception:  # decoders raise nearly anything on broken files
-        raise Refused(f'{path.name} {_guess(path)}. Expected a picture: '
+        raise Refused(f'{path.name} {_guess(path)}. Expected an image: '
                       f'{KINDS}.') from None
     if width * height > MOST_PIXELS:
-        raise Refused(f'{path.name} has {width}×{height} pixels; at most '
-                      f'{MOST_PIXELS / 1e6:.0f} million can be used. Make it smaller.')
+        raise Refused(f'{path.name} has {width}×{height} pixels. The limit is '
+                      f'{MOST_PIXELS / 1e6:.0f} million. Reduce its size.')
 
 
 def _guess(path: Path) -> str:
@@ -179,53 +179,54 @@ def _guess(path: Path) -> str:
         head = file.read(12)
     for start, content, name in _FOREIGN:
         if head[start:].startswith(content):
-            return f'is {name}, whatever its name says'
-    return 'cannot be read as a picture, whatever its name says'
+            return f'is {name}, regardless of its file name'
+    return 'cannot be read as an image'
 
 
-def restore(models: Models, path: Path, wish: Wish) -> Outcome:
-    """Restores a picture as it was wished for.
+def restore(models: Models, path: Path, options: Options) -> Outcome:
+    """Restores an image.
 
     Args:
-        models: to choose from.
-        path: of the picture.
-        wish: what to do.
+        models: the available models.
+        path: path of the image.
+        options: how to restore it.
 
     Raises:
-        Refused: the picture, or its size at that scale, is none that can be used.
+        Refused: the image cannot be used, or the result would be too large.
     """
-    check_picture(path)
+    check_image(path)
     try:
-        picture = read_picture(path)
-        _check_shape(picture.shape, wish)
-        with models.borrow(wish.model) as resolver:
+        source = read_image(path)
+        _check_shape(source.shape, options)
+        with models.borrow(options.model) as resolver:
             start = time.perf_counter()
-            work = _restore_photo if wish.whole else _restore_face
-            image, summary, faces = work(resolver, picture, wish)
+            work = _restore_photo if options.whole else _restore_face
+            image, summary, faces = work(resolver, source, options)
             seconds = time.perf_counter() - start
-    except BadPicture as error:
+    except BadImage as error:
         raise Refused(str(error).replace(f'{path.parent}{os.sep}', '')) from error
-    return Outcome(picture, image, summary, faces, seconds, resolver.device.type)
+    return Outcome(source, image, summary, faces, seconds, resolver.device.type)
 
 
-def _check_shape(shape: Tuple[int, ...], wish: Wish) -> None:
+def _check_shape(shape: Tuple[int, ...], options: Options) -> None:
     height, width = shape[:2]
-    if not wish.whole and height != width:
+    if not options.whole and height != width:
         raise Refused(
-            f'A cut-out face is a square; this picture has {width}×{height} pixels. '
-            'Switch on “Whole photograph”, or cut the face out as a square.')
-    pixels = width * height * wish.scale**2
-    if wish.whole and pixels > MOST_PIXELS:
+            f'A face crop must be square, but this image has {width}×{height} pixels. '
+            'Select “Whole photograph”, or crop the face to a square.')
+    pixels = width * height * options.scale**2
+    if options.whole and pixels > MOST_PIXELS:
         raise Refused(
-            f'A photograph of {width}×{height} pixels at scale {wish.scale} would have '
-            f'{pixels / 1e6:.0f} million pixels; at most {MOST_PIXELS / 1e6:.0f} '
-            'million are made here. Take a smaller scale, or a smaller photograph.')
+            f'A photograph of {width}×{height} pixels at scale {options.scale} would '
+            f'have {pixels / 1e6:.0f} million pixels. The limit is '
+            f'{MOST_PIXELS / 1e6:.0f} million. Use a smaller scale or a smaller '
+            'photograph.')
 
 
-def _restore_photo(resolver: FaceSuperResolver, picture: np.ndarray, wish: Wish
+def _restore_photo(resolver: FaceSuperResolver, source: np.ndarray, options: Options
                    ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    photo = resolver.restore_photo(picture, wish.scale, wish.large_faces)
-    faces = [FaceReport(face.status.value, _message(face), _cut_out(picture, face),
+    photo = resolver.restore_photo(source, options.scale, options.large_faces)
+    faces = [FaceReport(face.status.value, _message(face), _cut_out(source, face),
                         face.sr) for face in photo.faces]
     return photo.image, photo.summary(), faces
 
@@ -234,28 +235,28 @@ def _message(face: PhotoFace) -> str:
     if face.sr is None:
         return face.message
     lr_size, size = len(face.lr), len(face.sr)
-    return (f'Its square has {face.side} px; it was restored from {lr_size}×{lr_size} '
-            f'to {size}×{size} px and put back.')
+    return (f'Its square has {face.side} px. It was restored from {lr_size}×{lr_size} '
+            f'to {size}×{size} px and pasted back.')
 
 
-def _cut_out(picture: np.ndarray, face: PhotoFace) -> np.ndarray:
-    """What the network was given of a face, else what its box shows."""
+def _cut_out(source: np.ndarray, face: PhotoFace) -> np.ndarray:
+    """Returns the network's input for a face, or else the content of its box."""
     if face.lr is not None:
         return face.lr
     x1, y1, x2, y2 = (round(value) for value in face.box)
-    return picture[max(y1, 0):max(y2, 1), max(x1, 0):max(x2, 1)]
+    return source[max(y1, 0):max(y2, 1), max(x1, 0):max(x2, 1)]
 
 
-def _restore_face(resolver: FaceSuperResolver, picture: np.ndarray, wish: Wish
+def _restore_face(resolver: FaceSuperResolver, source: np.ndarray, options: Options
                   ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    [face] = resolver.super_resolve([picture])
-    side, lr_size, size = len(picture), resolver.setting.lr_size, len(face.image)
+    [face] = resolver.super_resolve([source])
+    side, lr_size, size = len(source), resolver.setting.lr_size, len(face.image)
     message = f'Restored from {lr_size}×{lr_size} to {size}×{size} pixels.'
     if side > lr_size:
-        message += (f' The picture has {side}×{side} and was made smaller first, so '
-                    'detail beyond that is lost.')
+        message += (f' The image has {side}×{side} pixels and was downsampled first, '
+                    'so finer detail is lost.')
     if face.landmarks_found is False:
-        message += (' Its eyes, nose and mouth were not found, so the dictionary was '
-                    'read where they are on average.')
-    report = FaceReport('restored', message, picture, face.image)
+        message += (' No landmarks were found, so the dictionary was read at the '
+                    'average positions of eyes, nose and mouth.')
+    report = FaceReport('restored', message, source, face.image)
     return face.image, 'The face was restored.', [report]

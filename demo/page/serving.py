@@ -1,4 +1,4 @@
-"""The server: Gradio's page, with nothing from elsewhere, until a signal ends it."""
+"""The web server. It serves Gradio's page without content from other hosts."""
 
 import logging
 import re
@@ -13,26 +13,26 @@ from gradio import routes
 
 from page.restoring import MOST_BYTES
 
-#: Browsers are told to load nothing from other hosts, whatever a script asks for.
-#: Gradio's page has scripts in its text, and compiles some.
+#: Forbids browsers to load anything from other hosts. Gradio's page needs inline
+#: scripts and `eval`.
 _POLICY = ("default-src 'self' 'unsafe-inline' 'unsafe-eval' data: blob:; "
            "base-uri 'self'; form-action 'self'; object-src 'none'")
 _HEADERS = {'Content-Security-Policy': _POLICY, 'Referrer-Policy': 'no-referrer',
             'X-Content-Type-Options': 'nosniff'}
 _FOREIGN_TAG = re.compile(
     r'<link\b[^>]*"https?://[^>]*>|<script\b[^>]*"https?://[^>]*>\s*</script>')
-#: Open pages hold a connection; they are not waited for longer than this.
+#: Maximum time to wait for the connections of open pages at shutdown.
 _SECONDS_TO_END = 2
 
 
 class WithHeaders:
-    """An ASGI application whose every answer has some more headers."""
+    """An ASGI application that adds the security headers to every response."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     async def __call__(self, scope: dict, receive: Any, send: Any) -> None:
-        """Passes a request on."""
+        """Handles a request."""
         async def send_with_headers(message: dict) -> None:
             if message['type'] == 'http.response.start':
                 message['headers'] = [*message.get('headers', []), *(
@@ -44,16 +44,16 @@ class WithHeaders:
 
 
 def application(page: gr.Blocks, root_path: str = '') -> FastAPI:
-    """Makes a web application of a page.
+    """Returns the web application of a page.
 
     Args:
-        page: to serve.
-        root_path: where a reverse proxy shows it, such as ``/faces``.
+        page: the page.
+        root_path: path of the page behind a reverse proxy, such as ``/faces``.
     """
     _remove_foreign_tags()
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(WithHeaders)
-    # Gradio looks whether files that a request names are its own, but only once a page
+    # Gradio checks that the files named in a request are its own, but only if a page
     # `has_launched`, which mounting does not set.
     page.has_launched = page.is_running = True
     return gr.mount_gradio_app(
@@ -62,7 +62,7 @@ def application(page: gr.Blocks, root_path: str = '') -> FastAPI:
 
 
 def _remove_foreign_tags() -> None:
-    """Takes fonts and scripts of other hosts out of Gradio's page."""
+    """Removes fonts and scripts of other hosts from Gradio's page."""
     source = routes.templates.env.loader
 
     def read(name: str) -> str:
@@ -74,10 +74,10 @@ def _remove_foreign_tags() -> None:
 
 
 def serve(app: FastAPI, listener: socket.socket) -> None:
-    """Serves until SIGINT or SIGTERM, which it raises again when all is closed."""
+    """Serves until SIGINT or SIGTERM, then closes and raises the signal again."""
     server = uvicorn.Server(uvicorn.Config(
         app, log_level='warning', access_log=False,
         timeout_graceful_shutdown=_SECONDS_TO_END))
-    # at the end it would report every open page as an error
+    # at shutdown, uvicorn would report every open page as an error
     logging.getLogger('uvicorn.error').addFilter(lambda _: not server.should_exit)
     server.run(sockets=[listener])

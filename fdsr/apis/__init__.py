@@ -1,5 +1,6 @@
-"""What people call from Python."""
+"""The Python API: networks from files, faces and photographs restored."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fdsr.models.files.checkpoints import load_backbone
@@ -11,17 +12,11 @@ if TYPE_CHECKING:
 __all__ = [
     'FaceStatus', 'FaceSuperResolver', 'PhotoFace', 'RestoredPhoto', 'load_backbone'
 ]
-_ROOMS = {
-    'FaceSuperResolver': 'super_resolver',
-    'FaceStatus': 'photo',
-    'PhotoFace': 'photo',
-    'RestoredPhoto': 'photo',
-}
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what needs more than ``load_backbone`` when it is asked for."""
-    if name in _ROOMS:
-        from importlib import import_module
-        return getattr(import_module(f'fdsr.apis.{_ROOMS[name]}'), name)
-    raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    """Imports a class when it is used, because ``load_backbone`` needs less."""
+    if name not in __all__:
+        raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
+    module = 'super_resolver' if name == 'FaceSuperResolver' else 'photo'
+    return getattr(import_module(f'fdsr.apis.{module}'), name)

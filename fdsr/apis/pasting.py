@@ -1,22 +1,22 @@
-"""Putting restored faces back into their photograph."""
-
-from typing import Tuple
+"""Pastes restored faces back into their photograph."""
 
 import cv2
 import numpy as np
 
 from fdsr.geometry.alignment import FaceCrop
 
-#: How wide the mask's soft border is, as a share of the face's side.
+#: Width of the mask's soft border as a share of the face's side.
 FEATHER = 0.12
 
 
 def feathered_mask(side: int, feather: float = FEATHER) -> np.ndarray:
-    """A square that is 1 inside and falls to 0 at its border along a cosine.
+    """Returns a square mask that is 1 inside and falls to 0 at its border.
+
+    The border follows a cosine.
 
     Args:
-        side: in pixels.
-        feather: width of the soft border as a share of the side, up to a half.
+        side: side in pixels.
+        feather: width of the soft border as a share of the side, up to 0.5.
 
     Returns:
         float32 (side, side).
@@ -29,40 +29,39 @@ def feathered_mask(side: int, feather: float = FEATHER) -> np.ndarray:
 
 def paste(photo: np.ndarray, face: np.ndarray, crop: FaceCrop,
           scale: int = 1) -> None:
-    """Puts a face back where it was cut out, in place.
+    """Pastes a face where it was cut out, in place.
 
-    The face is brought to its side in the photograph by PIL's bicubic, which does not
-    alias where it shrinks, then turned and shifted, and blended by a feathered mask.
+    PIL's bicubic resizes the face to its side in the photograph, because it does not
+    alias when it shrinks. The face is then warped, and blended with a feathered mask.
 
     Args:
-        photo: uint8 (H, W, 3), the photograph up-sampled by ``scale``.
-        face: uint8 (S, S, 3), what became of the crop.
-        crop: where it was cut out of the photograph before up-sampling.
-        scale: of ``photo`` to that.
+        photo: uint8 (H, W, 3), the photograph upsampled by ``scale``.
+        face: uint8 (S, S, 3), the restored crop.
+        crop: its position in the photograph before upsampling.
+        scale: upsampling factor of ``photo``.
     """
     from PIL import Image
     side = max(8, round(crop.side * scale))
     face = np.asarray(Image.fromarray(face).resize((side, side), Image.BICUBIC))
-    matrix, window = _placement(crop, side, scale, photo.shape[:2])
-    left, top, width, height = window
+    matrix, (left, top, width, height) = _placement(crop, side, scale, photo.shape[:2])
     if width <= 0 or height <= 0:
         return
     matrix[:, 2] -= (left, top)
-    turned = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_CUBIC,
+    warped = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_CUBIC,
                             borderMode=cv2.BORDER_REPLICATE)
     mask = cv2.warpAffine(feathered_mask(side), matrix, (width, height),
                           flags=cv2.INTER_LINEAR)[..., None]
-    there = photo[top:top + height, left:left + width]
-    there[...] = np.rint(there + mask * (turned.astype(np.float32) - there))
+    window = photo[top:top + height, left:left + width]
+    window[...] = np.rint(window + mask * (warped.astype(np.float32) - window))
 
 
-def _placement(crop: FaceCrop, side: int, scale: int, shape: Tuple[int, int]
-               ) -> Tuple[np.ndarray, Tuple[int, int, int, int]]:
-    """From a face of ``side`` pixels to the photograph, and the part that it covers.
+def _placement(crop: FaceCrop, side: int, scale: int, shape: tuple[int, int]
+               ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Maps a face of ``side`` pixels to the photograph.
 
     Returns:
-        (2, 3) matrix between pixels whose (0, 0) is the first one's centre, and left,
-        top, width, height of what is covered, cut off at the photograph's border.
+        The (2, 3) matrix between pixels, whose origin is the first pixel's centre, and
+        left, top, width and height of the covered window within the photograph.
     """
     to_crop = _scaling(crop.side / side)
     from_crop = np.linalg.inv(np.vstack([crop.matrix, (0, 0, 1)]))
@@ -77,6 +76,6 @@ def _placement(crop: FaceCrop, side: int, scale: int, shape: Tuple[int, int]
 
 
 def _scaling(factor: float) -> np.ndarray:
-    """(3, 3): pixels to pixels of a picture ``factor`` times as large."""
+    """Returns the (3, 3) matrix to the pixels of an image ``factor`` times as large."""
     shift = (factor - 1) / 2
     return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])

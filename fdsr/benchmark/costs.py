@@ -1,24 +1,25 @@
-"""Cells of a table, and tables in Markdown and LaTeX."""
+"""Costs of methods as table cells, CSV records and notes."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any
 
-from fdsr.reporting.numbers import flat
+from fdsr.reporting.tables import flat
 
-Profile = Dict[str, Any]
+Profile = dict[str, Any]
 _COST_HEADER = ['Method', 'trained, M', 'frozen, M', 'atoms, MB', 'GMACs']
 
 
-def cost_header(profiles: Sequence[Profile]) -> List[str]:
-    """What ``cost_cells`` tells, for the batch sizes of the first profile."""
+def cost_header(profiles: Sequence[Profile]) -> list[str]:
+    """Returns the header for ``cost_cells``, with the first profile's batch sizes."""
     sizes = [entry['batch_size'] for entry in profiles[0]['latencies']]
     return [*_COST_HEADER,
-            *(f'ms a picture, batch {size}' for size in sizes),
-            *(f'MB at work, batch {size}' for size in sizes),
+            *(f'ms per image, batch {size}' for size in sizes),
+            *(f'working memory, MB, batch {size}' for size in sizes),
             'whole pipeline, ms']
 
 
-def cost_cells(profile: Profile) -> List[str]:
-    """Parameters, arithmetic, time and memory of a method."""
+def cost_cells(profile: Profile) -> list[str]:
+    """Returns parameters, GMACs, latency and memory of a method."""
     latencies = profile['latencies']
     return [f'{profile["trained"] / 1e6:.2f}', f'{profile["frozen"] / 1e6:.2f}',
             f'{profile["dictionary_mb"]:.0f}', f'{profile["gmacs"]:.2f}',
@@ -36,12 +37,12 @@ def _pipeline(profile: Profile) -> str:
     return f'{profile["parts_ms"]:.1f} ({steps})'
 
 
-def _optional(value: Optional[float], form: str) -> str:
+def _optional(value: float | None, form: str) -> str:
     return '–' if value is None else f'{value:{form}}'
 
 
-def flat_profile(profile: Profile) -> Dict[str, Any]:
-    """A profile as one line of a CSV."""
+def flat_profile(profile: Profile) -> dict[str, Any]:
+    """Returns a profile as one record of a CSV."""
     values = {name: profile[name] for name in (
         'trained', 'frozen', 'network_mb', 'dictionary_mb', 'gmacs')}
     for entry in profile['latencies']:
@@ -52,11 +53,11 @@ def flat_profile(profile: Profile) -> Dict[str, Any]:
     return values
 
 
-def profile_notes(profiles: Dict[str, Profile]) -> List[str]:
-    """How the costs were measured; by method where they were not measured alike."""
+def profile_notes(profiles: dict[str, Profile]) -> list[str]:
+    """Returns the conditions of the cost measurements, per method if they differ."""
     texts = {name: flat(profile['protocol']) for name, profile in profiles.items()}
-    alike = len(set(texts.values())) == 1
-    lines = ([f'- cost: {next(iter(texts.values()))}'] if alike else
+    same = len(set(texts.values())) == 1
+    lines = ([f'- cost: {next(iter(texts.values()))}'] if same else
              [f'- cost of {name}: {text}' for name, text in texts.items()])
     return lines + [
         f'- {name}: {part["name"]}: {part["note"]}'

@@ -1,8 +1,9 @@
-"""Which faces of a benchmark to show, and what each method makes of them."""
+"""Chooses faces of a benchmark and restores them with each method for a figure."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,30 +12,31 @@ from mmengine.logging import print_log
 from torch import nn
 
 from fdsr.benchmark.methods import Method, methods_of, network_config
+from fdsr.evaluation.metric_info import MetricInfo, info_of, metric_info
 from fdsr.evaluation.protocol import read_rows
 from fdsr.models.forward import run_backbone
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.registry import DATASETS, METRICS, MODELS
-from fdsr.reporting.figure import FigureFace, zoom_regions
-from fdsr.reporting.numbers import cell, higher_is_better
+from fdsr.reporting.face_figure import FigureFace, zoom_regions
 
-Values = Dict[str, Dict[str, Dict[str, float]]]
+Values = dict[str, dict[str, dict[str, float]]]
 #: {method: {name of the face: (H, W, 3) uint8 RGB}}.
-Pictures = Dict[str, Dict[str, np.ndarray]]
+Images = dict[str, dict[str, np.ndarray]]
 _METRICS = (dict(type='mmagic.PSNR'), dict(type='fdsr.LPIPS'))
 
 
-def read_values(path: Union[str, Path]) -> Values:
-    """Reads a benchmark's images.csv: {method: {column: {image: value}}}.
+def read_values(path: str | Path) -> Values:
+    """Reads a benchmark's images.csv as {method: {column: {image: value}}}.
 
     Raises:
-        FileNotFoundError: it is not there; tells how it is made.
+        FileNotFoundError: The file does not exist.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
-            f'There are no per-image results at {path}: run tools/benchmark.py with '
-            'the same config and --out first, or name the images with --names.')
+            f'There are no results of single images at {path}. First run '
+            'tools/benchmark.py with the same config and --out, or select images with '
+            '--names.')
     values: Values = {}
     for row in read_rows(path):
         name, columns = row.pop('name'), values.setdefault(row.pop('method'), {})
@@ -44,33 +46,36 @@ def read_values(path: Union[str, Path]) -> Values:
     return values
 
 
-def choose_faces(values: Values, pair: Tuple[str, str], column: str = 'LPIPS',
-                 count: int = 3) -> List[str]:
-    """The faces on which two methods differ most, least, and in between.
+def choose_faces(values: Values, pair: tuple[str, str], column: str = 'LPIPS',
+                 count: int = 3, info: MetricInfo | None = None) -> list[str]:
+    """Chooses faces by the difference between two methods.
 
     Args:
-        values: as ``read_values`` returns.
-        pair: two methods: the first minus the second.
-        column: whose differences are looked at.
-        count: how many: 1 is the median, 2 the extremes, 3 both; more are spread
-            evenly over the ranks.
+        values: As ``read_values`` returns them.
+        pair: Two methods; the difference is the first minus the second.
+        column: The metric.
+        count: Number of faces: 1 gives the median, 2 the extremes, 3 both; more are
+            spread evenly over the ranks.
+        info: Direction of the metric; default: see ``metric_info``.
 
     Returns:
-        Names, from where the first method does best to where it does worst.
+        Names, from the face on which the first method is best, compared with the
+        second, to the face on which it is worst.
 
     Raises:
-        ValueError: a method or column was not measured.
+        ValueError: A method or column was not measured, or ``count`` is below 1.
     """
     if count < 1:
-        raise ValueError(f'At least one face has to be chosen, found count={count}.')
+        raise ValueError(f'Expected at least one face, found count={count}.')
     for method in pair:
         if column not in values.get(method, {}):
             raise ValueError(
-                f'{method!r} has no values of {column!r}; measured were '
-                f'{", ".join(values)}. Choose with --pair and --column, or name the '
-                'images with --names.')
+                f'{method!r} has no values of {column!r}; found results of '
+                f'{", ".join(values)}. Change --pair or --column, or select images '
+                'with --names.')
     first, second = (values[method][column] for method in pair)
-    sign = -1 if higher_is_better(column) else 1
+    info = info or metric_info(column)
+    sign = -1 if info.higher_is_better else 1
     ranked = sorted(first.keys() & second.keys(),
                     key=lambda name: (sign * (first[name] - second[name]), name))
     last = len(ranked) - 1
@@ -80,42 +85,42 @@ def choose_faces(values: Values, pair: Tuple[str, str], column: str = 'LPIPS',
 
 
 class Gallery:
-    """Shows what the methods of a benchmark make of chosen faces.
+    """Restores chosen faces with the methods of a benchmark.
 
-    A method whose checkpoint is missing is left out, which is told.
+    A method without its checkpoint is omitted, with a warning.
 
     Args:
-        config: a benchmark's, as ``load_config`` returns it.
-        methods: names in the order of the columns; default: the config's
+        config: A benchmark's config, as ``load_config`` returns it.
+        methods: Names in the order of the columns; default: the config's
             ``figure_methods``, or all.
-        device: where the networks compute.
+        device: Device of the networks.
 
     Raises:
-        ValueError: a name that is no row of the config.
+        ValueError: A name is not a row of the config.
     """
 
-    def __init__(self, config: Config, methods: Optional[Sequence[str]] = None,
+    def __init__(self, config: Config, methods: Sequence[str] | None = None,
                  device: str = 'cpu') -> None:
         known = {method.name: method for method in methods_of(config)}
-        wanted = list(methods or config.get('figure_methods') or known)
-        unknown = [name for name in wanted if name not in known]
+        selected = list(methods or config.get('figure_methods') or known)
+        unknown = [name for name in selected if name not in known]
         if unknown:
             raise ValueError(
-                f'{unknown[0]!r} is none of the methods of {config.filename}: '
+                f'{unknown[0]!r} is not one of the methods of {config.filename}: '
                 f'{", ".join(known)}.')
         self.device = torch.device(device)
         self.preprocess = MODELS.build(dict(type='fdsr.FacePreprocessor')).to(
             self.device)
-        self.networks = self._build(config, [known[name] for name in wanted])
+        self.networks = self._build(config, [known[name] for name in selected])
         self.dataset = DATASETS.build(config.test_dataloader.dataset)
         self.metrics = [METRICS.build(metric) for metric in _METRICS]
 
     def _build(self, config: Config,
-               methods: Sequence[Method]) -> Dict[str, nn.Module]:
+               methods: Sequence[Method]) -> dict[str, nn.Module]:
         networks = {}
         for method in methods:
             if method.missing():
-                print_log(f'{method.name} is left out: {method.missing()}', 'current',
+                print_log(f'{method.name} is omitted: {method.missing()}', 'current',
                           logging.WARNING)
                 continue
             network = build_network(network_config(method, config))
@@ -123,69 +128,68 @@ class Gallery:
         return networks
 
     @property
-    def labels(self) -> List[str]:
-        """Of the columns: LR, the methods, HR."""
+    def labels(self) -> list[str]:
+        """The columns: LR, the methods, HR."""
         return ['LR', *self.networks, 'HR']
 
     def faces(self, names: Sequence[str], zoom: bool = False,
-              others: Optional[Pictures] = None) -> List[FigureFace]:
-        """The chosen faces, for ``draw_figure``, with the metrics of each picture.
+              others: Images | None = None) -> list[FigureFace]:
+        """Returns faces for ``draw_figure``, with the metrics as captions.
 
         Args:
-            names: of samples of the benchmark's data set.
-            zoom: show eyes and mouth enlarged.
-            others: what methods whose networks are not here made of these faces.
+            names: Names of samples of the benchmark's dataset.
+            zoom: Show eyes and mouth enlarged.
+            others: Images of further methods, whose networks are not available.
 
         Raises:
-            ValueError: a name that the data set has not, or that cannot be read.
+            ValueError: The dataset has no sample of a name, or it cannot be read.
         """
         index = {self.dataset.sample_name(number): number
                  for number in range(len(self.dataset))}
         missing = [name for name in names if name not in index]
         if missing:
             raise ValueError(
-                f'{self.dataset.name} has no sample {missing[0]!r}; it has '
-                f'{len(index)}, e.g. {next(iter(index), None)!r}.')
+                f'{self.dataset.name} has no sample {missing[0]!r}; found {len(index)} '
+                f'samples, for example {next(iter(index), None)!r}.')
         return [
             self._face(name, self.dataset[index[name]], zoom,
                        {label: found[name] for label, found in (others or {}).items()})
             for name in names]
 
     @torch.no_grad()
-    def _face(self, name: str, sample: Optional[Dict[str, Any]], zoom: bool,
-              others: Dict[str, np.ndarray]) -> FigureFace:
+    def _face(self, name: str, sample: dict[str, Any] | None, zoom: bool,
+              others: dict[str, np.ndarray]) -> FigureFace:
         if sample is None:
-            raise ValueError(f'{name} cannot be read; see {self.dataset.report.path}.')
+            raise ValueError(f'{name} cannot be read. See {self.dataset.report.path}.')
         data = self.preprocess(dict(
             inputs=[sample['inputs']], data_samples=[sample['data_samples']]), False)
         lr, samples = data['inputs'], data['data_samples']
-        pictures = {'LR': lr, **{
+        images = {'LR': lr, **{
             label: run_backbone(network, lr, samples)
             for label, network in self.networks.items()}, 'HR': samples.gt_img}
-        shown = {label: to_uint8(picture)[0].cpu().permute(1, 2, 0).numpy()
-                 for label, picture in pictures.items()}
+        shown = {label: to_uint8(image)[0].cpu().permute(1, 2, 0).numpy()
+                 for label, image in images.items()}
         shown.update(others)
         zooms = _zooms(samples) if zoom else ()
         return FigureFace(shown, self._captions(shown), zooms)
 
-    def _captions(self, pictures: Dict[str, np.ndarray]) -> Dict[str, str]:
-        """What stands below the pictures; below LR, which metrics these are."""
+    def _captions(self, images: dict[str, np.ndarray]) -> dict[str, str]:
+        """Returns the metrics of each SR; below LR, the names of the metrics."""
         captions = {'LR': ' / '.join(metric.metric for metric in self.metrics)}
-        gt = pictures['HR'].transpose(2, 0, 1)
-        for label in pictures.keys() - {'LR', 'HR'}:
-            sr = pictures[label].transpose(2, 0, 1)
-            values = [metric.process_image(gt, sr, None) for metric in self.metrics]
+        gt = images['HR'].transpose(2, 0, 1)
+        for label in images.keys() - {'LR', 'HR'}:
+            sr = images[label].transpose(2, 0, 1)
             captions[label] = ' / '.join(
-                cell(metric.metric, float(value))
-                for metric, value in zip(self.metrics, values))
+                info_of(metric).format(float(metric.process_image(gt, sr, None)))
+                for metric in self.metrics)
         return captions
 
 
-def _zooms(samples: Any) -> Sequence[Tuple[int, int, int, int]]:
+def _zooms(samples: Any) -> Sequence[tuple[int, int, int, int]]:
     boxes = samples.get('boxes')
     if boxes is None:
         raise ValueError(
-            '--zoom needs the components\' boxes: put '
-            "dict(type='fdsr.ComponentBoxes') into the data set's pipeline and "
-            "data_keys=['boxes'] into PackInputs.")
+            '--zoom needs the boxes of the components. Add '
+            "dict(type='fdsr.ComponentBoxes') to the dataset's pipeline and "
+            "data_keys=['boxes'] to PackInputs.")
     return zoom_regions(boxes[0].cpu().numpy(), samples.gt_img.shape[-1])

@@ -1,10 +1,11 @@
-"""The methods that a benchmark compares, as its config lists them."""
+"""The methods of a benchmark, read from its config."""
 
 import hashlib
 import re
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any
 
 from mmengine.config import Config
 
@@ -16,31 +17,31 @@ class Method:
     """One row of the table.
 
     Args:
-        name: in the table.
-        config: path of the config that trains it, from the benchmark's config or from
+        name: Name in the table.
+        config: Path of the training config, relative to the benchmark's config or to
             the working directory. A backbone without weights is built from it.
-        checkpoint: a self-describing file, from the working directory.
-        member: which of the checkpoint's backbones; default: the trained one.
-        landmarks: config of a detector: the boxes come from landmarks found on the
-            up-sampled LR picture, not from HR's.
-        paper: the paper's own numbers, by column.
+        checkpoint: Path of a self-describing file, relative to the working directory.
+        member: Name of one of the checkpoint's backbones; default: the trained one.
+        landmarks: Config of a detector. The boxes then come from landmarks detected on
+            the upsampled LR image instead of the landmarks of HR.
+        paper: Numbers of the paper, {column: value}.
     """
 
     name: str
-    config: Optional[str] = None
-    checkpoint: Optional[str] = None
-    member: Optional[str] = None
-    landmarks: Optional[dict] = None
-    paper: Dict[str, float] = field(default_factory=dict)
+    config: str | None = None
+    checkpoint: str | None = None
+    member: str | None = None
+    landmarks: dict | None = None
+    paper: dict[str, float] = field(default_factory=dict)
 
     @property
     def slug(self) -> str:
-        """The name as a file's name."""
+        """The name as a file name."""
         words = re.sub(r'[^a-z0-9]+', '_', self.name.lower()).strip('_')
         return f'{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}'
 
     def missing(self) -> str:
-        """What is not there and how it comes to be; empty if all is there."""
+        """Returns which checkpoint is missing and what creates it, or ''."""
         if self.checkpoint is None or Path(self.checkpoint).is_file():
             return ''
         made_by = '' if self.config is None else (
@@ -48,74 +49,79 @@ class Method:
         return f'no checkpoint at {self.checkpoint}{made_by}'
 
 
-def methods_of(config: Config) -> List[Method]:
-    """The methods that a benchmark's config lists.
+_KEYS = [one.name for one in fields(Method)]
+
+
+def methods_of(config: Config) -> list[Method]:
+    """Returns the methods in the rows of a benchmark's config.
 
     Raises:
-        ValueError: none, two of one name, an unknown key, or a reference that is not
-            among them.
+        ValueError: There are no rows, two rows have the same name, a row has an unknown
+            key, or the reference is not one of the rows.
     """
     methods = [_method(config, number, row)
                for number, row in enumerate(config.get('rows') or [])]
     names = [method.name for method in methods]
     if not names or len(set(names)) < len(names):
         raise ValueError(
-            f'{config.filename}: rows has to list methods of different names, found '
+            f'{config.filename}: expected rows with different names, found '
             f'{names or "none"}. See configs/benchmark/table1.py.')
     reference = config.get('reference')
     if reference is not None and reference not in names:
         raise ValueError(
-            f'{config.filename}: reference={reference!r} is none of the rows, {names}.')
+            f'{config.filename}: reference={reference!r}, expected one of the rows '
+            f'{names}.')
     return methods
 
 
-def _method(config: Config, number: int, row: Dict[str, Any]) -> Method:
-    unknown = set(row) - set(Method.__dataclass_fields__)
-    if unknown or not row.get('name'):
+def _method(config: Config, number: int, row: dict[str, Any]) -> Method:
+    if set(row) - set(_KEYS) or not row.get('name'):
         raise ValueError(
             f'{config.filename}: rows[{number}] needs a name and takes '
-            f'{", ".join(Method.__dataclass_fields__)}; found {sorted(row)}.')
+            f'{", ".join(_KEYS)}; found {sorted(row)}.')
     method = Method(**row.to_dict())
     if method.name in ('LR', 'HR'):
-        raise ValueError(f'{config.filename}: LR and HR are no names of methods.')
+        raise ValueError(
+            f'{config.filename}: the names LR and HR are reserved. Rename '
+            f'rows[{number}].')
     if method.checkpoint is None and (
             method.config is None or method.landmarks or method.member):
         raise ValueError(
-            f'{config.filename}: {method.name} needs a checkpoint, or the config of a '
-            'network without weights and nothing else; found '
+            f'{config.filename}: {method.name} needs a checkpoint, or only the config '
+            'of a network without weights; found '
             f'{sorted(key for key, value in row.items() if value)}.')
     return method
 
 
 def set_checkpoints(config: Config, options: Sequence[str]) -> None:
-    """Gives rows of a benchmark's config other checkpoints.
+    """Replaces the checkpoints of rows.
 
     Args:
-        config: changed in place.
-        options: NAME=PATH each; the name is a row's.
+        config: A benchmark's config; changed in place.
+        options: NAME=PATH each, where NAME is the name of a row.
 
     Raises:
-        ValueError: see ``methods_of``; or an option is no NAME=PATH, or no row has
-            that name.
+        ValueError: See ``methods_of``; or an option is not NAME=PATH or has an unknown
+            name.
     """
     methods_of(config)
     rows = {row.name: row for row in config.rows}
     for option in options:
-        # names may hold a '=', paths rarely do
+        # Splits at the last '=', because names contain it more often than paths.
         name, equals, path = option.rpartition('=')
         if not equals or name not in rows:
             raise ValueError(
-                f'--checkpoint takes NAME=PATH with a name of {[*rows]}; found '
+                f'--checkpoint: expected NAME=PATH with a name of {[*rows]}, found '
                 f'{option!r}.')
         rows[name].checkpoint = path
 
 
-def network_config(method: Method, config: Config) -> Dict[str, Any]:
-    """What ``FaceTester`` builds the method's network from.
+def network_config(method: Method, config: Config) -> dict[str, Any]:
+    """Returns the network config of a method for ``FaceTester``.
 
     Raises:
-        FileNotFoundError: the method's config is not there.
-        ValueError: it describes a network with weights.
+        FileNotFoundError: The method's config does not exist.
+        ValueError: The method has no checkpoint, and its config has weights.
     """
     if method.checkpoint is not None:
         return dict(checkpoint=method.checkpoint, name=method.member,
@@ -124,11 +130,11 @@ def network_config(method: Method, config: Config) -> Dict[str, Any]:
     found = next((place for place in places if place.is_file()), None)
     if found is None:
         raise FileNotFoundError(
-            f'{config.filename}: {method.name} names the config {method.config}, which '
-            f'is neither at {places[0]} nor at {places[1]}.')
+            f'{config.filename}: the config {method.config} of {method.name} exists '
+            f'neither at {places[0]} nor at {places[1]}.')
     try:
         return generator_without_weights(Config.fromfile(found))
     except ValueError as error:
         raise ValueError(
-            f'{config.filename}: {method.name} has no checkpoint, and {found} '
-            'describes a network with weights: give the row a checkpoint.') from error
+            f'{config.filename}: {method.name} has no checkpoint, but {found} '
+            'describes a network with weights. Add a checkpoint to the row.') from error

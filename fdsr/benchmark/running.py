@@ -1,4 +1,4 @@
-"""A table of methods: each measured once, on one data set, under one protocol."""
+"""Runs a benchmark: measures each method once, on one dataset and by one protocol."""
 
 import hashlib
 import itertools
@@ -6,9 +6,10 @@ import json
 import logging
 import time
 import traceback
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Union
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -19,6 +20,7 @@ from torch import Tensor, nn
 import fdsr
 from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.engine.launch import build_runner
+from fdsr.evaluation.metric_info import MetricInfo, column_infos
 from fdsr.evaluation.protocol import read_rows, write_rows
 from fdsr.evaluation.testing import protocol_of, tester_config
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
@@ -29,7 +31,7 @@ from fdsr.registry import DATASETS, EVALUATORS
 from fdsr.utils.files import write_json
 from fdsr.weights import sha256_of
 
-Facts = Dict[str, Any]
+Facts = dict[str, Any]
 _FORMAT = 1
 _PROFILE = dict(batch_sizes=[1, 8], warmup=1, repeats=5)
 _PROFILED_FACES = 8
@@ -37,58 +39,58 @@ _PROFILED_FACES = 8
 
 @dataclass
 class Row:
-    """What is known of a method.
+    """The results of one method.
 
     Args:
-        method: whose row it is.
-        problem: why there are no numbers; empty if there are.
-        failed: the checkpoint is there, but could not be measured.
+        method: The method.
+        problem: Why there are no results; empty if there are.
+        failed: Whether the checkpoint exists but could not be measured.
         values: {column: {image: value}}.
-        set_values: {column: value} of metrics over the whole set.
+        set_values: {column: value} of the metrics with one value per set.
         facts: protocol, num_images, skipped, caption, profile.
     """
 
     method: Method
     problem: str = ''
     failed: bool = False
-    values: Dict[str, Dict[str, float]] = field(default_factory=dict)
-    set_values: Dict[str, float] = field(default_factory=dict)
+    values: dict[str, dict[str, float]] = field(default_factory=dict)
+    set_values: dict[str, float] = field(default_factory=dict)
     facts: Facts = field(default_factory=dict)
 
 
-def run_benchmark(config: Config, out: Union[str, Path],
-                  after_each: Callable[[List[Row]], None] = lambda rows: None
-                  ) -> List[Row]:
-    """Measures every method that is not measured yet.
+def run_benchmark(config: Config, out: str | Path,
+                  after_each: Callable[[list[Row]], None] = lambda rows: None
+                  ) -> list[Row]:
+    """Measures every method that has no stored results.
 
-    A method's numbers lie in ``out/rows``: they are used again as long as the
-    checkpoint, the faces and the metrics are the same. If only the way of profiling
-    differs, the costs are measured again. A method that cannot be measured is a row
-    that says why.
+    Results are stored in ``out/rows`` and reused while the checkpoint, the faces and
+    the metrics are the same. If only the profile settings change, only the costs are
+    measured again. A method that cannot be measured becomes a row with the reason.
 
     Args:
-        config: as ``load_config`` returns it: rows, test_dataloader, test_evaluator,
-            and perhaps ``profile``, arguments of ``profile_backbone``, or False.
-        out: folder of the table.
-        after_each: called with the rows so far.
+        config: As ``load_config`` returns it, with rows, test_dataloader,
+            test_evaluator and optionally ``profile``: arguments of
+            ``profile_backbone``, or False.
+        out: Folder of the table.
+        after_each: Called with all rows so far after each row.
 
     Returns:
-        The rows, in the config's order.
+        The rows in the order of the config.
 
     Raises:
-        ValueError: see ``methods_of``.
-        ImportError, FileNotFoundError: the data are missing, or a metric lacks what
-            it needs.
+        ValueError: See ``methods_of``.
+        ImportError, FileNotFoundError: The data or the requirements of a metric are
+            missing.
     """
     methods = methods_of(config)
-    EVALUATORS.build(config.test_evaluator)  # what is missing shows before the work
+    EVALUATORS.build(config.test_evaluator)  # fails before the measurements start
     dataset = DATASETS.build(config.test_dataloader.dataset)
     setting = dict(
         data=dataset.protocol(), faces=dataset.fingerprint(),
         pipeline=dataset.pipeline_protocol(),
         evaluator=config.test_evaluator.to_dict())
     lr = _some_lr(dataset)
-    rows: List[Row] = []
+    rows: list[Row] = []
     for number, method in enumerate(methods, start=1):
         _log(f'{number} of {len(methods)}: {method.name}')
         rows.append(_row(method, config, setting, lr, Path(out) / 'rows'))
@@ -98,7 +100,7 @@ def run_benchmark(config: Config, out: Union[str, Path],
 
 def _row(method: Method, config: Config, setting: Facts, lr: Tensor,
          folder: Path) -> Row:
-    """The row of a method: kept from before, measured now, or what is wrong."""
+    """Returns the stored row of a method, a new one, or one with the problem."""
     if method.missing():
         return Row(method, method.missing())
     try:
@@ -109,19 +111,19 @@ def _row(method: Method, config: Config, setting: Facts, lr: Tensor,
             row = _measure(method, network, config)
             _write(row, key, folder)
         else:
-            _log(f'{method.name}: measured before, kept from {folder}')
+            _log(f'{method.name}: reusing the results in {folder}')
         if row.facts.get('profiled_by', row) != _profile_settings(config):
             row.facts['profile'] = _profile(method, network, lr, config)
             row.facts['profiled_by'] = _profile_settings(config)
             _write(row, key, folder)
         return row
-    except Exception as error:  # the other rows do not depend on this one
+    except Exception as error:  # the other rows are measured nevertheless
         _log(f'{method.name}: {error}\n{traceback.format_exc()}', logging.ERROR)
         return Row(method, ' '.join(str(error).split()), failed=True)
 
 
 def _key(method: Method, network: Facts, setting: Facts) -> str:
-    """What a method's numbers depend on, as a hash."""
+    """Returns a hash of everything that a method's results depend on."""
     checkpoint = method.checkpoint and sha256_of(method.checkpoint)
     facts = dict(setting, network={**network, 'checkpoint': checkpoint},
                  format=_FORMAT, version=fdsr.__version__)
@@ -133,7 +135,7 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
     settings = tester_config(
         config, dict(type='fdsr.FaceTester', networks={method.name: network}))
     settings.experiment_name = f'{method.slug}_{time.time_ns()}'
-    # mmengine tells the whole environment and config of each of its runs
+    # At level INFO mmengine logs the environment and the config of every run.
     settings.log_level = 'WARNING'
     settings.custom_hooks = [dict(type='fdsr.ProgressHook', what=method.name)]
     runner = build_runner(settings)
@@ -150,8 +152,8 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
     tested = runner.model.networks[method.name]
     if getattr(tested, 'num_not_found', 0):
         print_log(
-            f'{tested.num_not_found} of {tested.num_seen} faces were not found on the '
-            'up-sampled LR picture and got the boxes of the template.',
+            f'{tested.num_not_found} of {tested.num_seen} faces were not detected on '
+            'the upsampled LR image. They use the boxes of the template.',
             logger='current', level=logging.WARNING)
     row.facts = dict(
         protocol=protocol_of(runner), scale=dataset.setting().get('scale'),
@@ -162,10 +164,10 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
 
 
 def _some_lr(dataset: Any) -> Tensor:
-    """LR, (B, 3, h, w) in [0, 1], of the first samples that can be read.
+    """Returns LR (B, 3, h, w) in [0, 1] of the first readable samples.
 
     Raises:
-        ValueError: none of them can.
+        ValueError: No sample is readable.
     """
     samples = (dataset[index] for index in range(len(dataset)))
     found = list(itertools.islice(
@@ -173,12 +175,12 @@ def _some_lr(dataset: Any) -> Tensor:
         _PROFILED_FACES))
     if not found:
         raise ValueError(
-            f'{dataset.name}: none of the {len(dataset)} samples can be read; see '
+            f'{dataset.name}: none of the {len(dataset)} samples can be read. See '
             f'{dataset.report.path}.')
     return torch.stack(found) / 255
 
 
-def _profile_settings(config: Config) -> Optional[Facts]:
+def _profile_settings(config: Config) -> Facts | None:
     given = config.get('profile')
     if given is False:
         return None
@@ -186,20 +188,20 @@ def _profile_settings(config: Config) -> Optional[Facts]:
 
 
 def _profile(method: Method, network: Facts, lr: Tensor,
-             config: Config) -> Optional[Facts]:
-    """The costs of a network that nothing was done to, as the tester does."""
+             config: Config) -> Facts | None:
+    """Returns the costs of the network without the wrapper for detected boxes."""
     settings = _profile_settings(config)
     if settings is None:
         return None
     bare = {key: value for key, value in network.items() if key != 'landmarks'}
     built, detection = build_network(bare), None
-    if getattr(built, 'uses_boxes', False):  # whoever uses it has to find them
+    if built.uses_boxes:  # in use, the boxes are detected
         detection = _detection(built, method.landmarks, lr, settings)
     return profile_backbone(built, lr_size=lr.shape[-1], device=str(get_device()),
                             detection=detection, **settings).to_dict()
 
 
-def _detection(network: nn.Module, detector: Optional[Facts], lr: Tensor,
+def _detection(network: nn.Module, detector: Facts | None, lr: Tensor,
                settings: Facts) -> Part:
     try:
         finder = DetectedBoxes(network, detector)
@@ -212,7 +214,7 @@ def _detection(network: nn.Module, detector: Optional[Facts], lr: Tensor,
 def _write(row: Row, key: str, folder: Path) -> None:
     names = sorted(next(iter(row.values.values()), {}))
     path = folder / f'{row.method.slug}.json'
-    # a row is finished when this file is there: it goes first and comes last
+    # The JSON marks a row as complete: it is removed first and written last.
     path.unlink(missing_ok=True)
     if names:
         write_rows(path.with_suffix('.csv'), [
@@ -223,8 +225,8 @@ def _write(row: Row, key: str, folder: Path) -> None:
                           set_values=row.set_values, facts=row.facts))
 
 
-def _read(method: Method, key: str, folder: Path) -> Optional[Row]:
-    """What was measured of this very method, or None."""
+def _read(method: Method, key: str, folder: Path) -> Row | None:
+    """Returns the stored row if its key is the same, otherwise None."""
     path = folder / f'{method.slug}.json'
     if not path.is_file():
         return None
@@ -240,6 +242,24 @@ def _read(method: Method, key: str, folder: Path) -> Optional[Row]:
     return row
 
 
+def stored_info(out: str | Path, column: str) -> MetricInfo:
+    """Returns the info of a column, from stored rows or else by the metric's name.
+
+    Args:
+        out: Folder of the table, as for ``run_benchmark``.
+        column: Name of the column.
+
+    Raises:
+        ValueError: See ``metric_info``.
+    """
+    protocol: Facts = {}
+    for path in sorted((Path(out) / 'rows').glob('*.json')):
+        protocol = json.loads(path.read_text(encoding='utf-8'))['facts']['protocol']
+        if column in protocol.get('columns', {}):
+            break
+    return column_infos(protocol, [column])[column]
+
+
 def _log(message: str, level: int = logging.INFO) -> None:
-    # runs of mmengine change what its loggers let through
+    # Not 'current': mmengine's runs change the level of that logger.
     print_log(message, logger=None, level=level)

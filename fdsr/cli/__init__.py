@@ -1,1 +1,1 @@
-"""The command ``fdsr``, and what command lines share. Imports nothing heavy."""
+"""The command ``fdsr``, and what the tools share. Imports nothing heavy."""

@@ -1,4 +1,4 @@
-"""Command lines that end with a message."""
+"""Ends command lines with a message in place of a traceback."""
 
 import errno
 import functools
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Callable
 
 _TRACEBACK = 'FDSR_TRACEBACK'
-#: Packages by the extra that installs them; '' is fdsr itself.
+#: Packages by the extra that installs them; '' is fdsr without extras.
 EXTRAS = {
     '': ('torch', 'torchvision', 'mmengine', 'numpy', 'cv2', 'PIL', 'tqdm',
          'safetensors', 'filelock'),
@@ -22,18 +22,17 @@ EXTRAS = {
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),
 }
-#: The project's packages; the last two are those of a checkout.
-_OURS = ('fdsr', 'benchmarks', 'projects')
+#: The project's packages; the last two exist in a checkout only.
+_PROJECT = ('fdsr', 'benchmarks', 'projects')
 _DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def report_errors(main: Callable[..., Any]) -> Callable[..., Any]:
-    """Makes a tool end with one message where a traceback would hide what to do.
+    """Decorates a ``main`` to end with a message on errors that a user can fix.
 
-    That is the case for errors that the project's own code raises, for a package that
-    is not installed, and for a full disk. Any other error is a fault in the code or in
-    a library and keeps its traceback. ``FDSR_TRACEBACK=1`` in the environment keeps
-    all of them.
+    These are errors raised by the project's own code, missing packages and a full disk.
+    All others keep their traceback. ``FDSR_TRACEBACK=1`` in the environment keeps every
+    traceback.
     """
     @functools.wraps(main)
     def run(*args: Any, **kwargs: Any) -> Any:
@@ -43,13 +42,13 @@ def report_errors(main: Callable[..., Any]) -> Callable[..., Any]:
             text = _explanation(error)
             if os.environ.get(_TRACEBACK) or text is None:
                 raise
-            print(f'{_TRACEBACK}=1 shows where this comes from:', file=sys.stderr)
+            print(f'{_TRACEBACK}=1 shows the traceback:', file=sys.stderr)
             sys.exit(f'{Path(sys.argv[0]).name}: {text}')
     return run
 
 
 def _explanation(error: Exception) -> str | None:
-    """Returns the message to end with, or None if the traceback is needed."""
+    """Returns the message for an error, or None if the traceback is needed."""
     if _raised_here(error) and ' ' in str(error):
         # str() of a KeyError quotes its text
         return str(error.args[0] if isinstance(error, KeyError) else error)
@@ -64,7 +63,7 @@ def _explanation(error: Exception) -> str | None:
 
 def _raised_here(error: Exception) -> bool:
     frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
-    return frame.f_globals.get('__name__', '').partition('.')[0] in _OURS
+    return frame.f_globals.get('__name__', '').partition('.')[0] in _PROJECT
 
 
 def _missing_package(name: str) -> str | None:
@@ -78,6 +77,6 @@ def _missing_package(name: str) -> str | None:
 def _disk_is_full(error: Exception) -> bool:
     if isinstance(error, OSError):
         return error.errno in _DISK_FULL
-    # what torch.save makes of it
+    # torch.save turns it into a RuntimeError
     return (isinstance(error, RuntimeError) and 'inline_container' in str(error)
             and 'Reader' not in str(error))

@@ -1,22 +1,22 @@
-"""What people name on the command line, as jobs with a place for each result."""
+"""Turns the inputs of a command line into jobs, each with a file for its result."""
 
 import glob
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Iterable, List, Sequence
 
-from fdsr.apis.pictures import SUFFIXES as PICTURES
+from fdsr.apis.images import SUFFIXES, files_in
 
 VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
 
 @dataclass(frozen=True)
 class Job:
-    """A file, and where its result goes.
+    """An input file and the file of its result.
 
     Args:
-        source: of the picture or video.
-        target: of the result.
+        source: an image or a video.
+        target: the file to write.
     """
 
     source: Path
@@ -24,26 +24,26 @@ class Job:
 
     @property
     def is_video(self) -> bool:
-        """By the file's suffix."""
+        """True if the suffix is one of ``VIDEOS``."""
         return self.source.suffix.lower() in VIDEOS
 
 
-def find_jobs(inputs: Iterable[str], out: Path) -> List[Job]:
-    """Every file that was named, in order, none twice.
+def find_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
+    """Returns a job for each input file, in order and without duplicates.
 
     Args:
-        inputs: paths of files and folders, and patterns such as ``photos/*.jpg`` where
-            the shell has not expanded them. Of a folder, the pictures and videos in it.
-        out: folder of the results: ``NAME.png`` of a picture, ``NAME.mp4`` of a video;
-            a second NAME becomes ``NAME_2``.
+        inputs: files, folders (their images and videos), and patterns such as
+            ``photos/*.jpg`` that the shell has not expanded.
+        out: folder of the results: ``NAME.png`` for an image, ``NAME.mp4`` for a video.
+            A second NAME becomes ``NAME_2``.
 
     Raises:
-        FileNotFoundError: a path, or a pattern, that names nothing; a folder without
-            pictures and videos.
-        ValueError: a result would overwrite what it is made from.
+        FileNotFoundError: a path or a pattern matches no file, or a folder has no
+            images and videos.
+        ValueError: a result would overwrite an input.
     """
     sources = {path.resolve(): path for text in inputs for path in _expanded(text)}
-    jobs: List[Job] = []
+    jobs: list[Job] = []
     taken = set()
     for source in sources.values():
         suffix = '.mp4' if source.suffix.lower() in VIDEOS else '.png'
@@ -54,8 +54,8 @@ def find_jobs(inputs: Iterable[str], out: Path) -> List[Job]:
         taken.add(target)
         if target.resolve() in sources:
             raise ValueError(
-                f'The result of {source} would overwrite {target}, which is to be read '
-                'too. Name another folder with --out.')
+                f'The result of {source} would overwrite {target}, which is also an '
+                'input. Name another folder with --out.')
         jobs.append(Job(source, target))
     return jobs
 
@@ -63,21 +63,11 @@ def find_jobs(inputs: Iterable[str], out: Path) -> List[Job]:
 def _expanded(text: str) -> Sequence[Path]:
     path = Path(text).expanduser()
     if path.is_dir():
-        return _files_in(path)
+        return files_in(path, SUFFIXES + VIDEOS, 'image or video')
     if path.exists():
         return [path]
     found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
     files = [path for path in found if path.is_file()]
     if not files:
-        raise FileNotFoundError(f'There is no file, folder or pattern of files {text}.')
-    return files
-
-
-def _files_in(folder: Path) -> List[Path]:
-    files = sorted(path for path in folder.iterdir()
-                   if path.suffix.lower() in PICTURES + VIDEOS and path.is_file())
-    if not files:
-        raise FileNotFoundError(
-            f'There is no picture or video in {folder}: expected files ending in '
-            f'{", ".join(PICTURES + VIDEOS)}.')
+        raise FileNotFoundError(f'{text} matches no file or folder.')
     return files

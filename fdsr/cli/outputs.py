@@ -1,12 +1,13 @@
-"""Writing results so that nothing half-finished is ever taken for one."""
+"""Writes results and ``results.csv``; no file is left incomplete."""
 
 import csv
 import errno
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 
@@ -16,21 +17,21 @@ RESULTS = 'results.csv'
 
 
 class CannotWrite(OSError):
-    """The results' folder takes nothing more: every further file would fail too."""
+    """Raised if the folder of the results cannot be written; ends the run."""
 
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a file: a row of ``results.csv``.
+    """The outcome of an input, a row of ``results.csv``.
 
     Args:
-        input: its path.
-        output: the result's, empty if there is none.
+        input: path of the input.
+        output: path of the result; empty if there is none.
         status: ``ok``, ``no face`` or ``failed``.
-        faces: found in it; of a video, in all its frames.
-        restored: of them.
-        message: what was seen, or what went wrong.
-        seconds: it took.
+        faces: number of faces found; for a video, in all frames together.
+        restored: number of faces restored.
+        message: details, or the error.
+        seconds: time taken.
     """
 
     input: str
@@ -43,18 +44,18 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no result."""
+        """True if there is no result."""
         return self.status != 'ok'
 
 
 class ResultsFile:
-    """``results.csv``, a row as soon as a file is done, so that none is ever lost.
+    """``results.csv``, which receives each row as soon as its input is done.
 
     Args:
-        folder: of the results; made if it is not there.
+        folder: folder of the results; created if missing.
 
     Raises:
-        CannotWrite: it cannot be made or written.
+        CannotWrite: the folder or the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -68,7 +69,7 @@ class ResultsFile:
         self._row([field.name for field in fields(Result)])
 
     def add(self, result: Result) -> None:
-        """Writes a row through to the file."""
+        """Writes a row and flushes the file."""
         self._row([f'{value:.2f}' if isinstance(value, float) else value
                    for value in astuple(result)])
 
@@ -85,22 +86,17 @@ class ResultsFile:
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
-    """The error with what can be done about it."""
-    remedy = ('Make room there, or name another folder with --out.'
-              if error.errno == errno.ENOSPC else 'Name another folder with --out.')
-    return CannotWrite(
-        f'{path} cannot be written ({error.strerror or error}). {remedy}')
+    """Returns an error that names the file and says how to fix it."""
+    fix = ('Free space, or name another folder with --out.'
+           if error.errno == errno.ENOSPC else 'Name another folder with --out.')
+    return CannotWrite(f'{path} cannot be written ({error.strerror or error}). {fix}')
 
 
-def write_picture(path: Path, image: np.ndarray) -> None:
-    """Writes a PNG, whole or not at all.
-
-    Args:
-        path: of the file.
-        image: uint8 (H, W, 3) RGB.
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes uint8 (H, W, 3) RGB as a PNG, atomically.
 
     Raises:
-        CannotWrite: the disk is full, or the folder cannot be written.
+        CannotWrite: the file cannot be written.
     """
     from PIL import Image
     content = BytesIO()
@@ -111,10 +107,10 @@ def write_picture(path: Path, image: np.ndarray) -> None:
 
 @contextmanager
 def written_whole(path: Path) -> Iterator[Path]:
-    """A file of the same suffix beside another one, whose place it takes at the end.
+    """Yields a temporary file with the same suffix that replaces ``path`` at the end.
 
     Raises:
-        CannotWrite: the disk is full, or the folder cannot be written.
+        CannotWrite: the file cannot be written.
     """
     try:
         with atomic_path(path, suffix=path.suffix) as part:
@@ -126,7 +122,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
 
 def side_by_side(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """The input, bicubically brought to the result's size, left of the result."""
+    """Returns the input, resized to the result's size, left of the result."""
     from PIL import Image
     size = (after.shape[1], after.shape[0])
     before = np.asarray(Image.fromarray(before).resize(size, Image.BICUBIC))

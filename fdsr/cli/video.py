@@ -1,53 +1,49 @@
-"""Videos, a frame at a time."""
+"""Restores videos frame by frame."""
 
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Callable, Iterable, Iterator, Optional, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
 
-from fdsr.apis.pictures import BadPicture
+from fdsr.apis.images import BadImage
 from fdsr.cli.outputs import CannotWrite, Result, written_whole
 
-#: uint8 (H, W, 3) RGB to the same, and how many faces were found and restored.
-FrameRestorer = Callable[[np.ndarray], Tuple[np.ndarray, int, int]]
-#: Frames and their number to the same frames, as they are counted on the way.
-Watch = Callable[[Iterable[np.ndarray], int], Iterable[np.ndarray]]
-_USUAL_RATE = 25.0
-#: MPEG-4's limits, in pixels a side and in frames a second.
+#: Maps uint8 (H, W, 3) RGB to the result and the numbers of faces found and restored.
+FrameRestorer = Callable[[np.ndarray], tuple[np.ndarray, int, int]]
+_DEFAULT_RATE = 25.0
+#: MPEG-4's limits, in pixels per side and in frames per second.
 _LONGEST_SIDE, _HIGHEST_RATE = 8191, 65535
 
 
-def unwatched(frames: Iterable[np.ndarray], total: int) -> Iterable[np.ndarray]:
-    """Shows nothing."""
-    return frames
+def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
+    """Restores a video frame by frame, without its sound, and shows the progress.
 
-
-def restore_video(source: Path, target: Path, restore: FrameRestorer,
-                  watch: Watch = unwatched) -> Result:
-    """Restores a video frame by frame, in memory for one frame, without its sound.
-
-    Frames stand on their own: the same face may flicker from one to the next.
+    Only one frame is in memory. Frames are restored independently, so faces may
+    flicker.
 
     Args:
-        source: the video; whatever OpenCV reads.
-        target: the result, MPEG-4 in an MP4 file, whole or not at all.
+        source: a video that OpenCV can read.
+        target: the result, MPEG-4 in an MP4 file; written atomically.
         restore: called with each frame.
-        watch: called with the frames and their number, and returns them.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        BadPicture: it cannot be read as a video, a frame cannot be restored, or
-            the result would be too large for a video.
-        CannotWrite: the result cannot be written, or not whole.
+        FileNotFoundError: the source does not exist.
+        BadImage: it cannot be read as a video, a frame cannot be restored, or the
+            result is too large for a video.
+        CannotWrite: the result cannot be written completely.
     """
-    writer: Optional[cv2.VideoWriter] = None
+    from tqdm import tqdm
+    writer: cv2.VideoWriter | None = None
     frames = found = restored = with_face = 0
     with (_opened(source) as (video, rate, expected),
           written_whole(target) as part):
         try:
-            for frame in watch(_frames(video), expected):
+            # below the bar of the files
+            for frame in tqdm(_frames(video), total=expected or None, unit='frame',
+                              disable=None, position=1, leave=False):
                 result, here, done = restore(frame)
                 if writer is None:
                     writer = _writer(part, result.shape, rate)
@@ -55,7 +51,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
                 frames, found, restored = frames + 1, found + here, restored + done
                 with_face += done > 0
             if writer is None:
-                raise BadPicture(f'{source} has no frame that can be read.')
+                raise BadImage(f'{source} has no readable frame.')
         finally:
             if writer is not None:
                 writer.release()
@@ -65,7 +61,7 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
             part.unlink()
     message = f'{with_face} of {frames} frames have restored faces; without sound.'
     if frames < expected:
-        message += f' The file promises {expected} frames: it may be truncated.'
+        message += f' Its header says {expected} frames: it may be truncated.'
     if not restored:
         return Result(str(source), status='no face', faces=found,
                       message='No face was restored, so nothing was written.')
@@ -74,16 +70,16 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer,
 
 
 @contextmanager
-def _opened(source: Path) -> Iterator[Tuple[Any, float, int]]:
-    """A video that is closed again, its frames a second, and their number."""
+def _opened(source: Path) -> Iterator[tuple[Any, float, int]]:
+    """Yields an open video, its frames per second and its number of frames."""
     if not source.is_file():
         raise FileNotFoundError(f'There is no video at {source}.')
     video = cv2.VideoCapture(str(source))
     try:
         if not video.isOpened():
-            raise BadPicture(f'{source} cannot be read as a video.')
+            raise BadImage(f'{source} cannot be read as a video.')
         rate = video.get(cv2.CAP_PROP_FPS)
-        yield (video, rate if 0 < rate <= _HIGHEST_RATE else _USUAL_RATE,
+        yield (video, rate if 0 < rate <= _HIGHEST_RATE else _DEFAULT_RATE,
                max(int(video.get(cv2.CAP_PROP_FRAME_COUNT)), 0))
     finally:
         video.release()
@@ -91,17 +87,17 @@ def _opened(source: Path) -> Iterator[Tuple[Any, float, int]]:
 
 def _frames(video: Any) -> Iterator[np.ndarray]:
     while True:
-        there, frame = video.read()
-        if not there:
+        available, frame = video.read()
+        if not available:
             return
         yield np.ascontiguousarray(frame[..., ::-1])
 
 
-def _writer(path: Path, shape: Tuple[int, ...], rate: float) -> cv2.VideoWriter:
+def _writer(path: Path, shape: tuple[int, ...], rate: float) -> cv2.VideoWriter:
     if max(shape[:2]) > _LONGEST_SIDE:
-        raise BadPicture(
-            f'A video of {shape[1]}x{shape[0]} pixels cannot be written: MPEG-4 ends '
-            f'at {_LONGEST_SIDE} a side. Take a smaller --scale, or leave out '
+        raise BadImage(
+            f'A video of {shape[1]}x{shape[0]} pixels cannot be written: MPEG-4 '
+            f'supports {_LONGEST_SIDE} per side. Use a smaller --scale, or omit '
             '--compare.')
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), rate,
                              (shape[1], shape[0]))
@@ -113,11 +109,11 @@ def _writer(path: Path, shape: Tuple[int, ...], rate: float) -> cv2.VideoWriter:
 
 
 def _check_whole(path: Path, target: Path, frames: int) -> None:
-    """Counts the frames that arrived: OpenCV says nothing when the disk is full."""
+    """Counts the written frames, because OpenCV does not report a full disk."""
     video = cv2.VideoCapture(str(path))
     written = int(video.get(cv2.CAP_PROP_FRAME_COUNT)) if video.isOpened() else 0
     video.release()
     if written != frames:
         raise CannotWrite(
-            f'{target} cannot be written: {written} of {frames} frames arrived, so the '
-            'disk may be full. Make room there, or name another folder with --out.')
+            f'{target} cannot be written: it has {written} of {frames} frames, so the '
+            'disk may be full. Free space, or name another folder with --out.')

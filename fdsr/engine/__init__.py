@@ -1,1 +1,1 @@
-"""What mmengine lacks: exact resume, self-describing checkpoints, two optimisers."""
+"""Training and testing on mmengine: configs, loops, samplers, hooks, optimizers."""

@@ -1,37 +1,40 @@
-"""Reading configs, and what the command line changes in them."""
+"""Reads configs and applies the command line's overrides."""
 
 import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Union
+from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(path: Union[str, Path], data_root: Optional[str] = None,
-                work_dir: Optional[str] = None,
-                cfg_options: Optional[Dict[str, Any]] = None) -> Config:
-    """Reads a config and applies the options that every tool has.
+def load_config(path: str | Path, data_root: str | None = None,
+                work_dir: str | None = None,
+                cfg_options: dict[str, Any] | None = None) -> Config:
+    """Reads a config and applies the options that all tools share.
 
     Args:
-        path: of the config file.
-        data_root: replaces ``data_root`` of every data set that has one.
-        work_dir: where the run writes; default: the config's, or
+        path: the config file.
+        data_root: replaces ``data_root`` of every dataset that has one.
+        work_dir: output folder of the run; default: the config's, or
             :func:`default_work_dir`.
-        cfg_options: values by dotted key, which win over everything else.
+        cfg_options: values by dotted key; they override everything else.
 
     Returns:
-        The config, with ``work_dir`` set and made.
+        The config with ``work_dir`` set; the folder is created.
 
     Raises:
-        FileNotFoundError: there is no such config.
+        FileNotFoundError: the config does not exist.
         PermissionError: ``work_dir`` cannot be written.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
-            f'There is no config at {path}; those of the project are in configs/.')
+            f"There is no config at {path}; the project's configs are in configs/.")
     config = Config.fromfile(path)
     if data_root is not None:
         for dataset in datasets_of(config):
@@ -49,12 +52,27 @@ def load_config(path: Union[str, Path], data_root: Optional[str] = None,
     return config
 
 
-def default_work_dir(path: Union[str, Path]) -> str:
-    """Where the run of a config writes if nothing else is said.
+@contextmanager
+def temporary_config(path: str | Path, **options: Any) -> Iterator[Config]:
+    """Yields a config whose work directory is deleted at the end.
 
-    ``configs/NAME.py`` gives ``work_dirs/NAME`` and ``configs/FOLDER/NAME.py``
-    ``work_dirs/FOLDER/NAME``, so that no two configs of a ``configs`` folder share a
-    place; a config that lies elsewhere gives ``work_dirs/NAME``.
+    For tools that read data but start no run: only the datasets' reports of skipped
+    samples go to the work directory.
+
+    Args:
+        path: the config file.
+        **options: ``data_root`` and ``cfg_options`` of :func:`load_config`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        yield load_config(path, **options, work_dir=folder)
+
+
+def default_work_dir(path: str | Path) -> str:
+    """Returns the default output folder of a config.
+
+    ``configs/NAME.py`` gives ``work_dirs/NAME`` and ``configs/FOLDER/NAME.py`` gives
+    ``work_dirs/FOLDER/NAME``, so configs of a ``configs`` folder never share one. A
+    config outside such a folder gives ``work_dirs/NAME``.
     """
     path = Path(path).absolute()
     folder = next((folder for folder in path.parents if folder.name == 'configs'),
@@ -63,7 +81,7 @@ def default_work_dir(path: Union[str, Path]) -> str:
 
 
 def datasets_of(config: Config) -> Iterator[ConfigDict]:
-    """The data sets of a config's loaders, those inside wrappers in their place."""
+    """Yields the dataset configs of all loaders; wrapped ones replace their wrapper."""
     for name in _LOADERS:
         loader = config.get(name)
         if loader is not None:
@@ -71,7 +89,7 @@ def datasets_of(config: Config) -> Iterator[ConfigDict]:
 
 
 def _unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
-    """What mmengine's ConcatDataset (datasets) and others (dataset) contain."""
+    # mmengine's ConcatDataset has `datasets`, its other wrappers `dataset`
     inner = dataset.get('datasets') or [dataset.get('dataset')]
     if inner[0] is None:
         yield dataset
@@ -80,11 +98,11 @@ def _unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
             yield from _unwrapped(part)
 
 
-def check_writable(work_dir: Union[str, Path]) -> None:
-    """Makes the folder, and sees to it that something can be written there.
+def check_writable(work_dir: str | Path) -> None:
+    """Creates a folder and checks that it can be written.
 
     Raises:
-        PermissionError: it cannot; names the folder and the remedy.
+        PermissionError: it cannot be created or written.
     """
     probe = Path(work_dir) / f'.writable-{os.getpid()}'
     try:
@@ -93,5 +111,5 @@ def check_writable(work_dir: Union[str, Path]) -> None:
         probe.unlink()
     except OSError as error:
         raise PermissionError(
-            f'The work directory {work_dir} cannot be written ({error.strerror}). Give '
-            f'another one with --work-dir.') from error
+            f'The work directory {work_dir} cannot be written ({error.strerror}). Name '
+            'another one with --work-dir.') from error

@@ -1,4 +1,4 @@
-"""Starting runners, alone or as one of several processes."""
+"""Builds runners for one or several processes."""
 
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,9 @@ from mmengine.registry import OPTIMIZERS
 
 from fdsr import openmmlab
 
-# mmengine would import it for its optimizer Adafactor alone.
+# mmengine imports transformers only to register its Adafactor, which takes seconds.
 with openmmlab.hidden('transformers'):
     from mmengine.runner import Runner
-
 
 
 def _adafactor(params: Any, **settings: Any) -> torch.optim.Optimizer:
@@ -27,9 +26,9 @@ _TEXTS = {}
 
 
 class _Config(Config):
-    """A config whose text is formatted once; a run asks for it five times.
+    """A config that formats its text once.
 
-    yapf takes a quarter of a second for each.
+    A runner asks for the text five times, and yapf takes 0.25 s each time.
     """
 
     @property
@@ -45,13 +44,17 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
 
     Args:
         config: as ``load_config`` returns it.
-        launcher: ``none``, or ``pytorch`` for a process that torchrun started. Without
-            a GPU the processes talk over gloo.
+        launcher: ``none``, or ``pytorch`` in a process that torchrun started. Without
+            a GPU the processes communicate over gloo.
 
     Raises:
-        FileNotFoundError: there is no checkpoint at ``load_from``.
+        FileNotFoundError: the checkpoint ``load_from`` does not exist.
     """
-    _check_load_from(config)
+    path = config.get('load_from')
+    if path and '://' not in path and not Path(path).is_file():
+        raise FileNotFoundError(
+            f'There is no checkpoint at {path} to start or resume from: correct '
+            f'load_from, or the argument of --resume.')
     config.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
         _use_gloo(config)
@@ -60,10 +63,10 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
 
 
 def end_processes() -> None:
-    """Parts from the other processes, if there are any, at the end of a tool.
+    """Waits for the other processes and leaves the process group, if there is one.
 
-    Left to the interpreter's end, their threads may be torn down while they run, and
-    the process is reported as failed.
+    At interpreter exit the group's threads may still run when they are torn down, and
+    the process would be reported as failed.
     """
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
@@ -71,16 +74,8 @@ def end_processes() -> None:
 
 
 def _use_gloo(config: Config) -> None:
-    # mmengine would take NCCL, and give the wrapper a GPU's number.
+    # mmengine would use NCCL, and pass a GPU's number to the wrapper.
     if not torch.distributed.is_initialized():
         torch.distributed.init_process_group('gloo')
     wrapper = config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
     config.model_wrapper_cfg = dict(wrapper, device_ids=None)
-
-
-def _check_load_from(config: Config) -> None:
-    path = config.get('load_from')
-    if path and '://' not in path and not Path(path).is_file():
-        raise FileNotFoundError(
-            f'There is no checkpoint at {path} to start or resume from: correct '
-            f'load_from, or the argument of --resume.')

@@ -1,9 +1,9 @@
-"""Loops that go on exactly, and that cope with batches of which nothing is left."""
+"""Loops that resume exactly and skip batches without samples."""
 
-from typing import Any, Dict, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from mmengine.dist import get_world_size
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
@@ -11,20 +11,20 @@ from mmengine.runner.loops import _InfiniteDataloaderIterator
 from fdsr.registry import LOOPS
 
 
-def is_empty(data_batch: Dict[str, Any]) -> bool:
-    """Whether every sample of a batch was skipped."""
+def is_empty(data_batch: dict[str, Any]) -> bool:
+    """Returns True if every sample of a batch was skipped."""
     return len(data_batch['inputs']) == 0
 
 
 @LOOPS.register_module()
 class ExactTrainLoop(IterBasedTrainLoop):
-    """mmengine's loop over iterations, resumed by position instead of by replay.
+    """mmengine's iteration-based loop, resumed by position and not by replay.
 
-    With ``EpochSampler`` the data go on behind the last sample that was used. A batch
-    of which every sample was skipped is followed by the next.
+    With ``EpochSampler``, a resumed run continues after the last used sample. Batches
+    whose samples were all skipped are replaced by the next.
 
     Attributes:
-        consumed: samples that all processes together have taken up to now.
+        consumed: number of samples used so far by all processes together.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -32,11 +32,11 @@ class ExactTrainLoop(IterBasedTrainLoop):
         self.consumed = 0
 
     def continue_at(self, consumed: int) -> None:
-        """Goes on behind this many samples; called when a run is resumed."""
+        """Sets the number of samples used before a resumed run."""
         self.consumed = consumed
 
     def run(self) -> Any:
-        """Trains."""
+        """Trains until the last iteration."""
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
@@ -44,7 +44,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
         self._count_accumulation()
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
-            _tell_iteration(runner.model, self._iter)
             self.run_iter(self._next_batch())
             self._decide_current_val_interval()
             if self._is_time_to_validate():
@@ -53,7 +52,7 @@ class ExactTrainLoop(IterBasedTrainLoop):
         runner.call_hook('after_train')
         return runner.model
 
-    def _next_batch(self) -> Dict[str, Any]:
+    def _next_batch(self) -> dict[str, Any]:
         while True:
             batch = next(self.dataloader_iterator)
             self.consumed += self.dataloader.batch_size * get_world_size()
@@ -66,15 +65,15 @@ class ExactTrainLoop(IterBasedTrainLoop):
         sampler = self.dataloader.sampler
         if not hasattr(sampler, 'start_at'):
             raise TypeError(
-                f'A run can only be resumed exactly with a sampler that starts '
-                f'anywhere, found {type(sampler).__name__}: set train_dataloader.'
+                f'Exact resume needs a sampler with a start position, found '
+                f'{type(sampler).__name__}: set train_dataloader.'
                 f"sampler=dict(type='fdsr.EpochSampler').")
         sampler.start_at(self.consumed)
-        # The iterator that exists has fetched from the beginning already.
+        # The existing iterator has already fetched batches from the beginning.
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
 
     def _count_accumulation(self) -> None:
-        """Tells every optimiser the iteration; mmengine leaves several out."""
+        """Initializes the counters of every optimizer; mmengine omits several."""
         wrappers = self.runner.optim_wrapper
         if isinstance(wrappers, OptimWrapperDict):
             for wrapper in wrappers.optim_wrappers.values():
@@ -87,27 +86,20 @@ class ExactTrainLoop(IterBasedTrainLoop):
                      or self._iter == self._max_iters))
 
 
-def _tell_iteration(model: Any, iteration: int) -> None:
-    model = model.module if is_model_wrapper(model) else model
-    if hasattr(model, 'iteration'):
-        model.iteration = iteration
-
-
-@LOOPS.register_module()
-class FaceValLoop(ValLoop):
-    """mmengine's validation, passing over batches of which nothing is left."""
+class _SkipEmpty:
+    """Skips batches without samples."""
 
     def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """One batch."""
+        """Runs a batch that has samples."""
         if not is_empty(data_batch):
             super().run_iter(idx, data_batch)
 
 
 @LOOPS.register_module()
-class FaceTestLoop(TestLoop):
-    """mmengine's test, passing over batches of which nothing is left."""
+class FaceValLoop(_SkipEmpty, ValLoop):
+    """mmengine's validation loop, which also skips batches without samples."""
 
-    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
-        """One batch."""
-        if not is_empty(data_batch):
-            super().run_iter(idx, data_batch)
+
+@LOOPS.register_module()
+class FaceTestLoop(_SkipEmpty, TestLoop):
+    """mmengine's test loop, which also skips batches without samples."""

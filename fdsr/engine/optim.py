@@ -1,27 +1,28 @@
-"""Optimisers of several networks, and autocast that also works on a CPU."""
+"""Optimizers for several networks, and autocast that also works on a CPU."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Iterator, List, Optional
+from typing import Any
 
-from mmengine.model import is_model_wrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
 from torch import nn
 
 from fdsr.models.autocast import bf16_autocast
 from fdsr.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
+from fdsr.utils.modules import unwrap
 
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
-    """Runs forwards in autocast, on a CPU or a GPU, without scaling the loss.
+    """Runs the forward pass in bf16 autocast, on a CPU or a GPU.
 
-    For bf16, whose range needs no scaler; see ``models.autocast`` for CPUs that lack
-    it. For fp16 on a GPU take mmengine's ``AmpOptimWrapper``, which has one.
+    bf16 has the range of fp32, so the loss is not scaled. See ``fdsr.models.autocast``
+    for CPUs without bf16. For fp16 on a GPU use mmengine's ``AmpOptimWrapper``.
 
     Args:
         dtype: ``bfloat16``.
-        **kwargs: as mmengine's ``OptimWrapper``.
+        **kwargs: arguments of mmengine's ``OptimWrapper``.
 
     Raises:
         ValueError: ``dtype`` is not ``bfloat16``.
@@ -31,12 +32,12 @@ class AutocastOptimWrapper(OptimWrapper):
         super().__init__(**kwargs)
         if dtype != 'bfloat16':
             raise ValueError(
-                f"AutocastOptimWrapper is for dtype='bfloat16', found {dtype!r}; for "
+                f"AutocastOptimWrapper expects dtype='bfloat16', found {dtype!r}; for "
                 f"float16 on a GPU use type='AmpOptimWrapper'.")
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Autocast around the forward, and gradient accumulation as in mmengine."""
+        """Enables autocast and mmengine's gradient accumulation."""
         device = next(model.parameters()).device.type
         with super().optim_context(model), bf16_autocast(device):
             yield
@@ -44,10 +45,10 @@ class AutocastOptimWrapper(OptimWrapper):
 
 @OPTIM_WRAPPER_CONSTRUCTORS.register_module()
 class GroupOptimWrapperConstructor:
-    """One optimiser for each group that a restorer trains.
+    """Builds one optimizer for each group of modules that a restorer trains.
 
-    The restorer says with ``trainable_groups()`` which modules belong together; the
-    config has an optim wrapper for each group::
+    The restorer's ``trainable_groups()`` names the groups. The config has an optim
+    wrapper for each of them::
 
         optim_wrapper = dict(
             constructor='fdsr.GroupOptimWrapperConstructor',
@@ -55,39 +56,38 @@ class GroupOptimWrapperConstructor:
             discriminator=dict(type='OptimWrapper', optimizer=dict(...)))
 
     Args:
-        optim_wrapper_cfg: the configs by group.
+        optim_wrapper_cfg: configs by group.
         paramwise_cfg: not supported.
 
     Raises:
-        ValueError: a group has no optimiser; or ``paramwise_cfg`` is given.
+        ValueError: a group has no optimizer, or ``paramwise_cfg`` is given.
     """
 
     def __init__(self, optim_wrapper_cfg: dict,
-                 paramwise_cfg: Optional[dict] = None) -> None:
+                 paramwise_cfg: dict | None = None) -> None:
         if paramwise_cfg:
-            raise ValueError('GroupOptimWrapperConstructor takes no paramwise_cfg.')
+            raise ValueError(
+                'GroupOptimWrapperConstructor does not support paramwise_cfg.')
         self.configs = dict(optim_wrapper_cfg)
 
     def __call__(self, model: nn.Module) -> OptimWrapperDict:
-        """Builds the optimisers; one without a group, as D's without D, is left out."""
-        model = model.module if is_model_wrapper(model) else model
+        """Builds the optimizers; those of groups that do not exist are left out."""
+        model = unwrap(model)
         groups = model.trainable_groups()
         missing = set(groups) - set(self.configs)
         if missing:
             raise ValueError(
                 f'{type(model).__name__} trains {", ".join(groups)}; optim_wrapper has '
-                f'no optimiser for {", ".join(sorted(missing))}.')
+                f'no optimizer for {", ".join(sorted(missing))}.')
         return OptimWrapperDict(**{
             name: _build(self.configs[name], modules)
             for name, modules in groups.items()
         })
 
 
-def _build(config: dict, modules: List[nn.Module]) -> OptimWrapper:
-    config = dict(config)
-    config.setdefault('type', 'OptimWrapper')
-    optimizer = dict(config.pop('optimizer'))
+def _build(config: dict, modules: list[nn.Module]) -> OptimWrapper:
     parameters = [parameter for module in modules
                   for parameter in module.parameters() if parameter.requires_grad]
-    config['optimizer'] = OPTIMIZERS.build({**optimizer, 'params': parameters})
-    return OPTIM_WRAPPERS.build(config)
+    optimizer = OPTIMIZERS.build({**config['optimizer'], 'params': parameters})
+    return OPTIM_WRAPPERS.build(
+        {'type': 'OptimWrapper', **config, 'optimizer': optimizer})

@@ -1,7 +1,8 @@
-"""One evaluator for all models that a test run compares."""
+"""An evaluator that applies the same metrics to all models of a test run."""
 
 import logging
-from typing import Any, Dict, Iterable, List, Optional, Sequence, Union
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,16 +12,18 @@ from mmengine.logging import print_log
 from mmengine.structures import BaseDataElement
 from torch import Tensor
 
+from fdsr.evaluation.metric_info import MetricInfo, info_of
 from fdsr.registry import EVALUATORS, METRICS
 
-Row = Dict[str, Any]
+Row = dict[str, Any]
+_METHODS = ('process_batch', 'process_image', 'set_features')
 
 
 def column_name(metric: BaseMetric) -> str:
-    """Names a metric's column by all that changes its numbers.
+    """Returns a column name that includes every setting that changes the numbers.
 
-    'PSNR' is RGB without border; 'PSNR-Y', 'SSIM-Y-crop8' and 'LPIPS-vgg16' are other
-    protocols, each in a column of its own.
+    'PSNR' is RGB without border. 'PSNR-Y', 'SSIM-Y-crop8' and 'LPIPS-vgg16' are other
+    protocols, so each has a column of its own.
     """
     name = metric.metric
     if getattr(metric, 'convert_to', None):
@@ -32,80 +35,87 @@ def column_name(metric: BaseMetric) -> str:
 
 @EVALUATORS.register_module()
 class FaceEvaluator(Evaluator):
-    """Applies the same metrics to each model found in the predictions.
+    """Applies the same metrics to each model of the predictions.
 
-    A metric has `process_image(gt, pred, mask)` as mmagic's sample-wise metrics have,
-    for (3, H, W) uint8 RGB arrays, or `process_batch(gt, pred)` for uint8 tensors
-    (B, 3, H, W); and an attribute `metric`, its name. mmagic's metrics take images for
-    BGR when they turn them into Y; here they are told that images are RGB.
+    A metric declares the attributes listed in `fdsr.evaluation.metric_info` and has one
+    of these interfaces:
 
-    A metric of the whole set, as `FID`, has `set_features(images)`, which turns uint8
-    tensors (B, 3, H, W) into features (B, D); `distance(gt, pred)` of the features of
-    all images (N, D); and `check_count(count)`, which raises for a set that is too
-    small. It gives each model one value, and the rows none.
+    - `process_batch(gt, pred)` for uint8 RGB tensors (B, 3, H, W), which returns one
+      number per image;
+    - `process_image(gt, pred, mask)` for uint8 RGB arrays (3, H, W), as mmagic's
+      sample-wise metrics. Those expect BGR for the conversion to Y, so their
+      `channel_order` is set to RGB;
+    - for one value per set, as `FID`: `set_features(images)`, which maps uint8 tensors
+      (B, 3, H, W) to features (B, D); `distance(gt, pred)` of features (N, D); and
+      `check_count(count)`, which raises an error for a set that is too small.
 
-    Samples are told apart by their names: those that a distributed sampler repeats to
-    fill up the last round count once, and the mean is the same for any number of
-    processes. Samples that the data set had to skip are counted.
+    Samples are identified by name. A sample that a distributed sampler repeats to fill
+    the last round counts once, so the mean does not depend on the number of processes.
 
     Args:
-        metrics: configs of metrics, or built ones; each is given once, and serves all
-            models.
+        metrics: Configs of metrics, or metrics. Each metric serves all models.
 
     Attributes:
-        rows: after `evaluate`, a dict for each image and model: 'name', 'model', and
-            one value for each column of single images; sorted by name.
-        models: after `evaluate`, {model: {column: mean, or value of the set}}.
-        num_images: after `evaluate`, how many different images were measured.
-        num_skipped: after `evaluate`, how many images of the data set were not.
+        infos: {column: direction and number format of the metric}.
+        rows: After `evaluate`, one dict per image and model: 'name', 'model' and one
+            value per metric of single images; sorted by name.
+        models: After `evaluate`, {model: {column: mean, or value of the set}}.
+        num_images: After `evaluate`, number of images that were measured.
+        num_skipped: After `evaluate`, number of images of the dataset that were not.
 
     Raises:
-        TypeError: a metric that has none of these methods.
-        ValueError: two metrics with the same column, or a metric with a prefix.
+        TypeError: A metric lacks the interface or the declared attributes.
+        ValueError: Two metrics have the same column, or a metric has a prefix.
     """
 
-    def __init__(self, metrics: Union[dict, BaseMetric, Sequence]) -> None:
+    def __init__(self, metrics: dict | BaseMetric | Sequence) -> None:
         if isinstance(metrics, (dict, BaseMetric)):
             metrics = [metrics]
         super().__init__([
             METRICS.build(metric) if isinstance(metric, dict) else metric
             for metric in metrics])
-        self._columns: Dict[str, BaseMetric] = {}
+        self._columns: dict[str, BaseMetric] = {}
+        self.infos: dict[str, MetricInfo] = {}
         for metric in self.metrics:
             self._add(metric)
-        self._pending: List[Row] = []
-        self.rows: List[Row] = []
-        self.models: Dict[str, Dict[str, float]] = {}
+        self._pending: list[Row] = []
+        self.rows: list[Row] = []
+        self.models: dict[str, dict[str, float]] = {}
         self.num_images = self.num_skipped = 0
 
     def _add(self, metric: BaseMetric) -> None:
         kind = type(metric).__name__
-        if not any(hasattr(metric, name) for name in (
-                'process_batch', 'process_image', 'set_features')):
+        if not any(hasattr(metric, name) for name in _METHODS):
             raise TypeError(
-                f'FaceEvaluator: {kind} has neither process_batch nor process_image '
-                'nor set_features, so it cannot measure images.')
+                f'FaceEvaluator: {kind} cannot measure images. Expected one of the '
+                f'methods {", ".join(_METHODS)}, found none.')
+        if not getattr(metric, 'metric', None):
+            raise TypeError(
+                f'FaceEvaluator: {kind} has no name. Add the class attribute metric, '
+                'for example metric = \'NIQE\'.')
         if metric.prefix:
             raise ValueError(
-                f'FaceEvaluator: {kind} has prefix={metric.prefix!r}; keys are '
-                'MODEL/COLUMN here. Leave the prefix out.')
+                f'FaceEvaluator: {kind} has prefix={metric.prefix!r}, but the keys of '
+                'the results are MODEL/COLUMN. Remove the prefix.')
         name = column_name(metric)
         if name in self._columns:
-            raise ValueError(f'FaceEvaluator: two metrics are named {name!r}.')
+            raise ValueError(
+                f'FaceEvaluator: two metrics have the column {name!r}. Remove one.')
         if hasattr(metric, 'channel_order'):
             metric.channel_order = 'RGB'
+        self.infos[name] = info_of(metric)
         self._columns[name] = metric
 
-    def protocol(self) -> Dict[str, Dict[str, Any]]:
-        """Returns {column: what has to stand beside its numbers}."""
+    def protocol(self) -> dict[str, dict[str, Any]]:
+        """Returns {column: facts that are reported with its numbers}."""
         return {name: _describe(metric) for name, metric in self._columns.items()}
 
     @property
-    def dataset_meta(self) -> Optional[dict]:
-        """What the data set tells of itself; the loops set it before they begin.
+    def dataset_meta(self) -> dict | None:
+        """The dataset's ``metainfo``; the loops set it before the first batch.
 
         Raises:
-            ValueError: the set is too small for one of the metrics.
+            ValueError: The dataset is too small for one of the metrics.
         """
         return self._dataset_meta
 
@@ -128,40 +138,36 @@ class FaceEvaluator(Evaluator):
         """Measures a batch.
 
         Args:
-            data_samples: samples with `name`; `gt_img`, uint8 (3, S, S) RGB; and
+            data_samples: Samples with `name`; `gt_img`, uint8 (3, S, S) RGB; and
                 `predictions`, {model: uint8 (3, S, S) RGB}. May be empty.
-            data_batch: not used.
+            data_batch: Not used.
 
         Raises:
-            TypeError: an image that is not uint8.
-            ValueError: a prediction of another shape than its GT.
+            TypeError: An image is not uint8.
+            ValueError: A prediction and its GT differ in shape.
         """
         models = dict.fromkeys(
             model for sample in data_samples for model in sample.predictions)
-        measured = {
-            model: [s for s in data_samples if model in s.predictions]
-            for model in models}
-        pairs = {
-            model: [_pair(sample, model) for sample in samples]
-            for model, samples in measured.items()}
         references = self._references(data_samples)
-        for model, samples in measured.items():
+        for model in models:
+            samples = [s for s in data_samples if model in s.predictions]
+            pairs = [_pair(sample, model) for sample in samples]
             rows = [dict(name=sample.name, model=model) for sample in samples]
             for column, metric in self._columns.items():
                 if _is_of_the_set(metric):
-                    found = _features(metric, [pred for _, pred in pairs[model]])
+                    found = _features(metric, [pred for _, pred in pairs])
                     values: Iterable = zip(
                         (references[column][s.name] for s in samples), found)
                 else:
-                    values = map(float, _measure(metric, pairs[model]))
+                    values = map(float, _measure(metric, pairs))
                 for row, value in zip(rows, values):
                     row[column] = value
             self._pending += rows
 
     def _references(
         self, samples: Sequence[BaseDataElement],
-    ) -> Dict[str, Dict[str, np.ndarray]]:
-        """Returns {column: {name: features of the GT}}, which all models share."""
+    ) -> dict[str, dict[str, np.ndarray]]:
+        """Returns {column: {name: features of the GT}}, shared by all models."""
         samples = [sample for sample in samples if sample.predictions]
         return {
             column: dict(zip(
@@ -169,31 +175,31 @@ class FaceEvaluator(Evaluator):
                 _features(metric, [sample.gt_img for sample in samples])))
             for column, metric in self._columns.items() if _is_of_the_set(metric)}
 
-    def evaluate(self, size: int) -> Dict[str, float]:
+    def evaluate(self, size: int) -> dict[str, float]:
         """Returns the means over all images and processes.
 
         Args:
-            size: length of the data set; the difference to what was measured is
+            size: Length of the dataset. Images that were not measured are counted in
                 `num_skipped`.
 
         Returns:
             {'MODEL/COLUMN': mean, or value of the set}, the same in each process.
 
         Raises:
-            RuntimeError: nothing was measured.
-            ValueError: two samples have the same name, a model was measured on
-                other images than another one, or too few were for a metric.
+            RuntimeError: No sample was measured.
+            ValueError: Two samples have the same name, the models were measured on
+                different images, or a metric needs more images.
         """
         parts = all_gather_object(self._pending)
         self._pending = []
         rows = [row for part in parts for row in part]
         if not rows:
             raise RuntimeError(
-                f'FaceEvaluator: none of the {size} samples was measured. Look into '
-                'the data set\'s list of skipped samples, skipped_*.csv.')
+                f'FaceEvaluator: none of the {size} samples was measured. Check the '
+                'dataset\'s report of skipped samples, skipped_*.csv.')
         rows = _unique(rows)
         self.models = self._summarise(rows)
-        # The features of metrics of the set have served; they are large.
+        # Drops the features of set metrics, which are large and no longer needed.
         self.rows = [
             {name: value for name, value in row.items()
              if not _is_of_the_set(self._columns.get(name))} for row in rows]
@@ -201,24 +207,24 @@ class FaceEvaluator(Evaluator):
         self.num_skipped = size - self.num_images
         if self.num_skipped:
             print_log(
-                f'{self.num_skipped} of {size} samples were skipped; the means are '
-                f'over {self.num_images} images.',
+                f'Skipped {self.num_skipped} of {size} samples. The means are over '
+                f'{self.num_images} images.',
                 logger='current', level=logging.WARNING)
         return {
             f'{model}/{column}': value
             for model, means in self.models.items() for column, value in means.items()}
 
-    def _summarise(self, rows: Sequence[Row]) -> Dict[str, Dict[str, float]]:
+    def _summarise(self, rows: Sequence[Row]) -> dict[str, dict[str, float]]:
         """Returns {model: {column: mean, or value of the set}}."""
-        by_model: Dict[str, List[Row]] = {}
+        by_model: dict[str, list[Row]] = {}
         for row in rows:
             by_model.setdefault(row['model'], []).append(row)
         if len({frozenset(row['name'] for row in of) for of in by_model.values()}) > 1:
             counts = {model: len(of) for model, of in by_model.items()}
             raise ValueError(
-                'FaceEvaluator: the models were not measured on the same images, so '
-                f'their means cannot be compared: {counts}. Each sample has to carry '
-                'a prediction of each model.')
+                'FaceEvaluator: the models were measured on different images, found '
+                f'{counts}, so their means are not comparable. Every sample needs a '
+                'prediction of every model.')
         self._check_count(len({row['name'] for row in rows}))
         return {
             model: {
@@ -227,25 +233,25 @@ class FaceEvaluator(Evaluator):
             for model, of in by_model.items()}
 
 
-def _is_of_the_set(metric: Optional[BaseMetric]) -> bool:
+def _is_of_the_set(metric: BaseMetric | None) -> bool:
     return hasattr(metric, 'set_features')
 
 
-def _pair(sample: BaseDataElement, model: str) -> tuple:
+def _pair(sample: BaseDataElement, model: str) -> tuple[Tensor, Tensor]:
     gt, pred = sample.gt_img, sample.predictions[model]
     for what, image in (('gt_img', gt), (f'predictions[{model!r}]', pred)):
         if image.dtype != torch.uint8:
             raise TypeError(
-                f'{sample.name}: {what} is {image.dtype}, expected uint8. Images are '
-                'clamped and rounded before they are measured.')
+                f'{sample.name}: {what} is {image.dtype}, expected uint8. Clamp and '
+                'round images before they are measured.')
     if gt.shape != pred.shape:
         raise ValueError(
             f'{sample.name}: the SR of {model} is {tuple(pred.shape)}, its GT is '
-            f'{tuple(gt.shape)}. Check the scale of the backbone and of the data.')
+            f'{tuple(gt.shape)}. Check the scale of the backbone and of the dataset.')
     return gt, pred
 
 
-def _measure(metric: BaseMetric, pairs: Sequence[tuple]) -> List[float]:
+def _measure(metric: BaseMetric, pairs: Sequence[tuple]) -> list[float]:
     if not hasattr(metric, 'process_batch'):
         return [
             metric.process_image(_numpy(gt), _numpy(pred), None) for gt, pred in pairs]
@@ -256,7 +262,7 @@ def _measure(metric: BaseMetric, pairs: Sequence[tuple]) -> List[float]:
         torch.stack([gt for gt, _ in pairs]), torch.stack([pred for _, pred in pairs]))
 
 
-def _features(metric: BaseMetric, images: Sequence[Tensor]) -> List[np.ndarray]:
+def _features(metric: BaseMetric, images: Sequence[Tensor]) -> list[np.ndarray]:
     """Returns the features of each image, on the CPU."""
     if len({tuple(image.shape) for image in images}) > 1:
         return [_features(metric, [image])[0] for image in images]
@@ -277,7 +283,7 @@ def _numpy(image: Tensor) -> np.ndarray:
     return image.detach().cpu().numpy()
 
 
-def _describe(metric: BaseMetric) -> Dict[str, Any]:
+def _describe(metric: BaseMetric) -> dict[str, Any]:
     if hasattr(metric, 'protocol'):
         return metric.protocol()
     facts = dict(
@@ -288,9 +294,9 @@ def _describe(metric: BaseMetric) -> Dict[str, Any]:
     return facts
 
 
-def _unique(rows: Sequence[Row]) -> List[Row]:
-    """Drops the repetitions of a distributed sampler, which fills up one round."""
-    unique: Dict[tuple, Row] = {}
+def _unique(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows without those that a distributed sampler repeated."""
+    unique: dict[tuple, Row] = {}
     for row in rows:
         unique.setdefault((row['model'], row['name']), row)
     num_models = len({row['model'] for row in rows})
@@ -299,6 +305,6 @@ def _unique(rows: Sequence[Row]) -> List[Row]:
         names = [row['name'] for row in rows]
         twice = next(name for name in names if names.count(name) > num_models)
         raise ValueError(
-            f'FaceEvaluator: {repeated} rows have a name that was measured already, '
-            f'e.g. {twice!r}; names must be unique in a data set.')
+            f'FaceEvaluator: {repeated} rows have the name of another row, for example '
+            f'{twice!r}. Sample names must be unique within a dataset.')
     return sorted(unique.values(), key=lambda row: row['name'])

@@ -1,8 +1,9 @@
-"""The Fréchet distance between the SR and the GT of a whole set."""
+"""The Fréchet Inception distance between the SR and the GT images of a set."""
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from fdsr.registry import METRICS
 from fdsr.weights import ExternalWeights, announce_random, safe_load
 from fdsr.weights.files import check_sha256
 
-#: The file of pytorch-fid; its SHA-256 begins with the digits in its name.
+#: pytorch-fid's weights; the file name contains the first digits of its SHA-256.
 FID_FILE = 'pt_inception-2015-12-05-6726825d.pth'
 FID_URL = (
     'https://github.com/mseitzer/pytorch-fid/releases/download/fid_weights/' + FID_FILE)
@@ -30,15 +31,16 @@ def frechet_distance(
     """Returns the squared Fréchet distance of two Gaussians.
 
     |m_a - m_b|² + tr(C_a + C_b - 2 (C_a C_b)^½), Heusel et al., "GANs Trained by a Two
-    Time-Scale Update Rule", 2017, equation 6. The trace of the root is the sum of the
-    roots of the eigenvalues of C_a^½ C_b C_a^½, which is symmetric: so it is real, and
-    defined where fewer samples than dimensions make the matrices singular.
+    Time-Scale Update Rule", 2017, equation 6. The trace of the square root is computed
+    as the sum of the square roots of the eigenvalues of C_a^½ C_b C_a^½. This matrix is
+    symmetric, so the result is real, also if the covariances are singular because there
+    are fewer samples than dimensions.
 
     Args:
-        mean_a: (D,).
-        cov_a: (D, D), symmetric and positive semi-definite.
-        mean_b: (D,).
-        cov_b: (D, D), as `cov_a`.
+        mean_a: Mean (D,) of the first Gaussian.
+        cov_a: Its covariance (D, D), symmetric and positive semi-definite.
+        mean_b: Mean (D,) of the second Gaussian.
+        cov_b: Its covariance (D, D).
     """
     values, vectors = np.linalg.eigh(np.asarray(cov_a, np.float64))
     root = (vectors * np.sqrt(values.clip(min=0))) @ vectors.T
@@ -50,31 +52,32 @@ def frechet_distance(
 
 
 def build_inception(
-    weights: Optional[Union[str, Path]], sha256: Optional[str] = None,
+    weights: str | Path | None, sha256: str | None = None,
     random_weights: bool = False,
-) -> Tuple[nn.Module, Optional[ExternalWeights]]:
-    """Builds mmagic's Inception for FID with a file's weights, downloading nothing.
+) -> tuple[nn.Module, ExternalWeights | None]:
+    """Builds mmagic's Inception network for FID from a local file.
 
     Args:
-        weights: the file of pytorch-fid.
-        sha256: the file's hash; default: that of pytorch-fid's file.
-        random_weights: take random values instead, always the same. For tests of the
-            code alone; it is announced.
+        weights: Path of pytorch-fid's file.
+        sha256: Expected hash of the file; default: that of pytorch-fid's file.
+        random_weights: Use random weights with a fixed seed instead, and log a warning.
+            Only for tests of the code.
 
     Returns:
-        The frozen module, (B, 3, 299, 299) RGB in [-1, 1] -> (B, 2048); and what to
-        record of its file, None for random values.
+        The frozen module, (B, 3, 299, 299) RGB in [-1, 1] -> (B, 2048), and the record
+        of its file, None for random weights.
 
     Raises:
-        ValueError: neither `weights` nor `random_weights`, or both; or another hash.
-        FileNotFoundError: no such file.
-        RuntimeError: the file is no state dict of this network.
+        ValueError: Neither or both of `weights` and `random_weights` are given, or the
+            hash differs.
+        FileNotFoundError: The file does not exist.
+        RuntimeError: The file is not a state dict of this network.
     """
     if (weights is None) is not random_weights:
         raise ValueError(
             f'FID: weights={str(weights)!r} with random_weights={random_weights}, '
-            f'expected the path of {FID_FILE}. Download it (91 MiB) from {FID_URL}, '
-            'and write dict(type=\'fdsr.FID\', weights=PATH).')
+            f'expected the path of {FID_FILE}. Download it (91 MiB) from {FID_URL} '
+            'and set dict(type=\'fdsr.FID\', weights=PATH).')
     if weights is None:
         announce_random('Inception of the metric FID')
         with torch.random.fork_rng(devices=[]):
@@ -83,7 +86,7 @@ def build_inception(
     weights = Path(weights).expanduser()
     found = check_sha256(
         weights, sha256 or FID_SHA256,
-        f'Download it again from {FID_URL}, or give sha256= for a file of your own.')
+        f'Download it again from {FID_URL}, or pass sha256= for another file.')
     with torch.device('meta'):
         model = _inception()
     model.load_state_dict(safe_load(weights), strict=True, assign=True)
@@ -92,16 +95,16 @@ def build_inception(
 
 
 def _inception() -> nn.Module:
-    """Builds torchvision's Inception with mmagic's patches for FID."""
+    """Builds torchvision's Inception with mmagic's changes for FID."""
     from mmagic.evaluation.functional.fid_inception import fid_inception_v3
     with warnings.catch_warnings():
-        # mmagic still says `pretrained` to torchvision.
+        # mmagic passes the deprecated argument `pretrained` to torchvision.
         warnings.filterwarnings('ignore', module='torchvision')
         return fid_inception_v3(load_ckpt=False)
 
 
 def _frozen(model: nn.Module) -> nn.Module:
-    """Leaves the classifier out, so that the output is what it would be given."""
+    """Removes the classifier, so that the network returns its input features."""
     model.fc = nn.Identity()
     return model.requires_grad_(False).eval()
 
@@ -110,35 +113,37 @@ def _frozen(model: nn.Module) -> nn.Module:
 class FID(BaseMetric):
     """Fréchet Inception distance between the SR and the GT of a set; lower is better.
 
-    It is one number for the whole set: `FaceEvaluator` keeps the features of each
-    image and model, and compares them in the end. Features are those of pytorch-fid.
+    FID is one number for the whole set: `FaceEvaluator` collects the features of each
+    image and model and compares them at the end. The features are those of pytorch-fid.
 
     Args:
-        weights: the file of pytorch-fid.
-        sha256: the hash of `weights`, when it is another file.
-        min_images: with fewer images there is no number.
-        random_weights: for tests of the code alone, see `build_inception`.
-        collect_device: as for mmengine's metrics.
-        prefix: as for mmengine's metrics.
+        weights: Path of pytorch-fid's file.
+        sha256: Hash of `weights` if it is another file.
+        min_images: Smallest set for which a number is computed.
+        random_weights: Only for tests of the code, see `build_inception`.
+        collect_device: As for mmengine's metrics.
+        prefix: As for mmengine's metrics.
 
     Raises:
-        ValueError, FileNotFoundError, RuntimeError: see `build_inception`.
+        ValueError, FileNotFoundError, RuntimeError: See `build_inception`.
     """
 
     metric = 'FID'
+    higher_is_better = False
+    digits = 2
 
     def __init__(
-        self, weights: Optional[str] = None, sha256: Optional[str] = None,
+        self, weights: str | None = None, sha256: str | None = None,
         min_images: int = 2000, random_weights: bool = False,
-        collect_device: str = 'cpu', prefix: Optional[str] = None,
+        collect_device: str = 'cpu', prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.min_images = min_images
         self.model, self.weights_file = build_inception(
             weights, sha256, random_weights)
 
-    def protocol(self) -> Dict[str, Any]:
-        """Returns what has to stand beside a number of this metric."""
+    def protocol(self) -> dict[str, Any]:
+        """Returns the facts that are reported with the metric's numbers."""
         file = self.weights_file
         return dict(
             metric='FID', network='Inception of 2015-12-05, 2048 features',
@@ -147,30 +152,30 @@ class FID(BaseMetric):
             weights_sha256='RANDOM WEIGHTS' if file is None else file.sha256)
 
     def check_count(self, count: int) -> None:
-        """Says whether a set is large enough.
+        """Checks that a set is large enough.
 
         Raises:
-            ValueError: it has fewer than `min_images` images.
+            ValueError: It has fewer than `min_images` images.
         """
         if count < self.min_images:
             raise ValueError(
                 f'FID: {count} images, expected at least {self.min_images}. The '
-                'covariance of 2048 features is estimated from them; with fewer the '
-                'distance is biased upwards, the more the fewer they are, and cannot '
-                'be compared. Take a larger set, or leave FID out.')
+                'covariance of 2048 features cannot be estimated from fewer; the '
+                'distance is then biased upwards and not comparable. Use a larger set '
+                'or remove FID.')
 
     @torch.no_grad()
     def set_features(self, images: Tensor) -> Tensor:
         """Returns the features of a batch.
 
         Args:
-            images: (B, 3, H, W) uint8 RGB. The network follows to their device.
+            images: (B, 3, H, W) uint8 RGB. The network is moved to their device.
 
         Returns:
             (B, 2048) float32.
 
         Raises:
-            ValueError: other images.
+            ValueError: The shape or the type differs.
         """
         if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
             raise ValueError(
@@ -183,35 +188,35 @@ class FID(BaseMetric):
         return self.model(2 * resized - 1)
 
     def distance(
-        self, features_a: Union[Tensor, np.ndarray],
-        features_b: Union[Tensor, np.ndarray],
+        self, features_a: Tensor | np.ndarray,
+        features_b: Tensor | np.ndarray,
     ) -> float:
         """Returns the Fréchet distance of two sets of features.
 
         Args:
-            features_a: (N, D), as `set_features` returns for N images.
+            features_a: (N, D), as `set_features` returns them for N images.
             features_b: (M, D).
 
         Raises:
-            ValueError: one of them has fewer than `min_images` images.
+            ValueError: One set has fewer than `min_images` images.
         """
         self.check_count(min(len(features_a), len(features_b)))
         return frechet_distance(*_moments(features_a), *_moments(features_b))
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
-        """Takes results laid out as mmagic's models return them, one by one."""
+        """Computes features of results in the layout of mmagic's models."""
         for sample in data_samples:
             pair = torch.stack([
                 torch.as_tensor(sample['gt_img']),
                 torch.as_tensor(sample['output']['pred_img'])])
             self.results.append(self.set_features(pair).cpu().numpy())
 
-    def compute_metrics(self, results: list) -> Dict[str, float]:
-        """Returns the distance between the two halves of the results of `process`."""
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Returns the distance between the GT and SR features of `process`."""
         gt, pred = np.stack(results, axis=1)
         return {self.metric: self.distance(gt, pred)}
 
 
-def _moments(features: Union[Tensor, np.ndarray]) -> Tuple[np.ndarray, np.ndarray]:
+def _moments(features: Tensor | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     features = torch.as_tensor(features).cpu().numpy().astype(np.float64)
     return features.mean(axis=0), np.cov(features, rowvar=False)

@@ -1,8 +1,9 @@
-"""Whether the SR shows the same person as the GT, by embeddings of the two faces."""
+"""Identity similarity: the cosine of the face embeddings of SR and GT."""
 
 import hashlib
 from collections import OrderedDict
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Union
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from fdsr.registry import METRICS
 
 
 class _Reference(NamedTuple):
-    """What is kept of a GT."""
+    """Cached chip transform and embedding of a GT image."""
 
     transform: Any
     embedding: np.ndarray
@@ -24,116 +25,115 @@ class _Reference(NamedTuple):
 class IdentitySimilarity(PairMetric):
     """Cosine of the embeddings of GT and SR, in [-1, 1]; higher is better.
 
-    The face is looked for in the GT alone, and the same chip is cut out of the SR: a
-    detector that fails on a poor SR cannot change the number. A GT in which no face is
-    found counts with its whole square, and is counted.
+    The face is detected in the GT only, and the same chip is cropped from the SR, so
+    that detection failures on a poor SR do not change the number. If no face is found
+    in a GT, its centre square is used; the protocol reports how often.
 
-    Embedders differ in how far apart they put people, so numbers of two embedders are
-    not comparable: dlib's cosines lie close to 1 even between strangers.
+    Numbers of different embedders are not comparable: dlib's cosines are close to 1
+    even between different people.
 
     Args:
         embedder: 'dlib' (column 'ID-dlib'), the path of an ONNX file (column
             'ID-' and the file's stem), or a `FaceEmbedder`.
-        sha256: the hash of the ONNX file.
-        landmarks: config of the detector of five points that goes with an ONNX file;
-            default: `fdsr.landmarks.default_detector()`.
-        cache_size: how many GT embeddings are kept, for other models that are measured
-            against the same GT.
-        collect_device: as for mmengine's metrics.
-        prefix: as for mmengine's metrics.
+        sha256: Hash of the ONNX file.
+        landmarks: Config of the five-point detector for an ONNX file; default:
+            `fdsr.landmarks.default_detector()`.
+        cache_size: Number of GT embeddings that are cached for the next models.
+        collect_device: As for mmengine's metrics.
+        prefix: As for mmengine's metrics.
 
     Raises:
-        ValueError: an unknown embedder, or an argument that it does not take.
-        ImportError, FileNotFoundError: see `DlibEmbedder` and `OnnxEmbedder`.
+        ValueError: The embedder is unknown or does not take an argument.
+        ImportError, FileNotFoundError: See `DlibEmbedder` and `OnnxEmbedder`.
     """
 
+    metric = 'ID'
+    higher_is_better = True
+    digits = 4
+
     def __init__(
-        self, embedder: Union[str, FaceEmbedder] = 'dlib',
-        sha256: Optional[str] = None, landmarks: Any = None, cache_size: int = 4096,
-        collect_device: str = 'cpu', prefix: Optional[str] = None,
+        self, embedder: str | FaceEmbedder = 'dlib',
+        sha256: str | None = None, landmarks: Any = None, cache_size: int = 4096,
+        collect_device: str = 'cpu', prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.embedder = build_embedder(embedder, sha256, landmarks)
-        self.metric = f'ID-{self.embedder.name}'
+        self.metric = f'{self.metric}-{self.embedder.name}'
         self.cache_size = cache_size
         self._references: 'OrderedDict[bytes, _Reference]' = OrderedDict()
-        self._without_face: Set[bytes] = set()
+        self._without_face: set[bytes] = set()
 
     @property
     def num_without_face(self) -> int:
-        """How many different GTs of this process had no face for the detector."""
+        """Number of different GT images of this process without a detected face."""
         return len(self._without_face)
 
-    def protocol(self) -> Dict[str, Any]:
-        """Returns what has to stand beside a number of this metric."""
+    def protocol(self) -> dict[str, Any]:
+        """Returns the facts that are reported with the metric's numbers."""
         return dict(
             metric='ID', similarity='cosine', **self.embedder.protocol(),
             chip='found on GT, the same for SR', border=0,
             gt_without_detected_face=self.num_without_face)
 
     @torch.no_grad()
-    def process_batch(self, gt: Tensor, pred: Tensor) -> List[float]:
+    def process_batch(self, gt: Tensor, pred: Tensor) -> list[float]:
         """Returns the similarity of each pair of a batch.
 
         Args:
             gt: (B, 3, H, W) uint8 RGB.
-            pred: as `gt`.
+            pred: (B, 3, H, W) uint8 RGB.
 
         Returns:
             B similarities.
 
         Raises:
-            ValueError: the shapes differ, or the type is not uint8.
+            ValueError: The shapes differ or the type is not uint8.
         """
         self.check_batch(gt, pred)
-        references = self._references_of(_pictures(gt))
+        references = self._references_of(_arrays(gt))
         chips = [
-            self.embedder.chip(picture, reference.transform)
-            for picture, reference in zip(_pictures(pred), references)]
+            self.embedder.chip(image, reference.transform)
+            for image, reference in zip(_arrays(pred), references)]
         embeddings = self.embedder.embed(chips)
         return [
             _cosine(reference.embedding, embedding)
             for reference, embedding in zip(references, embeddings)]
 
-    def _references_of(self, pictures: Sequence[np.ndarray]) -> List[_Reference]:
-        """Looks GTs up, embedding those that are new."""
-        keys = [_key(picture) for picture in pictures]
-        new = {
-            key: picture for key, picture in zip(keys, pictures)
-            if key not in self._references}
-        known = {key: self._references[key] for key in keys if key not in new}
-        known.update(zip(new, self._embed_references(list(new.values()), list(new))))
+    def _references_of(self, images: Sequence[np.ndarray]) -> list[_Reference]:
+        """Returns the references of GT images, cached or computed now."""
+        keys = [_key(image) for image in images]
+        self._references.update(self._embed_references({
+            key: image for key, image in zip(keys, images)
+            if key not in self._references}))
+        found = [self._references[key] for key in keys]
         for key in keys:
-            self._references[key] = known[key]
             self._references.move_to_end(key)
         while len(self._references) > self.cache_size:
             self._references.popitem(last=False)
-        return [known[key] for key in keys]
+        return found
 
     def _embed_references(
-        self, pictures: Sequence[np.ndarray], keys: Sequence[bytes],
-    ) -> List[_Reference]:
-        if not pictures:
-            return []
-        aligned = self.embedder.align(pictures)
+        self, images: dict[bytes, np.ndarray],
+    ) -> dict[bytes, _Reference]:
+        if not images:
+            return {}
+        aligned = self.embedder.align(list(images.values()))
         self._without_face.update(
-            key for key, (_, found) in zip(keys, aligned) if not found)
-        embeddings = self.embedder.embed([
-            self.embedder.chip(picture, transform)
-            for picture, (transform, _) in zip(pictures, aligned)])
-        return [
-            _Reference(transform, embedding)
-            for (transform, _), embedding in zip(aligned, embeddings)]
+            key for key, (_, found) in zip(images, aligned) if not found)
+        transforms = [transform for transform, _ in aligned]
+        embeddings = self.embedder.embed(
+            list(map(self.embedder.chip, images.values(), transforms)))
+        return dict(zip(images, map(_Reference, transforms, embeddings)))
 
 
-def _pictures(images: Tensor) -> List[np.ndarray]:
-    """Turns (B, 3, H, W) into B arrays (H, W, 3), each in one piece."""
+def _arrays(images: Tensor) -> list[np.ndarray]:
+    """Returns B contiguous arrays (H, W, 3) of a tensor (B, 3, H, W)."""
     return list(images.permute(0, 2, 3, 1).contiguous().cpu().numpy())
 
 
-def _key(picture: np.ndarray) -> bytes:
-    shape = repr(picture.shape).encode()
-    return hashlib.sha256(shape + picture.tobytes()).digest()
+def _key(image: np.ndarray) -> bytes:
+    shape = repr(image.shape).encode()
+    return hashlib.sha256(shape + image.tobytes()).digest()
 
 
 def _cosine(a: np.ndarray, b: np.ndarray) -> float:

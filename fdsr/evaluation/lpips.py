@@ -1,8 +1,8 @@
-"""LPIPS 0.1 on the package lpips, with checked trunks and heads."""
+"""LPIPS 0.1 with the package lpips and weights whose hashes are checked."""
 
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,31 +12,31 @@ from fdsr.registry import METRICS
 from fdsr.weights import ExternalWeights, lpips_heads, vgg_state_dict
 
 VERSION = '0.1'
-# What we call the net: what the package calls it, and the trunk of fdsr.weights.
+# Name here: (name in the package, name of the trunk in fdsr.weights).
 _NETS = {'alex': ('alex', 'alexnet'), 'vgg16': ('vgg', 'vgg16')}
 
 
 def build_lpips(
-    net: str = 'alex', path: Optional[Union[str, Path]] = None,
-    sha256: Optional[str] = None,
-) -> Tuple[nn.Module, ExternalWeights, ExternalWeights]:
-    """Builds the package's LPIPS with real weights, downloading nothing.
+    net: str = 'alex', path: str | Path | None = None,
+    sha256: str | None = None,
+) -> tuple[nn.Module, ExternalWeights, ExternalWeights]:
+    """Builds the package's LPIPS from local weights.
 
-    The package takes its trunk from torchvision's downloader. Here it builds a random
-    one, whose values are then replaced by those that `fdsr.weights` finds and checks.
+    The package downloads its trunk through torchvision. To avoid that, this function
+    builds a random trunk and loads the weights that `fdsr.weights` finds and checks.
 
     Args:
         net: 'alex' or 'vgg16'.
-        path: a file with the trunk; default: looked for.
-        sha256: the hash of `path`, when it is not a known file.
+        path: File of the trunk; default: found by `fdsr.weights`.
+        sha256: Hash of `path` if it is not a known file.
 
     Returns:
-        The frozen module: (B, 3, H, W) RGB pairs in [-1, 1] -> (B, 1, 1, 1); then what
-        to record of the trunk's file, and of the heads'.
+        The frozen module, (B, 3, H, W) RGB pairs in [-1, 1] -> (B, 1, 1, 1), and the
+        records of the files of the trunk and of the heads.
 
     Raises:
-        ValueError: another net, or a file with another hash than it must have.
-        FileNotFoundError: no trunk, or no heads, on this machine.
+        ValueError: The net is unknown, or the hash of a file differs.
+        FileNotFoundError: The trunk or the heads are not on this machine.
     """
     if net not in _NETS:
         raise ValueError(f'LPIPS: net={net!r}, expected one of {sorted(_NETS)}.')
@@ -44,13 +44,13 @@ def build_lpips(
     trunk, trunk_file = vgg_state_dict(trunk_name, path, sha256)
     heads, heads_file = lpips_heads(package_net)
     model = _random_lpips(package_net)
-    # The package's slices keep torchvision's indices as the names of their layers.
+    # Within the package's slices, the layers are named by torchvision's indices.
     named = {
         f'net.{slice_name}.{layer}.{part}': trunk[f'features.{layer}.{part}']
         for slice_name, layers in model.net.named_children()
         for layer, module in layers.named_children()
         for part, _ in module.named_parameters()}
-    # lin0 ... and lins.0 ... are one module each, under two names.
+    # The package registers each head twice, as lin0 and as lins.0.
     state = {**named, **heads}
     state.update({f'lins.{name[3:]}': value for name, value in heads.items()})
     state.update(model.scaling_layer.state_dict(prefix='scaling_layer.'))
@@ -59,7 +59,7 @@ def build_lpips(
 
 
 def _random_lpips(package_net: str) -> nn.Module:
-    """Builds the package's module, leaving the random generator as it was."""
+    """Builds the package's module and restores the state of the random generator."""
     try:
         import lpips
     except ImportError as error:
@@ -67,7 +67,7 @@ def _random_lpips(package_net: str) -> nn.Module:
             'The metric LPIPS needs the package lpips: pip install "fdsr[train]"'
         ) from error
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        # lpips 0.1.4 still says `pretrained` to torchvision.
+        # lpips 0.1.4 passes the deprecated argument `pretrained` to torchvision.
         warnings.filterwarnings('ignore', module='torchvision')
         return lpips.LPIPS(
             net=package_net, version=VERSION, pretrained=False, pnet_rand=True,
@@ -80,46 +80,51 @@ class LPIPS(PairMetric):
 
     Args:
         net: 'alex' (column 'LPIPS') or 'vgg16' (column 'LPIPS-vgg16').
-        weights: a file with the trunk; default: looked for by `fdsr.weights`.
-        sha256: the hash of `weights`, when it is not a known file.
-        collect_device: as for mmengine's metrics.
-        prefix: as for mmengine's metrics.
+        weights: File of the trunk; default: found by `fdsr.weights`.
+        sha256: Hash of `weights` if it is not a known file.
+        collect_device: As for mmengine's metrics.
+        prefix: As for mmengine's metrics.
 
     Raises:
-        ValueError, ImportError, FileNotFoundError: see `build_lpips`.
+        ValueError, ImportError, FileNotFoundError: See `build_lpips`.
     """
 
+    metric = 'LPIPS'
+    higher_is_better = False
+    digits = 4
+
     def __init__(
-        self, net: str = 'alex', weights: Optional[str] = None,
-        sha256: Optional[str] = None, collect_device: str = 'cpu',
-        prefix: Optional[str] = None,
+        self, net: str = 'alex', weights: str | None = None,
+        sha256: str | None = None, collect_device: str = 'cpu',
+        prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
         self.net = net
-        self.metric = 'LPIPS' if net == 'alex' else f'LPIPS-{net}'
+        if net != 'alex':
+            self.metric = f'LPIPS-{net}'
         self.model, self.trunk_file, self.heads_file = build_lpips(
             net, weights, sha256)
 
-    def protocol(self) -> Dict[str, Any]:
-        """Returns what has to stand beside a number of this metric."""
+    def protocol(self) -> dict[str, Any]:
+        """Returns the facts that are reported with the metric's numbers."""
         return dict(
             metric='LPIPS', net=self.net, version=VERSION, input='RGB in [-1, 1]',
             border=0, trunk_sha256=self.trunk_file.sha256,
             heads_sha256=self.heads_file.sha256)
 
     @torch.no_grad()
-    def process_batch(self, gt: Tensor, pred: Tensor) -> List[float]:
+    def process_batch(self, gt: Tensor, pred: Tensor) -> list[float]:
         """Returns the distance of each pair of a batch.
 
         Args:
             gt: (B, 3, H, W) uint8 RGB.
-            pred: as `gt`. The network follows to its device.
+            pred: (B, 3, H, W) uint8 RGB. The network is moved to its device.
 
         Returns:
             B distances.
 
         Raises:
-            ValueError: the shapes differ, or the type is not uint8.
+            ValueError: The shapes differ or the type is not uint8.
         """
         self.check_batch(gt, pred)
         self.model.to(pred.device)

@@ -1,85 +1,119 @@
-"""The protocol that goes with every number, and the files that hold both."""
+"""The protocol of a test, and the files that store results together with it."""
 
 import csv
 import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Union
+from typing import Any
 
+from fdsr.evaluation.metric_info import MetricInfo, column_infos
+from fdsr.reporting.tables import markdown_table, protocol_lines
 from fdsr.utils.files import atomic_path, explained, write_json
 from fdsr.utils.hardware import hardware
 
-Models = Dict[str, Dict[str, float]]
+Models = dict[str, dict[str, float]]
 _PIL_BICUBIC = 'PIL bicubic, anti-aliased'
 
 
 def build_protocol(
-    metrics: Dict[str, Dict[str, Any]],
-    dataset: Dict[str, Any],
+    metrics: dict[str, dict[str, Any]],
+    dataset: dict[str, Any],
     resize_kernel: str = _PIL_BICUBIC,
-) -> Dict[str, Any]:
-    """Collects what has to be printed beside the numbers.
+    infos: Mapping[str, MetricInfo] | None = None,
+) -> dict[str, Any]:
+    """Collects the conditions under which results were measured.
 
     Args:
-        metrics: {column: facts}, as `FaceEvaluator.protocol` returns.
-        dataset: facts of the data set, as `FaceDataset.protocol` returns.
-        resize_kernel: how LR was made of HR.
+        metrics: {column: facts}, as `FaceEvaluator.protocol` returns them.
+        dataset: Facts of the dataset, as `FaceDataset.protocol` returns them.
+        resize_kernel: How LR was made from HR.
+        infos: {column: info}, as `FaceEvaluator.infos`. Stored as `columns`.
 
     Returns:
-        A dict that JSON can hold.
+        A dict of JSON values.
     """
     return dict(
         colour_space='RGB', border=0, rounding='clamped and rounded to uint8',
-        resize_kernel=resize_kernel, metrics=metrics, dataset=dataset,
-        hardware=hardware())
+        resize_kernel=resize_kernel, metrics=metrics,
+        columns={column: asdict(info) for column, info in (infos or {}).items()},
+        dataset=dataset, hardware=hardware())
+
+
+def format_table(
+    models: Models,
+    protocol: dict[str, Any],
+    num_images: int | None = None,
+    skipped: int = 0,
+) -> str:
+    """Formats results and their protocol as Markdown.
+
+    Args:
+        models: {model: {column: mean}}; the rows keep this order.
+        protocol: As `build_protocol` returns it.
+        num_images: Number of images that the means are taken over.
+        skipped: Number of images of the dataset that were skipped.
+
+    Returns:
+        A table, an empty line, and one line per fact of the protocol.
+
+    Raises:
+        ValueError: A column is unknown, see `column_infos`.
+    """
+    columns = dict.fromkeys(name for means in models.values() for name in means)
+    infos = column_infos(protocol, columns)
+    lines = [markdown_table(
+        ['Model', *(info.heading(column) for column, info in infos.items())],
+        [[model, *(info.format(means.get(column)) for column, info in infos.items())]
+         for model, means in models.items()]), '']
+    if num_images is not None:
+        lines.append(f'- images: {num_images}, skipped: {skipped}')
+    return '\n'.join([*lines, *protocol_lines(protocol)])
 
 
 def write_metrics(
-    path: Union[str, Path],
+    path: str | Path,
     models: Models,
-    protocol: Dict[str, Any],
+    protocol: dict[str, Any],
     num_images: int,
     skipped: int,
 ) -> None:
-    """Writes metrics.json: {protocol, num_images, skipped, models}, whole or not.
+    """Writes metrics.json atomically: {protocol, num_images, skipped, models}.
 
-    JSON has no infinity; the PSNR of equal images is written as the string 'inf'.
+    JSON has no infinity; the PSNR of equal images is stored as the string 'inf'.
 
     Args:
-        path: the file; its folder is made.
+        path: The file; missing folders are created.
         models: {model: {column: mean}}.
-        protocol: as `build_protocol` returns.
-        num_images: how many images the means are over.
-        skipped: how many more the data set has.
+        protocol: As `build_protocol` returns it.
+        num_images: Number of images that the means are taken over.
+        skipped: Number of images of the dataset that were skipped.
 
     Raises:
-        OSError: the folder cannot be written.
-        TypeError: the protocol holds what JSON cannot.
+        OSError: The file cannot be written.
+        TypeError: The protocol contains a value that JSON cannot store.
     """
     models = {
-        model: {name: _json_number(value) for name, value in means.items()}
+        model: {name: value if math.isfinite(value) else str(value)
+                for name, value in means.items()}
         for model, means in models.items()}
     write_json(path, dict(
         protocol=protocol, num_images=num_images, skipped=skipped, models=models))
 
 
-def _json_number(value: float) -> Union[float, str]:
-    return value if math.isfinite(value) else str(value)
-
-
-def write_rows(path: Union[str, Path], rows: Sequence[Dict[str, Any]]) -> None:
-    """Writes the values of each image and model as a CSV, whole or not.
+def write_rows(path: str | Path, rows: Sequence[dict[str, Any]]) -> None:
+    """Writes one CSV line per row, atomically.
 
     Args:
-        path: the file; its folder is made.
-        rows: as `FaceEvaluator.rows`: 'name', 'model' and a value a column.
+        path: The file; missing folders are created.
+        rows: Dicts with the same keys, as `FaceEvaluator.rows`.
 
     Raises:
-        OSError: the folder cannot be written.
-        ValueError: no rows.
+        OSError: The file cannot be written.
+        ValueError: `rows` is empty.
     """
     if not rows:
-        raise ValueError(f'{path}: there are no rows to write; evaluate first.')
-
+        raise ValueError(f'{path}: there are no rows to write. Evaluate first.')
     with (explained(path), atomic_path(path) as part,
           part.open('w', encoding='utf-8', newline='') as file):
         writer = csv.DictWriter(file, fieldnames=list(rows[0]), lineterminator='\n')
@@ -87,11 +121,11 @@ def write_rows(path: Union[str, Path], rows: Sequence[Dict[str, Any]]) -> None:
         writer.writerows(rows)
 
 
-def read_rows(path: Union[str, Path]) -> List[Dict[str, str]]:
-    """Reads what ``write_rows`` wrote; values are strings.
+def read_rows(path: str | Path) -> list[dict[str, str]]:
+    """Reads a CSV that `write_rows` wrote; all values are strings.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: The file does not exist.
     """
     with open(path, encoding='utf-8', newline='') as file:
         return list(csv.DictReader(file))

@@ -1,75 +1,86 @@
-"""From a config and a checkpoint to numbers with their protocol."""
+"""Tests of checkpoints: from a config and a checkpoint to results with protocol."""
 
 import copy
 from pathlib import Path
-from typing import Any, Dict, Optional, Union
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.dist import is_main_process
 from mmengine.runner import Runner
 
 from fdsr.engine.launch import build_runner
-from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
-from fdsr.models.files.checkpoints import read_checkpoint
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import (
+    build_protocol,
+    format_table,
+    write_metrics,
+    write_rows,
+)
+from fdsr.models.restorers.prediction import (
+    BICUBIC,
+    reported_names,
+    select_networks,
+)
 
 _TRAINING = ('train_dataloader', 'train_cfg', 'optim_wrapper', 'param_scheduler',
              'val_dataloader', 'val_cfg', 'val_evaluator')
 
 
-def networks_to_test(config: Config, checkpoint: Optional[str]) -> Dict[str, Any]:
-    """What ``FaceTester`` tests: networks by name, and whether bicubic stands beside.
+def networks_to_test(config: Config, checkpoint: str | None) -> dict[str, Any]:
+    """Returns the arguments ``networks`` and ``bicubic`` of ``FaceTester``.
 
     Args:
-        config: of the training; ``model.test_cfg`` says what is reported.
-        checkpoint: a self-describing file; None for a backbone without weights.
+        config: Config of the training; ``model.test_cfg`` lists the tested networks.
+        checkpoint: A self-describing file, or None for a backbone without weights.
 
     Raises:
-        ValueError: a checkpoint is needed and none is given.
+        ValueError: The network has weights and no checkpoint is given.
     """
-    model, test_cfg = config.model, config.model.get('test_cfg') or {}
-    report = test_cfg.get('report', [])
-    bicubic = test_cfg.get('bicubic', 'bicubic' in report)
-    name = test_cfg.get('name', 'generator' if 'generator' in model else 'student')
+    model = config.model
+    key = 'generator' if 'generator' in model else 'student'
+    report = reported_names(model.get('test_cfg'), key)
     if checkpoint is None:
-        return dict(networks={name: generator_without_weights(config)}, bicubic=bicubic)
-    networks = {name: dict(checkpoint=checkpoint)}
-    facts, _ = read_checkpoint(checkpoint)
-    if 'teacher' in report and 'teacher' in facts['backbones']:
-        networks['teacher'] = dict(checkpoint=checkpoint, name='teacher')
-    return dict(networks=networks, bicubic=bicubic)
+        found = generator_without_weights(config)
+        networks = {name: found for name in report if name != BICUBIC}
+    elif key == 'generator':
+        networks = {name: dict(checkpoint=checkpoint) for name in report
+                    if name != BICUBIC}
+    else:
+        networks = select_networks(report, {
+            'student': dict(checkpoint=checkpoint),
+            'teacher': dict(checkpoint=checkpoint, name='teacher')})
+    return dict(networks=networks, bicubic=BICUBIC in report)
 
 
 def generator_without_weights(config: Config) -> dict:
-    """A config's generator, if it is complete without a checkpoint, as bicubic is.
+    """Returns the config of a generator without weights, for example bicubic.
 
     Raises:
-        ValueError: it has weights, or there is none.
+        ValueError: The generator has weights, or the config has no generator.
     """
     from fdsr.registry import MODELS
     generator = config.model.get('generator')
     if generator is None or list(MODELS.build(generator).parameters()):
         raise ValueError(
-            f'{config.filename} describes a network with weights: give the checkpoint '
-            f'to test, python tools/test.py {config.filename} CHECKPOINT.')
+            f'{config.filename} describes a network with weights. Give the checkpoint '
+            f'to test: python tools/test.py {config.filename} CHECKPOINT.')
     return generator
 
 
-def run_test(config: Config, checkpoint: Optional[str] = None,
-             out: Optional[Union[str, Path]] = None,
-             save_images: Optional[str] = None, launcher: str = 'none') -> str:
+def run_test(config: Config, checkpoint: str | None = None,
+             out: str | Path | None = None, save_images: str | None = None,
+             launcher: str = 'none') -> str:
     """Tests a checkpoint on the config's test set.
 
     Args:
-        config: as ``load_config`` returns it.
-        checkpoint: see ``networks_to_test``.
-        out: the JSON with the results; default: ``metrics.json`` in the work
-            directory. Each image's values go into a CSV beside it.
-        save_images: folder for the pictures; default: they are not kept.
-        launcher: see ``build_runner``.
+        config: As ``load_config`` returns it.
+        checkpoint: See ``networks_to_test``.
+        out: JSON file for the results; default: ``metrics.json`` in the work
+            directory. The values of each image go to a CSV with the same stem.
+        save_images: Folder for the SR images; default: they are not saved.
+        launcher: See ``build_runner``.
 
     Returns:
-        The table with its protocol, in Markdown.
+        The table with its protocol as Markdown.
     """
     tester = dict(type='fdsr.FaceTester', **networks_to_test(config, checkpoint))
     runner = build_runner(tester_config(config, tester, save_images), launcher)
@@ -84,22 +95,22 @@ def run_test(config: Config, checkpoint: Optional[str] = None,
     return format_table(evaluator.models, protocol, evaluator.num_images, skipped)
 
 
-def protocol_of(runner: Runner) -> Dict[str, Any]:
-    """Everything that has to stand beside the numbers of a test."""
-    dataset = runner.test_dataloader.dataset
-    kernels = dataset.pipeline_protocol()
-    return build_protocol(runner.test_evaluator.protocol(), dataset.protocol(),
-                          '; '.join(kernels) or 'none')
+def protocol_of(runner: Runner) -> dict[str, Any]:
+    """Returns the protocol of a finished test, see `build_protocol`."""
+    dataset, evaluator = runner.test_dataloader.dataset, runner.test_evaluator
+    kernels = '; '.join(dataset.pipeline_protocol()) or 'none'
+    return build_protocol(
+        evaluator.protocol(), dataset.protocol(), kernels, evaluator.infos)
 
 
 def tester_config(config: Config, tester: dict,
-                  save_images: Optional[str] = None) -> Config:
-    """A config of which nothing is left but the test of finished networks.
+                  save_images: str | None = None) -> Config:
+    """Returns a config that only tests finished networks.
 
     Args:
-        config: with a test data set, loop and evaluator; it stays as it is.
-        tester: config of ``FaceTester``.
-        save_images: folder for the pictures; default: they are not kept.
+        config: With test dataset, loop and evaluator; it is not changed.
+        tester: Config of ``FaceTester``.
+        save_images: Folder for the SR images; default: they are not saved.
     """
     config = copy.deepcopy(config)
     for key in _TRAINING:
@@ -109,6 +120,6 @@ def tester_config(config: Config, tester: dict,
     config.custom_hooks = ([] if save_images is None else
                            [dict(type='fdsr.SaveImagesHook', out_dir=save_images)])
     config.load_from, config.resume = None, False
-    # Nothing is trained, so there is nothing to reduce: a plain wrapper around all.
+    # Without trainable parameters, torch's own wrapper raises an error.
     config.model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')
     return config

@@ -1,1 +1,1 @@
-"""Models of other programs, coming in and going out."""
+"""Imports checkpoints of other projects, and exports and publishes networks."""

@@ -1,4 +1,4 @@
-"""Autocast to bf16 that is no slower than fp32 where a CPU lacks bf16."""
+"""Autocast to bf16 that stays as fast as fp32 on CPUs without bf16 instructions."""
 
 from contextlib import contextmanager
 from typing import Any, Dict, Iterator, Optional, Sequence
@@ -11,15 +11,15 @@ from torch.overrides import TorchFunctionMode
 
 @contextmanager
 def bf16_autocast(device: str) -> Iterator[None]:
-    """``torch.autocast`` to bf16, usable on every CPU.
+    """Enters ``torch.autocast`` to bf16, usable on every CPU.
 
-    Without AVX-512 (or Arm's bf16 instructions) torch falls back to convolutions that
-    are ten to three hundred times slower than fp32's. There they are computed in fp32,
-    from values rounded to bf16, and rounded again: what bf16 instructions do, which add
-    up in fp32, too. Only the order of the sums differs.
+    Without AVX-512 (or Arm's bf16 instructions) torch's bf16 convolutions are ten to
+    three hundred times slower than in fp32. On such CPUs this context computes them in
+    fp32 from values rounded to bf16, and rounds the result. bf16 instructions
+    accumulate in fp32 too, so only the order of the sums differs.
 
     Args:
-        device: the type of the device, e.g. ``cpu`` or ``cuda``.
+        device: type of the device, e.g. ``cpu`` or ``cuda``.
     """
     with torch.autocast(device, torch.bfloat16):
         if device != 'cpu' or has_bf16():
@@ -30,13 +30,13 @@ def bf16_autocast(device: str) -> Iterator[None]:
 
 
 def has_bf16() -> bool:
-    """Whether this CPU has fast bf16 convolutions."""
+    """Returns whether this CPU has fast bf16 convolutions."""
     return (torch.backends.mkldnn.is_available()
             and torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 class _RoundedConvolutions(TorchFunctionMode):
-    """Computes in fp32, on rounded values, what autocast would compute in bf16."""
+    """Computes convolutions and linear layers in fp32 from values rounded to bf16."""
 
     _functions = frozenset([
         torch.conv1d, torch.conv2d, torch.conv3d, torch.conv_transpose1d,

@@ -1,16 +1,16 @@
-"""Bicubic up-sampling as PIL computes it, inside a network."""
+"""Bicubic upsampling that equals PIL's, inside a network."""
 
 from typing import Tuple
 
 import torch
 from torch import Tensor, nn
 
-_CUBIC_A = -0.5  # PIL's; torch's own bicubic has -0.75
+_CUBIC_A = -0.5  # as in PIL; F.interpolate without antialias uses -0.75
 _CUBIC_SUPPORT = 2.0
 
 
 def cubic_kernel(distance: Tensor, a: float = _CUBIC_A) -> Tensor:
-    """Keys' cubic convolution kernel, zero beyond a distance of 2."""
+    """Returns Keys' cubic convolution kernel, zero beyond a distance of 2."""
     x = distance.abs()
     near = ((a + 2) * x - (a + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * a
@@ -18,12 +18,12 @@ def cubic_kernel(distance: Tensor, a: float = _CUBIC_A) -> Tensor:
 
 
 def bicubic_matrix(size: int, scale: int) -> Tensor:
-    """The matrix that up-samples a signal as PIL's bicubic does.
+    """Returns the matrix of PIL's bicubic upsampling along one axis.
 
-    PIL drops the taps beyond the border and lets the others sum to one.
+    As in PIL, taps beyond the border are dropped and the others sum to one.
 
     Args:
-        size: length of the signal.
+        size: number of pixels along the axis.
         scale: integer factor.
 
     Returns:
@@ -36,25 +36,28 @@ def bicubic_matrix(size: int, scale: int) -> Tensor:
 
 
 class BicubicUpsample(nn.Module):
-    """Up-samples by an integer as ``PIL.Image.resize(..., BICUBIC)`` in mode F.
+    """Upsamples like ``PIL.Image.resize(..., BICUBIC)`` in mode F.
 
-    Two fixed matrices, one from each side, do it: exact, fast, and exportable.
+    Multiplies with two fixed matrices instead of calling ``F.interpolate`` with
+    ``antialias=True``, which gives the same values up to 2.4e-7 but which the ONNX
+    exporter (``dynamo=False``) does not support.
 
     Args:
-        scale: factor, 1 or more; 1 returns the input.
+        scale: integer factor of at least 1; 1 returns the input.
 
     Raises:
-        ValueError: the factor is no whole number of at least 1.
+        ValueError: ``scale`` is not a whole number of at least 1.
     """
 
     def __init__(self, scale: int) -> None:
         super().__init__()
         if int(scale) != scale or scale < 1:
-            raise ValueError(f'scale has to be a whole number >= 1, found {scale}.')
+            raise ValueError(
+                f'scale: expected a whole number of at least 1, found {scale}.')
         self.scale = int(scale)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(B, C, h, w) in any range to (B, C, h · scale, w · scale) in the same."""
+        """Upsamples (B, C, h, w) in any range to (B, C, h · scale, w · scale)."""
         if self.scale == 1:
             return image
         rows, columns = self._matrices(image)

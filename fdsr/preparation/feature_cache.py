@@ -1,4 +1,4 @@
-"""Running frozen networks over a training set, once."""
+"""Computes the features of frozen networks for a training set."""
 
 import time
 from pathlib import Path
@@ -27,16 +27,16 @@ Batch = Dict[str, Any]
 
 def freeze_student_features(config: Config, out: Union[str, Path],
                             report: Callable[[str], None] = print) -> None:
-    """Writes what every student of a config computes without learning from it.
+    """Writes the frozen encoder's maps of LR and the perceptual features of GT.
 
     Args:
-        config: of a ``FaceRestorer`` with a frozen encoder; its training set.
-        out: folder of the store: the encoder's maps of LR, and GT's features of the
-            perceptual loss if there is one.
-        report: told how far it is.
+        config: training config of a restorer or distiller whose student has a frozen
+            encoder. Without a perceptual loss, only the encoder's maps are written.
+        out: folder of the store.
+        report: called with progress messages.
 
     Raises:
-        ValueError: the encoder is trained, so that its features change.
+        ValueError: the encoder is trained, so its features change.
     """
     model = config.model
     network = MODELS.build(model.get('generator') or model.student).eval()
@@ -60,21 +60,21 @@ def freeze_student_features(config: Config, out: Union[str, Path],
 def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Config,
                             out: Union[str, Path],
                             report: Callable[[str], None] = print) -> None:
-    """Writes a teacher's features, so that a distillation need not run it.
+    """Writes a teacher's features, so that distillation does not run the teacher.
 
     Args:
-        teacher: as ``build_teacher`` returns it.
-        taps: which features, e.g. ``decoder.to_rgb:input``.
-        config: whose training set is taken.
+        teacher: frozen network, as ``build_teacher`` returns it.
+        taps: taps of the features, e.g. ``decoder.to_rgb:input``.
+        config: config with the training set.
         out: folder of the store.
-        report: told how far it is.
+        report: called with progress messages.
     """
     def features(batch: Batch) -> Dict[str, Tensor]:
         with FeatureTaps(teacher, taps) as tapped:
             run_backbone(teacher, batch['inputs'], batch['data_samples'])
         return {f'{TEACHER}{number}': tapped[tap] for number, tap in enumerate(taps)}
 
-    facts = dict(teacher=teacher.external_weights.sha256, taps=list(taps))
+    facts = dict(teacher=teacher.weights_sha256, taps=list(taps))
     _write(config, features, facts, out, report)
 
 
@@ -111,28 +111,28 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
             if done % (50 * settings.batch_size) < settings.batch_size:
                 share = done / (2 * len(rows))
                 left = (time.monotonic() - started) * (1 / share - 1)
-                report(f'{done} of {2 * len(rows)} faces, about {left / 60:.0f} min '
-                       'to go')
+                report(f'{done} of {2 * len(rows)} images, about {left / 60:.0f} min '
+                       'left')
     writer.finish(facts)
 
 
 def _check_repeats(pipeline: Sequence[Any]) -> None:
-    """Refuses a pipeline whose LR differs between epochs."""
+    """Raises ValueError if the LR of a face differs between epochs."""
     for step in pipeline:
         if getattr(step, 'varies', False):
             raise ValueError(
-                f'{type(step).__name__} makes another LR of a face in each epoch, so '
-                'its features cannot be frozen. Give BlindDegradation a seed, which '
-                'makes it the same each time, or train without frozen features.')
+                f'{type(step).__name__} generates another LR of a face in each epoch, '
+                'so its features cannot be stored. Give BlindDegradation a seed, or '
+                'train without frozen features.')
 
 
 def _degradation(pipeline: Sequence[Any]) -> str:
-    """How a pipeline makes LR, in words."""
+    """Returns a description of how a pipeline generates LR."""
     return '; '.join(step.protocol() for step in pipeline if hasattr(step, 'protocol'))
 
 
 def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:
-    """The training pipeline with every face mirrored, or none."""
+    """Returns the training pipeline with every face mirrored, or none."""
     return [
         dict(step, prob=float(mirrored))
         if step['type'].rpartition('.')[2] == 'FlipFace' else dict(step)

@@ -1,4 +1,4 @@
-"""What networks cost: parameters, arithmetic, time, memory, and a teacher's parts."""
+"""Measures the cost of networks: parameters, multiply-adds, time and memory."""
 
 from fdsr.profiling.detection import detection_part
 from fdsr.profiling.profile import Profile, profile_backbone

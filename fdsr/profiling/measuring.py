@@ -1,4 +1,4 @@
-"""Clock, scales and counter: what single calls take."""
+"""Measures time, memory and multiply-adds of single calls."""
 
 import ctypes
 import statistics
@@ -12,22 +12,22 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-MACS_COUNT = ('convolutions, matrix products and attention of one picture, encoder and '
-              'up-sampling included; not counted: biases, activations, '
-              'normalisations, interpolations, products with a vector')
+MACS_COUNT = ('convolutions, matrix products and attention of one image, encoder and '
+              'upsampling included; not counted: biases, activations, '
+              'normalizations, interpolations, products with a vector')
 MEMORY_MEANS = {
-    'cpu': 'peak of the resident set during a call, above what stood before it',
-    'cuda': 'torch.cuda.max_memory_allocated during a call, above what was allocated '
-            'before it',
+    'cpu': 'peak of the resident set during a call, minus its size before the call',
+    'cuda': 'torch.cuda.max_memory_allocated during a call, minus the memory allocated '
+            'before the call',
 }
 _MEMORY_CALLS = 3
-#: Numbers of glibc's mallopt, see malloc.h.
+#: Parameters of glibc's mallopt, see malloc.h.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def count_gmacs(call: Callable[[], Any]) -> float:
-    """10^9 multiply-adds of a call, see ``MACS_COUNT``."""
-    # The counter hooks parameters, which cannot be done in inference mode.
+    """Returns the 10^9 multiply-adds of a call, see ``MACS_COUNT``."""
+    # FlopCounterMode hooks parameters, which inference mode does not allow.
     with torch.inference_mode(False), torch.no_grad(), \
             FlopCounterMode(display=False) as counter:
         call()
@@ -35,26 +35,26 @@ def count_gmacs(call: Callable[[], Any]) -> float:
 
 
 def bytes_of(module: nn.Module) -> int:
-    """Of parameters and buffers, each once."""
+    """Returns the size of a module's parameters and buffers in bytes."""
     return sum(value.numel() * value.element_size()
                for values in (module.parameters(), module.buffers())
                for value in values)
 
 
 class Clock:
-    """Times and weighs calls on one device.
+    """Measures time and memory of calls on one device.
 
     Args:
-        device: where the calls compute.
-        warmup: calls before those that are timed.
-        repeats: timed calls.
+        device: device that the calls use.
+        warmup: number of calls before the timed ones.
+        repeats: number of timed calls.
     """
 
     def __init__(self, device: torch.device, warmup: int, repeats: int) -> None:
         self.device, self.warmup, self.repeats = device, warmup, repeats
 
     def milliseconds(self, call: Callable[[], Any]) -> List[float]:
-        """What each of the timed calls took."""
+        """Returns the milliseconds of each timed call."""
         for _ in range(self.warmup):
             call()
         times = []
@@ -71,9 +71,9 @@ class Clock:
             torch.cuda.synchronize(self.device)
 
     def peak_mb(self, call: Callable[[], Any]) -> Optional[float]:
-        """MB (10^6 bytes) beside what stood before, see ``MEMORY_MEANS``.
+        """Returns the median peak of up to three calls in MB (10^6 bytes).
 
-        The median of up to three calls; None where the system does not tell.
+        See ``MEMORY_MEANS``; None if the system does not report it.
         """
         measure = self._cuda_peak if self.device.type == 'cuda' else peak_memory
         peaks = [measure(call) for _ in range(min(self.repeats, _MEMORY_CALLS))]
@@ -87,25 +87,29 @@ class Clock:
 
 
 def peak_memory(call: Callable[[], Any]) -> Optional[int]:
-    """Peak of the resident set during a call, above what it was; Linux alone.
+    """Returns the peak of the resident set during a call, minus its size before.
 
-    The kernel's high-water mark (VmHWM) is set back first, so what ran before in the
-    same process does not count. Unlike a sum of tensors it holds what libraries
-    allocate for themselves, as oneDNN does for its blocked copies. Pages are counted,
-    with an error of about a megabyte. What counts is what the call holds at once: it
-    runs in a thread of its own, whose heap is empty, with a mapping for each large
-    block, or malloc's holes, other ones in each process, would add up to half of it.
+    Linux only. Resets the kernel's high-water mark (VmHWM) first, so earlier calls of
+    the process do not count. Unlike a sum of tensors, the peak includes memory that
+    libraries allocate, such as oneDNN's blocked copies. It is a number of pages, with
+    an error of about one megabyte.
+
+    The call runs in a new thread, whose heap is empty, and glibc maps each large block
+    separately. Both are needed. With the thread alone, repeated calls reuse resident
+    memory and report 0. With the mappings alone, free blocks in the heap of the main
+    thread, which differ between processes, changed the peaks of small networks by 10
+    to 35 %.
 
     Args:
-        call: best run once before, or what is only made once is counted. The thread
-            has the caller's gradient and inference modes.
+        call: function to measure; call it once before, to exclude one-off
+            allocations. The thread inherits the gradient and inference modes.
 
     Returns:
-        Bytes, or None where the system does not tell.
+        Bytes, or None if the system does not report them.
     """
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
-    def weigh() -> Optional[int]:
+    def measure() -> Optional[int]:
         if not _reset_high_water_mark():
             return None
         before = _status('VmRSS')
@@ -114,11 +118,11 @@ def peak_memory(call: Callable[[], Any]) -> Optional[int]:
         return max(0, _status('VmHWM') - before)
 
     with _mapping_large_blocks(), ThreadPoolExecutor(1) as thread:
-        return thread.submit(weigh).result()
+        return thread.submit(measure).result()
 
 
 def _reset_high_water_mark() -> bool:
-    """Whether the system can do it."""
+    """Resets VmHWM; returns False if the system does not support it."""
     try:
         Path('/proc/self/clear_refs').write_text('5')
     except OSError:
@@ -128,9 +132,9 @@ def _reset_high_water_mark() -> bool:
 
 @contextmanager
 def _mapping_large_blocks() -> Iterator[None]:
-    """Has glibc give freed memory back at once, what was freed before included."""
+    """Makes glibc return freed memory to the system at once."""
     libc = ctypes.CDLL(None)
-    if not hasattr(libc, 'mallopt'):  # another C library, without such a switch
+    if not hasattr(libc, 'mallopt'):  # not glibc
         yield
         return
     libc.mallopt(_M_MMAP_THRESHOLD, 2**17)
@@ -138,8 +142,8 @@ def _mapping_large_blocks() -> Iterator[None]:
     try:
         yield
     finally:
-        # glibc starts at 128 KiB and rises to these as large blocks are freed; once
-        # set by hand it no longer does
+        # glibc would raise its thresholds from 128 KiB to these values as large blocks
+        # are freed, but no longer does so once they are set
         libc.mallopt(_M_MMAP_THRESHOLD, 2**25)
         libc.mallopt(_M_TRIM_THRESHOLD, 2**26)
 

@@ -1,19 +1,19 @@
-"""What a backbone costs: parameters, arithmetic, time and memory.
+"""Measures the cost of a backbone: parameters, multiply-adds, time and memory.
 
-Multiply-adds are counted by torch's ``FlopCounterMode``, halved: convolutions,
-transposed ones included, and whatever ends in a matrix product (linear layers,
-``matmul``, ``einsum``, attention). Biases, activations, normalisations, interpolations
-and products with a vector, as spectral norm's, are not counted, nor are operators of
-other packages.
+torch's ``FlopCounterMode`` counts the multiply-adds, as half its flops: convolutions,
+also transposed ones, and matrix products (linear layers, ``matmul``, ``einsum``,
+attention). It does not count biases, activations, normalisations, interpolations,
+products with a vector (spectral norm) and operators of other packages.
 
-Memory on a CPU is the kernel's high-water mark of this process, set back before the
-call (``peak_memory``), so that what ran before does not count, and what libraries
-allocate for themselves does. It is the median of up to three calls.
+On a CPU, memory is the median over up to three calls of the kernel's high-water mark
+of this process, reset before each call (``peak_memory``). It includes what libraries
+allocate internally and excludes what ran before.
 """
 
 import statistics
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,60 +31,66 @@ from fdsr.profiling.measuring import (
 from fdsr.utils.hardware import hardware
 
 NOT_MEASURED = 'not measured'
-#: What parts are called.
+#: Names of parts.
 DETECTION, DICTIONARY = 'landmark detection', 'dictionary'
 
 
 @dataclass(frozen=True)
 class Latency:
-    """One batch size: milliseconds a batch, and the call's working memory.
+    """Time and working memory for one batch size.
 
     Args:
-        peak_mb: MB (10^6 bytes) that the call needs beside the network and its input;
-            None where the system does not tell.
+        batch_size: images per batch.
+        median_ms: median time per batch in milliseconds.
+        best_ms: shortest time per batch in milliseconds.
+        peak_mb: MB (10^6 bytes) used beside the network and its input; None if the
+            system does not report it.
     """
 
     batch_size: int
     median_ms: float
     best_ms: float
-    peak_mb: Optional[float]
+    peak_mb: float | None
 
     @property
     def ms_per_picture(self) -> float:
-        """The median's share of one picture."""
+        """Median time per image in milliseconds."""
         return self.median_ms / self.batch_size
 
 
 @dataclass(frozen=True)
 class Part:
-    """One step of a network's way from LR to SR, for one picture.
+    """The cost of one step of a network for one image.
 
     Args:
-        ms: median; None if it was not measured, and ``note`` says why.
-        memory_mb: of its parameters and buffers, in MB (10^6 bytes); None: unknown.
+        name: name of the step.
+        ms: median time; None if not measured, ``note`` says why.
+        gmacs: 10^9 multiply-adds; None: unknown.
+        memory_mb: MB (10^6 bytes) of parameters and buffers; None: unknown.
+        note: a comment.
     """
 
     name: str
-    ms: Optional[float] = None
-    gmacs: Optional[float] = None
-    memory_mb: Optional[float] = None
+    ms: float | None = None
+    gmacs: float | None = None
+    memory_mb: float | None = None
     note: str = ''
 
 
 @dataclass(frozen=True)
 class Profile:
-    """The costs of one backbone, as plain values.
+    """The cost of a backbone, as plain values.
 
     Args:
         network: name of its class.
-        lr_size, sr_size: sides of the pictures.
-        trained, frozen: parameters with and without gradients.
-        network_mb: parameters and buffers but for the dictionary's atoms, in MB.
-        dictionary_mb: the atoms, in MB.
-        gmacs: 10^9 multiply-adds of one picture, see ``MACS_COUNT``.
-        latencies: one a batch size.
-        parts: of a network that reads a dictionary; empty for others.
-        protocol: what has to stand beside the numbers.
+        lr_size, sr_size: sides of LR and SR.
+        trained, frozen: numbers of parameters with and without gradients.
+        network_mb: MB of parameters and buffers, without the dictionary's atoms.
+        dictionary_mb: MB of the atoms.
+        gmacs: 10^9 multiply-adds per image, see ``MACS_COUNT``.
+        latencies: one per batch size.
+        parts: steps of a network with a dictionary; empty for others.
+        protocol: how the numbers were measured.
     """
 
     network: str
@@ -95,18 +101,18 @@ class Profile:
     network_mb: float
     dictionary_mb: float
     gmacs: float
-    latencies: Tuple[Latency, ...]
-    parts: Tuple[Part, ...]
-    protocol: Dict[str, Any]
+    latencies: tuple[Latency, ...]
+    parts: tuple[Part, ...]
+    protocol: dict[str, Any]
 
     @property
-    def parts_ms(self) -> Optional[float]:
-        """Sum of the parts that were measured."""
+    def parts_ms(self) -> float | None:
+        """Total time of the measured parts."""
         measured = [part.ms for part in self.parts if part.ms is not None]
         return sum(measured) if measured else None
 
-    def to_dict(self) -> Dict[str, Any]:
-        """A dict that JSON can hold, sums and shares of a picture included."""
+    def to_dict(self) -> dict[str, Any]:
+        """Returns values for JSON, with sums and times per image."""
         values = asdict(self)
         for latency, entry in zip(self.latencies, values['latencies']):
             entry['ms_per_picture'] = latency.ms_per_picture
@@ -115,26 +121,25 @@ class Profile:
 
 def profile_backbone(network: nn.Module, lr_size: int,
                      batch_sizes: Sequence[int] = (1, 8),
-                     boxes: Optional[Union[Tensor, np.ndarray]] = None,
+                     boxes: Tensor | np.ndarray | None = None,
                      device: str = 'cpu', warmup: int = 1, repeats: int = 5,
-                     detection: Optional[Part] = None) -> Profile:
-    """Measures a backbone, in ``torch.inference_mode`` on random pictures.
+                     detection: Part | None = None) -> Profile:
+    """Measures a backbone in ``torch.inference_mode`` on random images.
 
     Args:
-        network: moved to the device, and left there in eval mode.
-        lr_size: side of the LR picture.
-        batch_sizes: each is timed and weighed.
-        boxes: (4, 4) in SR pixels, for a network that uses boxes; default: those of
-            FFHQ's template at the network's size, ``template_boxes``.
+        network: the backbone; it is moved to the device and set to eval mode.
+        lr_size: side of LR.
+        batch_sizes: batch sizes to measure.
+        boxes: (4, 4) in SR pixels, for a network that uses boxes; default:
+            ``template_boxes`` at the network's size.
         device: ``cpu``, ``cuda`` or ``cuda:N``.
-        warmup: calls before those that are timed.
+        warmup: untimed calls.
         repeats: timed calls.
-        detection: cost of finding the landmarks, as ``detection_part`` measures it;
-            default: a part that says that nothing was measured.
+        detection: cost of the landmarks, see ``detection_part``; default: not measured.
 
     Raises:
-        ValueError: an argument is impossible, the network asks for another size, or
-            the device is not there.
+        ValueError: an argument is out of range, the network needs another size, or
+            the device is not available.
     """
     _check(lr_size, batch_sizes, device, warmup, repeats)
     clock = Clock(torch.device(device), warmup, repeats)
@@ -166,22 +171,23 @@ def _latency(network: nn.Module, inputs: Sequence[Tensor], clock: Clock) -> Late
 
 
 class _Inputs:
-    """What a network is called with, for any batch size."""
+    """Creates a network's inputs for any batch size."""
 
     def __init__(self, network: nn.Module, lr_size: int,
-                 boxes: Optional[Union[Tensor, np.ndarray]],
+                 boxes: Tensor | np.ndarray | None,
                  device: torch.device) -> None:
         self.dtype = next((value.dtype for value in network.parameters()),
                           torch.get_default_dtype())
         self._lr_size, self._device = lr_size, device
         self._boxes = None
-        if getattr(network, 'uses_boxes', False):
+        if network.uses_boxes:
             if boxes is None:
-                eye_share = getattr(network, 'eye_share', FFHQ_EYE_SHARE)
-                boxes = template_boxes(sr_size_of(network, lr_size), eye_share)
+                boxes = template_boxes(sr_size_of(network, lr_size),
+                                       network.eye_share or FFHQ_EYE_SHARE)
             self._boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
 
-    def of(self, batch_size: int) -> List[Tensor]:
+    def of(self, batch_size: int) -> list[Tensor]:
+        """Returns [LR], or [LR, boxes]."""
         generator = torch.Generator().manual_seed(0)
         lr = torch.rand(batch_size, 3, self._lr_size, self._lr_size,
                         generator=generator).to(self._device, self.dtype)
@@ -191,32 +197,27 @@ class _Inputs:
 
 
 def sr_size_of(network: nn.Module, lr_size: int) -> int:
-    """Side of the SR picture that a network with boxes is made for.
+    """Returns the side of SR for a side of LR.
 
     Raises:
-        ValueError: it does not tell, or it wants LR pictures of another size.
+        ValueError: the network uses boxes and was made for another size.
     """
-    size, scale = getattr(network, 'size', None), getattr(
-        getattr(network, 'upsample', None), 'scale', None)
-    if size is None:
+    size = lr_size * network.scale
+    if network.uses_boxes and network.size not in (None, size):
         raise ValueError(
-            f'{type(network).__name__} uses boxes but has no attribute size: give '
-            f'profile_backbone the boxes, e.g. template_boxes(SIDE_OF_SR).')
-    if scale is not None and lr_size * scale != size:
-        raise ValueError(
-            f'{type(network).__name__} is made for {size} px, from LR pictures of '
-            f'{size // scale} px; found lr_size={lr_size}.')
+            f'{type(network).__name__} is made for {network.size} px, from LR images '
+            f'of {network.size // network.scale} px; found lr_size={lr_size}.')
     return size
 
 
 def _has_parts(network: nn.Module) -> bool:
-    return getattr(network, 'uses_boxes', False) and all(
+    return network.uses_boxes and all(
         hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
 
 
 def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
-           detection: Optional[Part]) -> Tuple[Part, ...]:
-    """Each step of a teacher for one picture, the detector first."""
+           detection: Part | None) -> tuple[Part, ...]:
+    """Measures each step of a teacher for one image, after the detection."""
     lr, boxes = inputs
     maps = network.encode(lr)
     styles = network.transfer(maps, boxes)
@@ -224,10 +225,10 @@ def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
     encoder, decoder = (bytes_of(part) for part in (network.encoder, network.decoder))
     steps = {
         'encoder': (lambda: network.encode(lr), encoder, ''),
-        # what neither encoder nor decoder holds: atoms and confidence blocks
+        # the memory of the atoms and of the confidence blocks
         DICTIONARY: (lambda: network.transfer(maps, boxes),
                      bytes_of(network) - encoder - decoder,
-                     f'{atoms / 1e6:.1f} MB of it atoms, {_atoms_dtype(network)}'),
+                     f'{atoms / 1e6:.1f} MB of atoms, {_atoms_dtype(network)}'),
         'decoder': (lambda: network.decoder(maps[-1], styles), decoder, ''),
     }
     measured = [
@@ -239,7 +240,7 @@ def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
     return (detection, *measured)
 
 
-def _parameters(network: nn.Module) -> Tuple[int, int]:
+def _parameters(network: nn.Module) -> tuple[int, int]:
     counts = {True: 0, False: 0}
     for parameter in network.parameters():
         counts[parameter.requires_grad] += parameter.numel()
@@ -252,20 +253,20 @@ def _dictionary_bytes(network: nn.Module) -> int:
 
 
 def _atoms_dtype(network: nn.Module) -> str:
-    """Of the atoms; fp16 ones are converted for matching, which takes time."""
-    dtypes = {_name(atoms.dtype) for module in network.modules()
+    """Returns the dtype of the atoms; fp16 has to be converted before matching."""
+    dtypes = {_name_of(atoms.dtype) for module in network.modules()
               if isinstance(module, ComponentDictionary) for atoms in module.buffers()}
     return ' and '.join(sorted(dtypes))
 
 
-def _name(dtype: torch.dtype) -> str:
+def _name_of(dtype: torch.dtype) -> str:
     return str(dtype).removeprefix('torch.')
 
 
-def _protocol(clock: Clock, dtype: torch.dtype) -> Dict[str, Any]:
+def _protocol(clock: Clock, dtype: torch.dtype) -> dict[str, Any]:
     kind = clock.device.type
     facts = dict(
-        device=str(clock.device), dtype=_name(dtype),
+        device=str(clock.device), dtype=_name_of(dtype),
         time=f'torch.inference_mode, median and best of {clock.repeats} calls after '
              f'{clock.warmup}',
         memory=MEMORY_MEANS[kind], macs=MACS_COUNT)
@@ -279,11 +280,11 @@ def _check(lr_size: int, batch_sizes: Sequence[int], device: str, warmup: int,
            repeats: int) -> None:
     if not batch_sizes or min(lr_size, repeats, *batch_sizes) < 1 or warmup < 0:
         raise ValueError(
-            'A profile needs an LR size, batch sizes and repeats of at least 1, and '
-            f'warmup of at least 0; found lr_size={lr_size}, '
+            'Expected LR size, batch sizes and repeats of at least 1, and warmup of '
+            f'at least 0, found lr_size={lr_size}, '
             f'batch_sizes={list(batch_sizes)}, repeats={repeats}, warmup={warmup}.')
     kind = torch.device(device).type
     if kind not in MEMORY_MEANS:
-        raise ValueError(f'Profiles are made on cpu or cuda, found {device!r}.')
+        raise ValueError(f'Expected device cpu or cuda, found {device!r}.')
     if kind == 'cuda' and not torch.cuda.is_available():
-        raise ValueError(f'There is no GPU for device={device!r}: take device=cpu.')
+        raise ValueError(f'There is no GPU for device={device!r}: use device=cpu.')

@@ -1,23 +1,26 @@
-"""Networks to profile, out of configs and checkpoints; weights do not matter."""
+"""Builds the networks to profile from configs and checkpoints."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 from mmengine.config import Config
 from torch import nn
 
 from fdsr.engine.config import datasets_of
-from fdsr.models.backbones import DistilledStudent
+from fdsr.models.backbones import EncoderDecoder, FeatureEncoder
+from fdsr.models.contract import build_backbone
 from fdsr.models.dictionary.files import read_dictionary
 from fdsr.models.files.checkpoints import load_backbone, read_checkpoint
+from fdsr.models.restorers.prediction import BICUBIC, reported_names
 from fdsr.profiling.detection import usual_detection_part
 from fdsr.profiling.profile import Profile, profile_backbone, sr_size_of
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
 from fdsr.weights import weights_follow
 
-#: The paper's, where neither config nor network tells.
+#: The paper's, for configs and networks that do not define it.
 PAPER_LR_SIZE = 32
 
 
@@ -26,72 +29,72 @@ class Subject:
     """A network to profile.
 
     Args:
-        name: that it goes by in tables.
+        name: its name in tables.
         network: the backbone.
-        lr_size: side of its LR pictures.
-        notes: what is not as in the real one.
+        lr_size: side of its LR images.
+        notes: differences from the trained network.
     """
 
     name: str
     network: nn.Module
     lr_size: int
-    notes: List[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
-def subjects_of_config(config: Config, checkpoint: Optional[str] = None,
-                       lr_size: Optional[int] = None,
-                       num_atoms: int = 512) -> List[Subject]:
-    """The networks that a training's config describes.
+def subjects_of_config(config: Config, checkpoint: str | None = None,
+                       lr_size: int | None = None,
+                       num_atoms: int = 512) -> list[Subject]:
+    """Builds the networks of a training config.
 
-    Without a checkpoint they are built without trained values, and need no file:
-    neither VGG's weights nor the dictionary, whose number of atoms is read from its
-    file if that is there. Matching takes as long for atoms that are all zero.
+    Without a checkpoint they are untrained and need no files, neither VGG's weights nor
+    the dictionary. The number of atoms is read from the dictionary's file if it exists.
+    The time of matching does not depend on the atoms' values.
 
     Args:
         config: as ``load_config`` returns it, with ``model.generator`` or
-            ``model.student``; the teacher of a distillation comes along if its
-            checkpoint is there.
-        checkpoint: take the networks from this file instead.
-        lr_size: side of LR; default: what the config's data sets have.
-        num_atoms: of each component and level, where the dictionary's file is
-            missing.
+            ``model.student``. The teacher of a distillation is included if its
+            checkpoint exists.
+        checkpoint: load the networks from this file instead.
+        lr_size: side of LR; default: that of the config's datasets.
+        num_atoms: atoms per component and level if the dictionary's file is missing.
 
     Raises:
-        ValueError: the config has no such network, or does not fit.
-        FileNotFoundError: the checkpoint is not there.
+        ValueError: the config has no network, or is not valid.
+        FileNotFoundError: the checkpoint does not exist.
     """
     model = plain(config.get('model') or {})
     key = next((key for key in ('generator', 'student') if key in model), None)
     if key is None:
         raise ValueError(
             f'{config.filename}: expected model.generator or model.student, found '
-            f'{", ".join(model) or "no model"}. Give a training config, as those in '
-            'configs/.')
+            f'{", ".join(model) or "no model"}. Use a training config, such as those '
+            'in configs/.')
     lr_size = lr_size or lr_size_of(config)
-    name = (model.get('test_cfg') or {}).get('name', key)
+    name = next((name for name in reported_names(model.get('test_cfg'), key)
+                 if name != BICUBIC), key)
     if checkpoint is not None:
         return subjects_of_checkpoint(checkpoint, lr_size, name)
     settings, notes = _without_files(model[key], num_atoms)
     with weights_follow():
-        network = MODELS.build(settings)
+        network = build_backbone(settings)
     subjects = [Subject(name, network, lr_size or _lr_size_of_network(network), notes)]
     if key == 'student':
         _add_teacher(subjects, model.get('teacher'))
     return subjects
 
 
-def subjects_of_checkpoint(path: Union[str, Path], lr_size: Optional[int] = None,
-                           name: Optional[str] = None) -> List[Subject]:
-    """The networks that a self-describing file holds: its default, and its teacher.
+def subjects_of_checkpoint(path: str | Path, lr_size: int | None = None,
+                           name: str | None = None) -> list[Subject]:
+    """Loads the default network of a self-describing file, and its teacher.
 
     Args:
-        path: of the file.
-        lr_size: side of LR; default: the teacher's own, or ``PAPER_LR_SIZE``.
-        name: of the first in tables; default: as in the file.
+        path: the file.
+        lr_size: side of LR; default: the network's, or ``PAPER_LR_SIZE``.
+        name: name of the default network in tables; default: that in the file.
 
     Raises:
-        FileNotFoundError: the file, or one that it refers to, is not there.
-        CheckpointMismatch: it does not describe itself, or does not fit.
+        FileNotFoundError: the file, or an external one, does not exist.
+        CheckpointMismatch: the file is not self-describing, or not valid.
     """
     facts, _ = read_checkpoint(path)
     network = load_backbone(path)
@@ -102,25 +105,25 @@ def subjects_of_checkpoint(path: Union[str, Path], lr_size: Optional[int] = None
     return subjects
 
 
-def profile_subjects(subjects: Sequence[Subject], config: Optional[Config] = None,
+def profile_subjects(subjects: Sequence[Subject], config: Config | None = None,
                      batch_sizes: Sequence[int] = (1, 8), device: str = 'cpu',
                      warmup: int = 1, repeats: int = 5, landmarks: bool = True
-                     ) -> Tuple[Dict[str, Profile], List[str]]:
-    """Profiles networks, one after the other.
+                     ) -> tuple[dict[str, Profile], list[str]]:
+    """Profiles several networks.
 
     Args:
         subjects: the networks.
-        config: whose test faces the landmark detector is timed on, if they are there.
+        config: a config with test faces for the landmark detector, if available.
         batch_sizes, device, warmup, repeats: as for ``profile_backbone``.
-        landmarks: time fdsr's landmark detector for networks that use boxes.
+        landmarks: measure the landmark detector for networks that use boxes.
 
     Returns:
-        {name: profile}, and the subjects' notes.
+        {name: profile} and the subjects' notes.
     """
     profiles, notes = {}, []
     for one in subjects:
         detection = None
-        if landmarks and getattr(one.network, 'uses_boxes', False):
+        if landmarks and one.network.uses_boxes:
             detection = usual_detection_part(
                 one.lr_size, sr_size_of(one.network, one.lr_size), config, warmup,
                 repeats)
@@ -131,8 +134,8 @@ def profile_subjects(subjects: Sequence[Subject], config: Optional[Config] = Non
     return profiles, notes
 
 
-def lr_size_of(config: Config) -> Optional[int]:
-    """Side of LR that the config's data sets make; None if they do not tell."""
+def lr_size_of(config: Config) -> int | None:
+    """Returns the side of LR of the config's datasets; None if it is not defined."""
     for dataset in datasets_of(config):
         scales = [step['scale'] for step in dataset.get('pipeline') or []
                   if isinstance(step, dict) and 'scale' in step]
@@ -142,14 +145,11 @@ def lr_size_of(config: Config) -> Optional[int]:
 
 
 def _lr_size_of_network(network: nn.Module) -> int:
-    scale = getattr(getattr(network, 'upsample', None), 'scale', None)
-    if scale is not None and hasattr(network, 'size'):
-        return network.size // scale
-    return PAPER_LR_SIZE
+    return network.size // network.scale if network.size else PAPER_LR_SIZE
 
 
-def _add_teacher(subjects: List[Subject], teacher: Any) -> None:
-    """Appends a distillation's teacher, or says at the student why it cannot."""
+def _add_teacher(subjects: list[Subject], teacher: Any) -> None:
+    """Appends a distillation's teacher, or adds a note that it is left out."""
     settings = {'checkpoint': teacher} if isinstance(teacher, str) else teacher or {}
     student, checkpoint = subjects[0], settings.get('checkpoint')
     if not checkpoint:
@@ -164,14 +164,14 @@ def _add_teacher(subjects: List[Subject], teacher: Any) -> None:
     subjects.append(Subject('teacher', network, student.lr_size))
 
 
-def _without_files(settings: Dict[str, Any],
-                   num_atoms: int) -> Tuple[Dict[str, Any], List[str]]:
-    """A backbone's config that needs no file, and what was put in place of them."""
-    kind = settings.get('type')
-    network = MODELS.get(kind) if isinstance(kind, str) else kind
-    if not (isinstance(network, type) and issubclass(network, DistilledStudent)):
+def _without_files(settings: dict[str, Any],
+                   num_atoms: int) -> tuple[dict[str, Any], list[str]]:
+    """Returns a backbone's config without files, and notes on their replacements."""
+    if not _is_a(settings.get('type'), EncoderDecoder):
         return settings, []
-    encoder = {**(settings.get('encoder') or {}), 'pretrained': None, 'sha256': None}
+    encoder = dict(settings.get('encoder') or {})
+    if _is_a(encoder.get('type', FeatureEncoder), FeatureEncoder):
+        encoder.update(pretrained=None, sha256=None)
     settings = {**settings, 'encoder': encoder}
     dictionary = dict(settings.get('dictionary') or {})
     file = dictionary.pop('file', None)
@@ -179,14 +179,19 @@ def _without_files(settings: Dict[str, Any],
         return settings, []
     if Path(file).expanduser().is_file():
         dictionary['num_atoms'] = _atom_counts(Path(file).expanduser())
-        notes = [f'as many atoms as {file} has, their values left out']
+        notes = [f'as many atoms as {file} has, without their values']
     else:
         dictionary['num_atoms'] = num_atoms
-        notes = [f'there is no dictionary at {file}: {num_atoms} atoms a component '
-                 'and level, without values, stand in for it (--num-atoms)']
+        notes = [f'there is no dictionary at {file}: {num_atoms} atoms per component '
+                 'and level replace it (--num-atoms)']
     return {**settings, 'dictionary': dictionary}, notes
 
 
-def _atom_counts(path: Path) -> Dict[str, List[int]]:
+def _is_a(kind: Any, base: type) -> bool:
+    found = MODELS.get(kind) if isinstance(kind, str) else kind
+    return isinstance(found, type) and issubclass(found, base)
+
+
+def _atom_counts(path: Path) -> dict[str, list[int]]:
     return {name: [len(atoms) for atoms in levels]
             for name, levels in read_dictionary(path)['atoms'].items()}

@@ -1,1 +1,1 @@
-"""Pictures that show what the numbers mean."""
+"""Tables, confidence intervals, image grids and figures."""

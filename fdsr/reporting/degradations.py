@@ -1,6 +1,6 @@
-"""What degradations make of a face, side by side."""
+"""Comparison grids of image degradations."""
 
-from typing import List, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,28 +12,28 @@ from fdsr.reporting.grid import make_grid
 
 def degradation_sheet(recipes: Sequence[str], faces: int = 3, size: int = 192,
                       scale: int = 8, seed: int = 0) -> np.ndarray:
-    """Draws faces and degrades them.
+    """Renders synthetic faces and degrades them with several recipes.
 
     Args:
-        recipes: names that ``BlindDegradation`` takes as ``steps``.
-        faces: rows, each another drawn face and other draws.
-        size: side of HR, a multiple of ``scale``.
-        scale: HR side over LR side.
-        seed: of the degradations.
+        recipes: Names of ``steps`` of ``BlindDegradation``.
+        faces: Number of rows; each is another face with its own random draws.
+        size: Side of HR, a multiple of ``scale``.
+        scale: Side of HR divided by side of LR.
+        seed: Seed of the degradations.
 
     Returns:
-        (H, W, 3) uint8 RGB: HR, its bicubic LR, and for each recipe the degraded
-        picture and the LR made of it.
+        (H, W, 3) uint8 RGB with the columns HR, bicubic LR and, for each recipe, the
+        degraded image and its LR.
 
     Raises:
-        ValueError: an unknown recipe, or ``scale`` does not divide ``size``.
+        ValueError: A recipe is unknown, or ``scale`` does not divide ``size``.
     """
-    drawn = SyntheticFacesDataset(faces, size=size)
+    dataset = SyntheticFacesDataset(faces, size=size)
     bicubic = DownsampleToLR(scale)
     blind = [BlindDegradation(recipe, scale, seed) for recipe in recipes]
-    rows: List[List[np.ndarray]] = []
+    rows: list[list[np.ndarray]] = []
     for number in range(faces):
-        face = drawn[number]
+        face = dataset[number]
         row = [face['img'], bicubic(dict(face))['img']]
         for degradation in blind:
             draws = random_state(face['name'], seed)

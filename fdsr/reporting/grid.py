@@ -1,7 +1,7 @@
-"""Comparison grids: one row a face, one labelled column a model."""
+"""Comparison grids: one row per face, one labelled column per model."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence, Tuple, Union
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
@@ -17,22 +17,22 @@ _PAPER = (255, 255, 255)
 def make_grid(
     rows: Sequence[Sequence[np.ndarray]], labels: Sequence[str],
 ) -> np.ndarray:
-    """Puts images side by side under their labels.
+    """Arranges images in labelled columns.
 
-    Smaller images, the LR above all, are up-scaled to the cell by nearest neighbours,
-    so that their pixels stay visible.
+    Smaller images, such as LR, are upsampled to the cell with nearest neighbours, so
+    that their pixels stay visible.
 
     Args:
-        rows: for each face, its images in the order of `labels`, e.g. LR, bicubic,
-            student, teacher, HR; each (h, w, 3) uint8 RGB.
-        labels: one for each column.
+        rows: For each face its images in the order of `labels`, for example LR,
+            bicubic, student, teacher, HR; each (h, w, 3) uint8 RGB.
+        labels: One per column.
 
     Returns:
         (H, W, 3) uint8 RGB.
 
     Raises:
-        ValueError: no rows, a row of another length than the labels, or an image of
-            another type or shape.
+        ValueError: There are no rows, a row has another length than `labels`, or an
+            image has another type or shape.
     """
     if not rows:
         raise ValueError('make_grid: there are no rows.')
@@ -69,28 +69,28 @@ def _check_row(
 
 
 def _write(canvas: Image.Image, text: str, left: int, width: int) -> None:
-    """Centres a label over its column, shrinking the letters of a long one."""
+    """Centres a label over its column, in a font size that fits the width."""
     draw = ImageDraw.Draw(canvas)
     for size in (14, 12, 10, 8, 6):
         font = ImageFont.load_default(size)
         if draw.textlength(text, font=font) <= width:
             break
-    centre: Tuple[float, float] = (left + width / 2, _HEADER / 2)
-    draw.text(centre, text, fill=_INK, font=font, anchor='mm')
+    draw.text((left + width / 2, _HEADER / 2), text, fill=_INK, font=font, anchor='mm')
 
 
-def save_grid(path: Union[str, Path], grid: np.ndarray) -> Path:
-    """Writes a grid, whole or not.
+def save_grid(path: str | Path, grid: np.ndarray) -> Path:
+    """Writes a grid atomically.
 
     Args:
-        path: the file, a JPEG if it is called `.jpg`, else a PNG; its folder is made.
-        grid: (H, W, 3) uint8 RGB, as `make_grid` returns.
+        path: The file; `.jpg` gives a JPEG, every other suffix a PNG. Missing folders
+            are created.
+        grid: (H, W, 3) uint8 RGB.
 
     Returns:
         The path.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: The file cannot be written.
     """
     path = Path(path)
     with atomic_path(path) as part:

@@ -1,93 +1,82 @@
-"""Tables that people can paste, in Markdown and LaTeX."""
+"""Tables in Markdown and LaTeX, and protocols as Markdown lists."""
 
-from typing import Any, Dict, List, Optional, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from fdsr.reporting.numbers import cell, flat, heading
-
-Models = Dict[str, Dict[str, float]]
-_TEX = {'\\': r'\textbackslash{}', '_': r'\_', '%': r'\%', '&': r'\&', '#': r'\#',
-        '$': r'\$', '{': r'\{', '}': r'\}', '~': r'\textasciitilde{}',
-        '^': r'\textasciicircum{}', '|': r'\textbar{}',
-        '↑': r'$\uparrow$', '↓': r'$\downarrow$', '–': '--', 'Δ': r'$\Delta$'}
-
-def markdown_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """A table whose first column is text and whose others are numbers."""
-    return '\n'.join([
-        _row(header), '|---|' + '---:|' * (len(header) - 1), *map(_row, lines)])
+_TEX = str.maketrans({
+    '\\': r'\textbackslash{}', '_': r'\_', '%': r'\%', '&': r'\&', '#': r'\#',
+    '$': r'\$', '{': r'\{', '}': r'\}', '~': r'\textasciitilde{}',
+    '^': r'\textasciicircum{}', '|': r'\textbar{}', '↑': r'$\uparrow$',
+    '↓': r'$\downarrow$', '–': '--', 'Δ': r'$\Delta$'})
+#: Protocol entries for programs; tables show them as arrows and decimals.
+_NOT_PRINTED = ('columns', )
 
 
-def _row(cells: Sequence[str]) -> str:
-    return '| ' + ' | '.join(cell.replace('|', r'\|') for cell in cells) + ' |'
+class SpanningNote(str):
+    """A remark in place of numbers that extends over the empty cells after it."""
 
 
-def markdown(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]:
-    """The lines of a table whose first column is text and whose others are numbers."""
-    return markdown_table(header, list(map(_marked, lines))).split('\n')
-
-
-def _marked(line: Sequence[str]) -> List[str]:
-    """A line's cells; a text before empty cells is no number, and slanted."""
-    return [f'*{text}*' if text and following == '' else text
-            for text, following in zip(line, [*line[1:], None])]
-
-
-def latex(header: Sequence[str], lines: Sequence[Sequence[str]]) -> List[str]:
-    """The same as a booktabs tabular; a text before empty cells spans them."""
-    return [
-        r'\begin{tabular}{l' + 'r' * (len(header) - 1) + '}', r'\toprule',
-        _tex_row(header), r'\midrule', *map(_tex_row, lines),
-        r'\bottomrule', r'\end{tabular}']
-
-
-def _tex_row(line: Sequence[str]) -> str:
-    cells, rest = [], list(line)
-    while rest:
-        text, empty = rest.pop(0), 0
-        while cells and rest and rest[0] == '':
-            rest.pop(0)
-            empty += 1
-        cells.append(_tex(text) if not empty else
-                     rf'\multicolumn{{{empty + 1}}}{{l}}{{\emph{{{_tex(text)}}}}}')
-    return ' & '.join(cells) + r' \\'
-
-
-def _tex(text: str) -> str:
-    return ''.join(_TEX.get(letter, letter) for letter in text)
-
-
-def format_table(
-    models: Models,
-    protocol: Dict[str, Any],
-    num_images: Optional[int] = None,
-    skipped: int = 0,
-) -> str:
-    """Formats the results and their protocol in Markdown.
+def markdown_table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
+    """Returns a Markdown table; the first column is left-aligned, the others right.
 
     Args:
-        models: {model: {column: mean}}; the rows keep this order.
-        protocol: as `build_protocol` returns.
-        num_images: how many images the means are over.
-        skipped: how many more the data set has.
-
-    Returns:
-        A table, an empty line, and one line for each fact.
+        header: Names of the columns.
+        rows: Cells, converted with ``str``. A ``SpanningNote`` is set in italics.
     """
-    columns = list(dict.fromkeys(name for means in models.values() for name in means))
-    lines = [markdown_table(
-        ['Model', *map(heading, columns)],
-        [[model, *(cell(column, means.get(column)) for column in columns)]
-         for model, means in models.items()]), '']
-    if num_images is not None:
-        lines.append(f'- images: {num_images}, skipped: {skipped}')
-    return '\n'.join([*lines, *protocol_lines(protocol)])
+    return '\n'.join([
+        _markdown_row(header), '|---|' + '---:|' * (len(header) - 1),
+        *map(_markdown_row, rows)])
 
 
-def protocol_lines(protocol: Dict[str, Any]) -> List[str]:
-    """A protocol in Markdown, one line for each fact."""
+def _markdown_row(cells: Sequence[Any]) -> str:
+    texts = (f'*{cell}*' if isinstance(cell, SpanningNote) else str(cell)
+             for cell in cells)
+    return '| ' + ' | '.join(text.replace('|', r'\|') for text in texts) + ' |'
+
+
+def latex_table(header: Sequence[Any], rows: Sequence[Sequence[Any]]) -> str:
+    """Returns the same table as a booktabs tabular.
+
+    Args:
+        header: Names of the columns.
+        rows: Cells, converted with ``str``. A ``SpanningNote`` becomes a
+            ``\\multicolumn`` over the empty cells after it.
+    """
+    return '\n'.join([
+        r'\begin{tabular}{l' + 'r' * (len(header) - 1) + '}', r'\toprule',
+        _latex_row(header), r'\midrule', *map(_latex_row, rows),
+        r'\bottomrule', r'\end{tabular}'])
+
+
+def _latex_row(cells: Sequence[Any]) -> str:
+    done: list[str] = []
+    rest = list(cells)
+    while rest:
+        cell = rest.pop(0)
+        text = str(cell).translate(_TEX)
+        if isinstance(cell, SpanningNote):
+            width = 1
+            while rest and rest[0] == '':
+                rest.pop(0)
+                width += 1
+            text = rf'\multicolumn{{{width}}}{{l}}{{\emph{{{text}}}}}'
+        done.append(text)
+    return ' & '.join(done) + r' \\'
+
+
+def protocol_lines(protocol: Mapping[str, Any]) -> list[str]:
+    """Returns a protocol as Markdown list items, one per fact and one per metric."""
     lines = []
     for name, fact in protocol.items():
         if name == 'metrics':
             lines += [f'- {column}: {flat(facts)}' for column, facts in fact.items()]
-        else:
+        elif name not in _NOT_PRINTED:
             lines.append(f'- {name.replace("_", " ")}: {flat(fact)}')
     return lines
+
+
+def flat(fact: Any) -> str:
+    """Returns a fact on one line: the items of a dict, 'none' for None."""
+    if isinstance(fact, dict):
+        return ', '.join(f'{name} {flat(value)}' for name, value in fact.items())
+    return 'none' if fact is None else str(fact)

@@ -31,8 +31,9 @@ def atomic_path(path: PathLike, folder: bool = False, suffix: str = ''
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    # torch.save writes the name before the last dot into the file: let it not vary
     part = path.with_name(
-        f'{path.name[:_LONGEST]}.{uuid.uuid4().hex[:8]}.part{suffix}')
+        f'{path.name[:_LONGEST]}.part-{uuid.uuid4().hex[:8]}{suffix}')
     try:
         if folder:
             part.mkdir()

@@ -5,9 +5,9 @@ import pytest
 from PIL import Image
 
 from fdsr.apis import FaceStatus, FaceSuperResolver
+from fdsr.apis.images import BadImage
 from fdsr.apis.pasting import feathered_mask, paste
 from fdsr.apis.photo import check_scale
-from fdsr.apis.pictures import BadPicture
 from fdsr.geometry.alignment import cut, five_point_crop, five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
 from fdsr.registry import LANDMARKS
@@ -78,7 +78,7 @@ def test_a_face_pasted_back_lies_where_it_was_cut_out(scale, angle):
 
 
 def test_a_shift_of_half_a_pixel_would_be_seen():
-    """The test above can fail: the slopes of the picture are steep enough."""
+    """The test above can fail: the slopes of the image are steep enough."""
     photo = smooth_photo().astype(float)
     assert np.abs(np.diff(photo, axis=1)).mean() / 2 > 1
 
@@ -198,7 +198,7 @@ def test_scales_and_sizes_that_cannot_be():
         with pytest.raises(ValueError, match='1 to 8'):
             check_scale(scale, (10, 10))
     assert check_scale(1, (10000, 10000)) == 1
-    with pytest.raises(BadPicture, match='smaller scale'):
+    with pytest.raises(BadImage, match='smaller scale'):
         check_scale(2, (10000, 10000))
 
 

@@ -9,10 +9,10 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver, load_backbone
-from fdsr.apis.pictures import BadPicture
+from fdsr.apis.images import BadImage
 from fdsr.landmarks import FaceLandmarks
 from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS, MODELS
 from tests import toy
 
@@ -54,7 +54,7 @@ def test_many_in_batches_are_what_each_is_alone(student):
     assert sr([]) == []
 
 
-def test_order_and_kind_of_pictures(student, tmp_path):
+def test_channel_order_and_types_of_images(student, tmp_path):
     face = noise(LR_SIZE, LR_SIZE, 3)
     sr = FaceSuperResolver(str(student), device='cpu')
     wanted = sr(face)
@@ -73,9 +73,9 @@ def test_larger_faces_are_brought_to_lr(student):
     small = Image.fromarray(face).resize((LR_SIZE, LR_SIZE), Image.BICUBIC)
     sr = FaceSuperResolver(student)
     assert np.array_equal(sr(face), sr(np.asarray(small)))
-    with pytest.raises(BadPicture, match='square, found 60x50'):
+    with pytest.raises(BadImage, match='square, found 60x50'):
         sr(noise(50, 60, 3))
-    with pytest.raises(BadPicture, match='^Face 2 of 2: .*square, found 60x50'):
+    with pytest.raises(BadImage, match='^Face 2 of 2: .*square, found 60x50'):
         sr([face, noise(50, 60, 3)])
 
 
@@ -145,7 +145,7 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
     from fdsr.weights import sha256_of, shipped
     monkeypatch.setattr(shipped, '_FOLDER', tmp_path)
     monkeypatch.setattr(shipped, 'SHIPPED', {})
-    with pytest.raises(FileNotFoundError, match='those that do are none'):
+    with pytest.raises(FileNotFoundError, match='bundled weights are none'):
         FaceSuperResolver()
     with pytest.raises(FileNotFoundError, match='no checkpoint at nowhere.pth'):
         FaceSuperResolver('nowhere.pth')

@@ -1,4 +1,4 @@
-"""A benchmark of toys: bicubic, a student, a teacher."""
+"""A toy benchmark with bicubic, a student and a teacher."""
 
 import pytest
 from mmengine.config import Config
@@ -10,7 +10,7 @@ NOTHING_FOUND = 'NothingFound'
 
 
 class NothingFound:
-    """A detector for which there are no faces."""
+    """A detector that finds no faces."""
 
     def detect(self, images):
         return [None] * len(images)
@@ -31,7 +31,7 @@ def checkpoints(tmp_path_factory):
 
 @pytest.fixture
 def config_path(tmp_path, checkpoints):
-    """A benchmark's config, with a bicubic config beside it."""
+    """A benchmark's config and a bicubic config in the same folder."""
     generator = dict(type='fdsr.Bicubic', scale=toy.SCALE)
     bicubic = Config(dict(model=dict(type='fdsr.FaceRestorer', generator=generator)))
     bicubic.dump(tmp_path / 'bicubic.py')

@@ -1,4 +1,4 @@
-"""The table: what is measured, kept, missing, compared and written."""
+"""The benchmark: measured, reused, missing and compared rows, and written tables."""
 
 import csv
 import json
@@ -60,9 +60,9 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
     assert ('| Never trained | *no checkpoint at nowhere.pth (made by tools/train.py '
             'bicubic.py)* |  |') in table
     assert '--checkpoint NAME=PATH' in table
-    # the template's boxes, and how often, stand beside the numbers
+    # the note reports how often the template's boxes were used
     assert 'not found, boxes of the template: 3 of 3' in table
-    # every number is the mean of the images' values
+    # each number is the mean of the values of the images
     images = read_csv(tmp_path / 'out/images.csv')
     records = {row['method']: row for row in read_csv(tmp_path / 'out/table.csv')}
     assert len(images) == 4 * 3 and len(records) == 5
@@ -96,7 +96,7 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     assert [row.values for row in again] == [row.values for row in first]
     assert [row.facts for row in again] == json.loads(
         json.dumps([row.facts for row in first]))
-    # another checkpoint, and what it takes its place of is measured anew
+    # another checkpoint: the row is measured again
     other = tmp_path / 'other.pth'
     toy.train(toy.restorer_config(tmp_path / 'other', train_cfg__max_iters=3,
                                   randomness__seed=7))
@@ -105,12 +105,12 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     changed = run_benchmark(config, tmp_path / 'out')
     assert measured == ['Student']
     assert changed[3].values != first[3].values
-    # an unfinished row, and other metrics
+    # an incomplete row
     measured.clear()
     (tmp_path / 'out/rows' / f'{methods_of(config)[0].slug}.json').unlink()
     run_benchmark(config, tmp_path / 'out')
     assert measured == ['Bicubic']
-    # another way of profiling: the pictures are not measured again
+    # other profile settings: the images are not measured again
     measured.clear()
     config.profile.batch_sizes = [3]
     rows = run_benchmark(config, tmp_path / 'out')
@@ -126,7 +126,7 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     (dict(checkpoint='other_scale.pth'), 'Check the scale'),
     (dict(landmarks=dict(type='fdsr.NothingFound')), 'takes no boxes'),
     (dict(member='nobody'), "no backbone 'nobody'")])
-def test_a_row_that_cannot_be_measured_spares_the_others(
+def test_a_row_that_cannot_be_measured_does_not_stop_the_others(
         change, problem, config_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     generator = dict(toy.STUDENT, scale=2)
@@ -165,8 +165,8 @@ def test_names_may_be_anything(config_path, tmp_path):
     assert r'v1.0 \textbar{} \$5\_\%' in table.latex()
 
 
-def test_other_faces_are_measured_anew(tmp_path, config_path, measured):
-    """The same names and counts, but another picture, or other landmarks."""
+def test_other_faces_are_measured_again(tmp_path, config_path, measured):
+    """The names and counts are the same, but one image differs."""
     root = ToyRoot(tmp_path / 'faces', 'test', 3, 1)
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
     pipeline = config.test_dataloader.dataset.pipeline
@@ -185,8 +185,8 @@ def test_other_faces_are_measured_anew(tmp_path, config_path, measured):
     assert measured == ['Bicubic', 'Bicubic']
 
 
-def test_a_row_cut_off_while_it_is_written_is_none(config_path, tmp_path, monkeypatch):
-    """New values must not be taken for those of the old description."""
+def test_a_partially_written_row_is_ignored(config_path, tmp_path, monkeypatch):
+    """New values must not be combined with an old description."""
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
     config.rows, config.reference = config.rows[:1], None
     run_benchmark(config, tmp_path / 'out')
@@ -217,7 +217,7 @@ def test_measured_numbers_survive_a_profile_that_fails(config_path, tmp_path, me
     assert '## Cost' not in tables_of(config, [row])[0].markdown('T')
 
 
-def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):
+def test_a_broken_checkpoint_does_not_stop_the_other_rows(config_path, call, tmp_path):
     (tmp_path / 'broken.pth').write_bytes(b'nothing')
     with pytest.raises(SystemExit) as stopped:
         call('benchmark.py', config_path, '--out', 'out', '--checkpoint',
@@ -228,8 +228,8 @@ def test_a_broken_checkpoint_spares_the_other_rows(config_path, call, tmp_path):
     assert float(records['Teacher']['PSNR']) > 0
 
 
-def test_landmarks_that_are_found_are_used(config_path, checkpoints):
-    """Found where HR has them, they give the very numbers that HR's give."""
+def test_detected_landmarks_are_used(config_path, checkpoints):
+    """Landmarks detected at HR's positions give the same results as HR's."""
     from fdsr.datasets import SyntheticFacesDataset
     from fdsr.landmarks import FaceLandmarks
     from fdsr.models.backbones.detected_boxes import DetectedBoxes
@@ -240,13 +240,14 @@ def test_landmarks_that_are_found_are_used(config_path, checkpoints):
     faces = [dataset[index] for index in range(2)]
 
     @LANDMARKS.register_module(force=True)
-    class Told:
+    class FixedLandmarks:
         def detect(self, images):
             assert all(image.shape == (toy.SIZE, toy.SIZE, 3) for image in images)
             return [FaceLandmarks(face['landmarks']) for face in faces] + [None]
 
     network = build_network(dict(
-        checkpoint=str(checkpoints['teacher']), landmarks=dict(type='fdsr.Told')))
+        checkpoint=str(checkpoints['teacher']),
+        landmarks=dict(type='fdsr.FixedLandmarks')))
     assert isinstance(network, DetectedBoxes)
     lr = torch.rand(3, 3, toy.SIZE // toy.SCALE, toy.SIZE // toy.SCALE)
     boxes = np.stack([FaceLandmarks(face['landmarks']).component_boxes(toy.SIZE)
@@ -283,8 +284,8 @@ def test_configs_are_checked(config_path, tmp_path):
              'different names'),
             (dict(rows=[dict(name='A')]), 'A needs a checkpoint'),
             (dict(rows=[dict(name='A', config='a.py', member='b')]),
-             'and nothing else'),
-            (dict(rows=[dict(name='LR', config='a.py')]), 'no names of methods'),
+             'or only the config'),
+            (dict(rows=[dict(name='LR', config='a.py')]), 'LR and HR are reserved'),
             (dict(rows=[dict(name='A', chekpoint='a.pth')]), 'chekpoint')):
         other = config.copy()
         for key, value in change.items():

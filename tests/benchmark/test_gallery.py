@@ -1,4 +1,4 @@
-"""The figure: which faces, which methods, and that the pictures are theirs."""
+"""The gallery: the chosen faces and methods, and the images of the methods."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from PIL import Image
 from fdsr.apis import load_backbone
 from fdsr.benchmark.gallery import Gallery, choose_faces, read_values
 from fdsr.engine.config import load_config
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
 from tests import toy
 from tests.benchmark.test_benchmark import call  # noqa: F401
 
@@ -45,18 +45,18 @@ def test_the_pictures_are_the_methods(config_path, tmp_path, checkpoints):
     sample = gallery.dataset[1]
     hr = sample['data_samples'].gt_img.permute(1, 2, 0).numpy()
     lr = sample['inputs'].permute(1, 2, 0).numpy()
-    assert np.array_equal(face.pictures['HR'], hr)
-    assert np.array_equal(face.pictures['LR'], lr)
+    assert np.array_equal(face.images['HR'], hr)
+    assert np.array_equal(face.images['LR'], lr)
     bicubic = Image.fromarray(lr).resize((toy.SIZE, toy.SIZE), Image.BICUBIC)
-    assert np.array_equal(face.pictures['Bicubic'], np.asarray(bicubic))
+    assert np.array_equal(face.images['Bicubic'], np.asarray(bicubic))
     with torch.no_grad():
         student = load_backbone(checkpoints['student'])(sample['inputs'][None] / 255)
         teacher = load_backbone(checkpoints['teacher'])(
             sample['inputs'][None] / 255, sample['data_samples'].boxes[None])
     for label, sr in dict(Student=student, Teacher=teacher).items():
         assert np.array_equal(
-            face.pictures[label], to_uint8(sr)[0].permute(1, 2, 0).numpy())
-    error = np.square(face.pictures['Student'].astype(float) - hr).mean()
+            face.images[label], to_uint8(sr)[0].permute(1, 2, 0).numpy())
+    error = np.square(face.images['Student'].astype(float) - hr).mean()
     assert face.captions['LR'] == 'PSNR / LPIPS'
     psnr, lpips = face.captions['Student'].split(' / ')
     assert psnr == f'{10 * np.log10(255**2 / error):.2f}' and 0 < float(lpips) < 2
@@ -64,7 +64,7 @@ def test_the_pictures_are_the_methods(config_path, tmp_path, checkpoints):
     assert len(face.zooms) == 2
     with pytest.raises(ValueError, match="no sample 'nobody'"):
         gallery.faces(['nobody'])
-    with pytest.raises(ValueError, match="'Nobody' is none of the methods"):
+    with pytest.raises(ValueError, match="'Nobody' is not one of the methods"):
         Gallery(config, ['Nobody'])
 
 

@@ -38,7 +38,7 @@ def student(tmp_path_factory):
 
 @LANDMARKS.register_module()
 class BrightFaces(LandmarkDetector):
-    """A face in the middle of each picture that is not black."""
+    """A face in the middle of each image that is not black."""
 
     def detect_faces(self, image):
         if image.mean() < 10:
@@ -97,7 +97,7 @@ def test_faces_of_files_folders_and_patterns(student, tmp_path):
 def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, capsys):
     bad = tmp_path / 'in'
     save(bad / 'a.png', noise(LR_SIZE, LR_SIZE, 3))
-    (bad / 'b.jpg').write_bytes(b'%PDF-1.4 this is no picture')
+    (bad / 'b.jpg').write_bytes(b'%PDF-1.4 not an image')
     (bad / 'c.png').write_bytes(b'')
     save(bad / 'd.png', noise(20, 30, 3))
     whole = save(bad / 'e.png', noise(LR_SIZE, LR_SIZE, 3)).read_bytes()
@@ -249,10 +249,10 @@ def test_names_that_would_collide(tmp_path):
     assert [job.target.name for job in jobs] == ['face.png', 'face_2.png']
     with pytest.raises(ValueError, match='would overwrite'):
         find_jobs([str(first)], tmp_path / 'a')
-    with pytest.raises(FileNotFoundError, match='no file, folder or pattern'):
+    with pytest.raises(FileNotFoundError, match='matches no file or folder'):
         find_jobs([str(tmp_path / 'c*.png')], tmp_path / 'out')
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no picture or video'):
+    with pytest.raises(FileNotFoundError, match='no image or video'):
         find_jobs([str(tmp_path / 'empty')], tmp_path / 'out')
 
 
@@ -279,7 +279,7 @@ def test_no_space_left_stops_and_leaves_nothing_half_written(
         real(source, target)
     monkeypatch.setattr('fdsr.utils.files.os.replace', full)
     out = tmp_path / 'out'
-    with pytest.raises(SystemExit, match='No space left.*Make room'):
+    with pytest.raises(SystemExit, match='No space left.*Free space'):
         run(student, out, tmp_path / 'in', '--batch-size', '1')
     assert sorted(path.name for path in out.iterdir()) == ['0.png', 'results.csv']
     assert [row['status'] for row in rows(out)] == ['ok']

@@ -2,6 +2,7 @@
 import multiprocessing
 import pickle
 import random
+import shutil
 
 import numpy as np
 import pytest
@@ -121,8 +122,7 @@ def test_without_a_folder_there_still_is_a_list():
     faces = Numbers(bad=[1])
     faces[1]
     assert faces.report.path.is_file()
-    faces.report.path.unlink()
-    faces.report.path.parent.rmdir()
+    shutil.rmtree(faces.report.path.parent)
 
 
 def test_a_new_run_begins_a_new_list(tmp_path):

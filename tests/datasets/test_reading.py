@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.apis.pictures import from_pil
+from fdsr.apis.images import from_pil
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.base import BadSample
 from fdsr.datasets.reading import as_rgb, files_below, open_image, read_image

@@ -155,7 +155,7 @@ def test_a_broken_cache_is_built_anew(toy_root, tmp_path):
             (folder / 'boxes.npy').write_bytes(spoil)
         assert len(opened(toy, cache_dir=tmp_path / 'cache').boxes) == 20
         assert (folder / 'boxes.npy').read_bytes() == whole
-    assert not list(folder.parent.glob('*.part'))
+    assert not list(folder.parent.glob('*.part-*'))
 
 
 @pytest.mark.parametrize('error, expected, words', [

@@ -122,7 +122,7 @@ def test_a_wrong_average_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r'in \(0, 1\), found 1'):
         TrainedEMAHook('generator', momentum=1)
     hooks = [dict(type='fdsr.TrainedEMAHook', name='student')]
-    with pytest.raises(ValueError, match="no 'student' to average; it has .*generator"):
+    with pytest.raises(ValueError, match="no submodule 'student' .*generator"):
         toy.train(toy.restorer_config(tmp_path, custom_hooks=hooks))
 
 
@@ -224,7 +224,7 @@ def test_a_run_that_diverges_ends_before_it_saves(at, last, tmp_path):
         toy.train(config)
     told = str(error.value)
     assert f'in iteration {at + 1}: ' in told and 'loss_pixel = nan' in told
-    assert (f'{last}: go on' if last else 'No checkpoint') in told
+    assert (f'{last}: resume' if last else 'No checkpoint') in told
     assert sorted(path.name for path in tmp_path.glob('*.pth')) == [last] * bool(last)
 
 

@@ -206,9 +206,9 @@ def test_fp16_trains_on_a_gpu(kind, tmp_path, teacher):
 
 def test_each_group_needs_an_optimiser(teacher):
     model = MODELS.build(toy.distiller_config('unused', teacher).model)
-    with pytest.raises(ValueError, match='no optimiser for discriminator'):
+    with pytest.raises(ValueError, match='no optimizer for discriminator'):
         GroupOptimWrapperConstructor(dict(student=wrapper()))(model)
-    with pytest.raises(ValueError, match='no paramwise_cfg'):
+    with pytest.raises(ValueError, match='does not support paramwise_cfg'):
         GroupOptimWrapperConstructor(dict(student=wrapper()), dict(norm_decay_mult=0))
 
 

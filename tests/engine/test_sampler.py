@@ -74,5 +74,5 @@ def test_building_and_bad_input():
     assert len(made) == 4
     with pytest.raises(ValueError, match='is empty'):
         EpochSampler([])
-    with pytest.raises(ValueError, match='consumed is -1'):
+    with pytest.raises(ValueError, match='found -1'):
         made.start_at(-1)

@@ -1,4 +1,4 @@
-"""Made pictures for the metrics: photographs and what is done to them."""
+"""Test images for the metrics: photographs and degraded copies."""
 
 import numpy as np
 import torch

@@ -51,13 +51,13 @@ def test_psnr_and_ssim_equal_skimages(samples):
         model, metric = key.split('/')
         per_image = [
             reference(metric, s.gt_img, s.predictions[model]) for s in samples]
-        # skimage's window reaches over the border before it is cut off; both leave
-        # five pixels out, so that only the rounding of float32 is left.
+        # Both implementations exclude a border of five pixels, so that only the
+        # rounding of float32 differs.
         assert value == pytest.approx(np.mean(per_image), abs=2e-4)
 
 
 def matlabs_y(image):
-    """BT.601 as MATLAB's rgb2ycbcr writes it, 16 to 235, but not rounded."""
+    """BT.601 as in MATLAB's rgb2ycbcr, 16 to 235, without rounding."""
     rgb = image.double().permute(1, 2, 0).numpy() / 255
     return rgb @ [65.481, 128.553, 24.966] + 16
 
@@ -143,7 +143,7 @@ def test_values_of_each_image_are_kept(samples):
     assert row['PSNR'] == pytest.approx(expected, abs=1e-3)
 
 
-def test_skipped_samples_are_counted_and_empty_batches_are_no_trouble(samples):
+def test_skipped_samples_are_counted_and_empty_batches_are_accepted(samples):
     evaluator = FaceEvaluator(PSNR_SSIM)
     evaluator.process([])
     evaluator.process(samples)
@@ -166,7 +166,7 @@ def test_nothing_measured_is_an_error():
 
 
 def test_what_a_distributed_sampler_repeats_counts_once(samples, monkeypatch):
-    """Three samples on two ranks: the first is given again to fill the round up."""
+    """Three samples on two ranks: the sampler repeats the first one."""
     ranks = []
     for mine in ([samples[0], samples[2]], [samples[1], samples[0]]):
         rank = FaceEvaluator(PSNR_SSIM)
@@ -212,8 +212,8 @@ def test_another_size_is_refused(samples):
 
 
 @pytest.mark.parametrize('metrics,hint', [
-    (PSNR_SSIM + PSNR_SSIM[:1], "two metrics are named 'PSNR'"),
-    ([dict(type='mmagic.PSNR', prefix='x')], 'Leave the prefix out'),
+    (PSNR_SSIM + PSNR_SSIM[:1], "two metrics have the column 'PSNR'"),
+    ([dict(type='mmagic.PSNR', prefix='x')], 'Remove the prefix'),
     ([dict(type='mmengine.DumpResults', out_file_path='x.pkl')], 'process_image'),
 ])
 def test_bad_lists_of_metrics_are_refused(metrics, hint):
@@ -229,7 +229,7 @@ def test_is_built_by_mmengines_root_as_the_runner_does():
 
 
 def test_serves_mmengines_loops(samples):
-    """ValLoop and TestLoop over a data set of which one sample was skipped."""
+    """ValLoop and TestLoop over a dataset with one skipped sample."""
     from mmengine.model import BaseModel
     from mmengine.runner import Runner
     from torch.utils.data import Dataset

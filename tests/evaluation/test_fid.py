@@ -12,7 +12,7 @@ from fdsr.evaluation import evaluator as evaluator_module
 from fdsr.evaluation import fid as fid_module
 from fdsr.evaluation.evaluator import FaceEvaluator
 from fdsr.evaluation.fid import FID, FID_FILE, FID_SHA256, frechet_distance
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import format_table
 from fdsr.weights import sha256_of
 from tests.evaluation.pictures import blurred, noisy, photographs
 from tests.evaluation.test_evaluator import sample
@@ -55,7 +55,7 @@ def test_a_turned_and_scaled_gaussian_has_a_closed_form():
 def test_equals_scipys_root_also_where_covariances_are_singular(samples):
     a, b = (moments(gaussian(40, samples, seed)) for seed in (2, 3))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore')  # scipy says that the matrix is singular
+        warnings.simplefilter('ignore')  # scipy warns about singular matrices
         expected = by_scipy(*a, *b)
     tolerance = 1e-10 if samples > 40 else 1e-4
     assert frechet_distance(*a, *b) == pytest.approx(expected, rel=tolerance)
@@ -70,7 +70,7 @@ def network():
 
 @pytest.fixture(scope='module')
 def weights(tmp_path_factory):
-    """A file in pytorch-fid's layout, with random values; it is older than counters."""
+    """A file in pytorch-fid's layout with random weights and without BN counters."""
     torch.manual_seed(1)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
@@ -82,7 +82,7 @@ def weights(tmp_path_factory):
 
 
 def test_features_equal_those_of_mmagics_network(weights, monkeypatch):
-    """mmagic's as its users build it, its downloader replaced by our file."""
+    """Compares with mmagic's network, whose downloader returns the local file."""
     monkeypatch.setattr(
         fid_inception, 'load_url', lambda *args, **kwargs: torch.load(
             weights, weights_only=True))
@@ -148,7 +148,7 @@ def test_other_images_are_refused(network):
 
 
 class SmallFID(FID):
-    """FID on four by four mean colours, which counts the pictures that it sees."""
+    """FID on 4 x 4 mean colours that counts the images."""
 
     def __init__(self, min_images=2):
         super(FID, self).__init__()
@@ -198,7 +198,7 @@ def test_the_evaluator_compares_the_whole_set(samples):
         assert list(evaluator.models[model]) == ['PSNR', 'FID', 'SSIM']
     assert found['student/FID'] > found['teacher/FID'] > 0
     assert all(list(r) == ['name', 'model', 'PSNR', 'SSIM'] for r in evaluator.rows)
-    assert metric.seen == 3 * len(samples)  # GT once, and each of the two models
+    assert metric.seen == 3 * len(samples)  # GT once and each of the two models once
 
 
 def test_the_real_network_serves_the_evaluator(network, samples):
@@ -223,7 +223,7 @@ def test_images_of_several_sizes_may_share_a_batch(samples):
 
 
 def test_what_a_distributed_sampler_repeats_counts_once(samples, monkeypatch):
-    """Three samples on two ranks: the first is given again to fill the round up."""
+    """Three samples on two ranks: the sampler repeats the first one."""
     ranks = []
     for mine in ([samples[0], samples[2]], [samples[1], samples[0]]):
         rank = FaceEvaluator(SmallFID())
@@ -245,7 +245,7 @@ def test_too_small_a_set_is_an_error_in_the_end(samples):
 
 
 def test_too_small_a_set_is_an_error_before_anything_is_measured():
-    """The loops hand over what the data set tells of itself."""
+    """The loops pass the dataset's metainfo."""
     evaluator = FaceEvaluator(SmallFID(min_images=10))
     with pytest.raises(ValueError, match='9 images, expected at least 10'):
         evaluator.dataset_meta = dict(name='toy', protocol=dict(kept=9))
@@ -264,7 +264,7 @@ def test_a_second_run_starts_afresh(samples):
     assert evaluator.evaluate(3)['teacher/FID'] == expected
 
 
-def test_tables_tell_which_way_is_better():
+def test_tables_show_the_direction():
     table = format_table({'a': {'FID': 12.346, 'ID-dlib': 0.98765}}, {})
     assert '| Model | FID ↓ | ID-dlib ↑ |' in table
     assert '| a | 12.35 | 0.9877 |' in table

@@ -1,4 +1,4 @@
-"""IdentitySimilarity: what it tells apart, its alignment, its cache and ONNX files."""
+"""IdentitySimilarity: its values, alignment, cache and ONNX files."""
 
 import importlib.util
 import sys
@@ -22,7 +22,7 @@ needs_dlib = pytest.mark.skipif(
 
 
 def resized(picture, size):
-    """Turns (h, w, 3) into (3, size, size) by PIL's bicubic."""
+    """Resizes (h, w, 3) to (3, size, size) with PIL's bicubic kernel."""
     small = Image.fromarray(picture).resize((size, size), Image.BICUBIC)
     return torch.from_numpy(np.array(small)).permute(2, 0, 1)
 
@@ -39,7 +39,7 @@ def face():
 
 
 class Colours(FaceEmbedder):
-    """A toy: the mean colour of the upper half, and a list of what was embedded."""
+    """A toy embedder: mean colour of the upper half; records its inputs."""
 
     name = 'colours'
 
@@ -91,7 +91,7 @@ def test_a_gt_without_a_face_counts_with_its_square_and_is_told(face):
     metric, grey = IdentitySimilarity(), torch.full((1, 3, 96, 128), 128).byte()
     metric.process_batch(face, face)
     assert metric.protocol()['gt_without_detected_face'] == 0
-    for _ in range(2):  # the same picture is one picture
+    for _ in range(2):  # equal images count once
         assert metric.process_batch(grey, grey) == pytest.approx([1], abs=1e-6)
     assert metric.num_without_face == 1
     assert metric.protocol()['gt_without_detected_face'] == 1
@@ -99,20 +99,20 @@ def test_a_gt_without_a_face_counts_with_its_square_and_is_told(face):
 
 @needs_dlib
 def test_the_face_is_looked_for_in_the_gt_alone(metric, face, monkeypatch):
-    """An SR without a face is cut as its GT is, and still gives a number."""
-    looked_at = []
+    """An SR without a face uses the chip of its GT."""
+    aligned = []
     align = metric.embedder.align
     monkeypatch.setattr(
-        metric.embedder, 'align', lambda p: looked_at.extend(p) or align(p))
+        metric.embedder, 'align', lambda p: aligned.extend(p) or align(p))
     gt = face.flip(2)
     value, = metric.process_batch(gt, torch.zeros_like(gt))
     assert -1 <= value < 1
-    np.testing.assert_array_equal(looked_at, gt.permute(0, 2, 3, 1))
+    np.testing.assert_array_equal(aligned, gt.permute(0, 2, 3, 1))
 
 
 @needs_dlib
 def test_the_largest_face_is_taken(metric):
-    """The astronaut beside a half as large copy of herself."""
+    """The astronaut beside a copy at half the size."""
     large = data.astronaut()[:256, 96:352]
     small = np.zeros_like(large)
     small[64:192, 64:192] = np.array(Image.fromarray(large).resize((128, 128)))
@@ -173,7 +173,7 @@ def test_the_cache_is_bounded_and_a_batch_may_be_larger():
         assert metric.process_batch(gt, gt.flip(0)) == expected
     assert len(metric._references) == 2
     metric.process_batch(torch.cat([gt[:1], gt[:1]]), gt[:2])
-    # Three, then the one that was dropped, then again the one that was dropped.
+    # Three images, and twice the one that had been dropped from the cache.
     assert [len(toy.aligned)] == [5]
 
 
@@ -201,15 +201,15 @@ def test_float_images_are_refused():
 
 @pytest.mark.parametrize('config, hint', [
     (dict(embedder='facenet'), "expected 'dlib' or the path"),
-    (dict(sha256='0' * 64), 'go with an ONNX file'),
-    (dict(landmarks=dict(type='fdsr.MediaPipeLandmarks')), 'go with an ONNX file'),
+    (dict(sha256='0' * 64), 'only ONNX files take'),
+    (dict(landmarks=dict(type='fdsr.MediaPipeLandmarks')), 'only ONNX files take'),
 ])
 def test_bad_arguments_are_refused(config, hint):
     with pytest.raises(ValueError, match=hint):
         IdentitySimilarity(**config)
 
 
-def test_absent_packages_say_what_to_install(monkeypatch):
+def test_missing_packages_say_what_to_install(monkeypatch):
     if importlib.util.find_spec('dlib'):
         monkeypatch.setattr(embedders, 'package_file', lambda *parts: None)
         with pytest.raises(ImportError, match=r'face_recog.*fdsr\[identity\]'):
@@ -222,7 +222,7 @@ def test_absent_packages_say_what_to_install(monkeypatch):
 
 
 class FixedLandmarks:
-    """Finds the same points in all pictures, but none in black ones."""
+    """Returns the same points for all images except black ones."""
 
     def __init__(self, points):
         self.points = points
@@ -234,7 +234,7 @@ class FixedLandmarks:
 
 
 def write_pooling_network(path, batch='N', side=112):
-    """A network whose embedding is the picture in 7 x 7 mean colours."""
+    """A network that embeds an image as 7 x 7 mean colours."""
     onnx = pytest.importorskip('onnx')
     pytest.importorskip('onnxruntime')
     make = onnx.helper
@@ -255,7 +255,7 @@ def write_pooling_network(path, batch='N', side=112):
 
 @pytest.mark.parametrize('batch', ['N', 1])
 def test_an_onnx_network_gets_aligned_chips(tmp_path, batch):
-    """Points on the template, so the chip is a part of the picture that we know."""
+    """The points are on the template, so the chip is a known crop of the image."""
     path = write_pooling_network(tmp_path / 'tiny.onnx', batch)
     metric = IdentitySimilarity(
         path, landmarks=FixedLandmarks(ARCFACE_TEMPLATE_112 + [5, 9]))
@@ -279,7 +279,7 @@ def test_an_onnx_network_gets_the_square_where_no_face_is_found(tmp_path):
     metric = IdentitySimilarity(path, landmarks=FixedLandmarks(None))
     black = torch.zeros(1, 3, 56, 100).byte()
     pred = torch.zeros(1, 3, 56, 100).byte()
-    pred[..., :20] = 255  # beside the square in the middle, 22 to 78
+    pred[..., :20] = 255  # outside of the centre square, 22 to 78
     assert metric.process_batch(black, pred) == pytest.approx([1], abs=1e-3)
     pred[..., 30:70] = 255
     assert metric.process_batch(black, pred)[0] < 0.9

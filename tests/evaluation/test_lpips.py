@@ -1,4 +1,4 @@
-"""LPIPS against the package, against its formulas, and against common sense."""
+"""LPIPS against the package, against its formulas, and its basic properties."""
 
 import os
 from pathlib import Path
@@ -37,7 +37,7 @@ def unit(images):
 
 
 def from_formulas(net, gt, pred):
-    """LPIPS 0.1 written from the paper and its published constants."""
+    """LPIPS 0.1 from the paper's formulas and published constants."""
     package_net, trunk = NETS[net]
     with torch.device('meta'):
         features = getattr(models, trunk)().features
@@ -65,7 +65,7 @@ def test_equals_the_formulas(metric, pairs):
 
 
 def test_equals_the_package_with_the_same_trunk(metric, pairs):
-    """The package as its users build it, its downloader replaced by our file."""
+    """Compares with the package's network with the weights of the local file."""
     package_net, trunk = NETS[metric.net]
     theirs = lpips.LPIPS(net=package_net, pnet_rand=True, verbose=False)
     values = iter(vgg_state_dict(trunk)[0].values())
@@ -90,7 +90,7 @@ def test_more_blur_and_more_noise_are_further_away(metric):
 
 
 def test_blur_is_worse_than_noise_of_the_same_psnr():
-    """What LPIPS is for: the two have the same MSE, people see the blur."""
+    """Both images have the same MSE, but LPIPS penalises blur more, as people do."""
     gt, metric = photographs(128)[:1], LPIPS()
     blur = blurred(gt, 3)
     rmse = (blur.float() - gt.float()).square().mean().sqrt().item()

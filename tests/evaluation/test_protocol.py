@@ -1,4 +1,4 @@
-"""The protocol stands beside every number, on screen and in files."""
+"""Results and their protocol in tables and files."""
 
 import csv
 import json
@@ -8,8 +8,12 @@ import stat
 import pytest
 import torch
 
-from fdsr.evaluation.protocol import build_protocol, write_metrics, write_rows
-from fdsr.reporting.tables import format_table
+from fdsr.evaluation.protocol import (
+    build_protocol,
+    format_table,
+    write_metrics,
+    write_rows,
+)
 from fdsr.utils.hardware import hardware
 
 MODELS = {
@@ -102,5 +106,5 @@ def test_rows_are_a_csv(tmp_path):
 
 
 def test_no_rows_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match='evaluate first'):
+    with pytest.raises(ValueError, match='Evaluate first'):
         write_rows(tmp_path / 'x.csv', [])

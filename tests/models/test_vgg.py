@@ -1,4 +1,4 @@
-"""The names of VGG's layers against torchvision's indices."""
+"""VGG: names of the layers and values against torchvision."""
 
 import pytest
 import torch
@@ -8,8 +8,6 @@ from torch import nn
 from fdsr.models.vgg import (
     build_vgg_features,
     layer_channels,
-    named_vgg_state_dict,
-    vgg_features_from,
     vgg_layer_names,
 )
 
@@ -28,7 +26,7 @@ def torchvision_features(arch):
 
 
 @pytest.mark.parametrize('arch', ['vgg16', 'vgg19'])
-def test_names_stand_at_torchvisions_indices(arch):
+def test_names_are_in_the_order_of_torchvisions_indices(arch):
     names, features = vgg_layer_names(arch), torchvision_features(arch)
     assert len(names) == len(features)
     for name, index in KNOWN[arch].items():
@@ -41,24 +39,27 @@ def test_names_stand_at_torchvisions_indices(arch):
 
 
 @pytest.mark.parametrize('arch', ['vgg16', 'vgg19'])
-def test_a_stack_computes_what_torchvisions_slice_does(arch):
+def test_a_stack_computes_the_same_as_torchvisions(arch):
     upto = 'relu3_2'
     index = vgg_layer_names(arch).index(upto)
-    theirs = getattr(torchvision.models, arch)().features[:index + 1]
-    state = {f'features.{key}': value for key, value in theirs.state_dict().items()}
-    ours = vgg_features_from(arch, upto, state)
+    reference = getattr(torchvision.models, arch)().features[:index + 1]
+    state = {f'features.{key}': value for key, value in reference.state_dict().items()}
+    stack = build_vgg_features(arch, upto, state)
     x = torch.rand(1, 3, 16, 16)
-    torch.testing.assert_close(ours(x), theirs(x))
+    torch.testing.assert_close(stack(x), reference(x))
 
 
-def test_renaming_keeps_every_value_up_to_the_last_layer():
-    state = {f'features.{key}': value
-             for key, value in torchvision_features('vgg16').state_dict().items()}
-    named = named_vgg_state_dict('vgg16', 'conv2_1', state)
-    assert list(named) == [
+def test_a_stack_copies_the_values_and_is_trainable():
+    state = {f'features.{key}': value for key, value
+             in torchvision.models.vgg16().features.state_dict().items()}
+    stack = build_vgg_features('vgg16', 'conv2_1', state)
+    assert list(stack.state_dict()) == [
         'conv1_1.weight', 'conv1_1.bias', 'conv1_2.weight', 'conv1_2.bias',
         'conv2_1.weight', 'conv2_1.bias']
-    assert named['conv2_1.weight'] is state['features.5.weight']
+    weight = state['features.5.weight']
+    assert torch.equal(stack.conv2_1.weight, weight)
+    assert stack.conv2_1.weight.data_ptr() != weight.data_ptr()
+    assert all(parameter.requires_grad for parameter in stack.parameters())
 
 
 def test_a_stack_ends_at_the_named_layer_and_changes_nothing_in_place():

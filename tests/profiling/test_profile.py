@@ -36,6 +36,8 @@ def profile(teacher):
 class SmallNet(nn.Module):
     """A trained and a frozen convolution, and a linear layer by einsum."""
 
+    scale, uses_boxes = 2, False
+
     def __init__(self):
         super().__init__()
         self.first = nn.Conv2d(3, 8, 3, padding=1)
@@ -96,7 +98,7 @@ def test_the_parts_are_the_whole(teacher, profile):
         profile.network_mb + profile.dictionary_mb)
     assert profile.parts_ms == pytest.approx(2.5 + sum(part.ms for part in inside))
     atoms = sum(buffer.numel() * 4 for buffer in teacher.dictionary.buffers())
-    assert profile.parts[2].note.endswith('MB of it atoms, float32')
+    assert profile.parts[2].note.endswith('MB of atoms, float32')
     assert atoms > 0 and profile.dictionary_mb == pytest.approx(atoms / 1e6)
 
 
@@ -112,10 +114,10 @@ def test_without_a_detector_the_sum_leaves_it_out(teacher):
 def test_boxes_are_the_templates_and_their_size_counts(teacher, profile):
     boxes = template_boxes(toy.SIZE)
     assert boxes.shape == (4, 4) and boxes[0, 0] < boxes[1, 0]
-    small = boxes.clone()
+    small = torch.from_numpy(boxes.copy())
     small[:, 2:] = small[:, :2] + 2
     less = profile_backbone(teacher, LR, (1, ), small, **QUICK)
-    same = profile_backbone(teacher, LR, (1, ), boxes.numpy(), **QUICK)
+    same = profile_backbone(teacher, LR, (1, ), boxes, **QUICK)
     assert less.gmacs < same.gmacs == profile.gmacs
 
 
@@ -154,7 +156,7 @@ def test_an_error_in_the_call_is_not_swallowed():
 # Finding landmarks
 
 class HalfBlind:
-    """Finds a face in every other picture."""
+    """Finds a face in every other image."""
 
     def __init__(self):
         self.calls = 0
@@ -165,13 +167,13 @@ class HalfBlind:
 
 
 def test_a_detector_is_timed_and_its_finds_are_counted():
-    detector, picture = HalfBlind(), np.zeros((8, 8, 3), np.uint8)
-    part = detection_part(detector, [picture] * 3, 'of the void', 2, 4)
+    detector, image = HalfBlind(), np.zeros((8, 8, 3), np.uint8)
+    part = detection_part(detector, [image] * 3, 'of the void', 2, 4)
     assert part.ms > 0 and detector.calls == 1 + 2 + 4
     assert 'in 2 of 3' in part.note and part.note.endswith('of the void')
 
 
-def test_the_usual_detector_looks_at_up_sampled_faces(monkeypatch):
+def test_the_usual_detector_looks_at_upsampled_faces(monkeypatch):
     seen = []
 
     class Watching(HalfBlind):
@@ -181,7 +183,7 @@ def test_the_usual_detector_looks_at_up_sampled_faces(monkeypatch):
 
     monkeypatch.setattr(LANDMARKS, 'build', lambda config: Watching())
     part = usual_detection_part(8, 64, **QUICK)
-    assert part.ms > 0 and 'drawn faces' in part.note
+    assert part.ms > 0 and 'synthetic faces' in part.note
     assert {image.shape for image in seen} == {(64, 64, 3)}
     # eight LR pixels a side leave no detail from one SR pixel to the next
     assert max(np.abs(np.diff(image.astype(int), axis=1)).max()
@@ -207,7 +209,7 @@ def test_an_absent_detector_is_a_reason_not_an_error(monkeypatch):
 @pytest.mark.parametrize('changes, message', [
     (dict(batch_sizes=()), 'batch sizes'), (dict(batch_sizes=(0, )), 'at least 1'),
     (dict(repeats=0), 'repeats=0'), (dict(lr_size=0), 'lr_size=0'),
-    (dict(device='meta'), 'cpu or cuda'), (dict(lr_size=16), 'LR pictures of 8 px')])
+    (dict(device='meta'), 'cpu or cuda'), (dict(lr_size=16), 'LR images of 8 px')])
 def test_impossible_arguments_are_named(teacher, changes, message):
     with pytest.raises(ValueError, match=message):
         profile_backbone(teacher, **{'lr_size': LR, **changes})

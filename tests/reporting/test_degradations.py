@@ -1,4 +1,4 @@
-"""The sheet of degradations, and the tool that writes it."""
+"""The grid of degradations and the tool that writes it."""
 import runpy
 import sys
 

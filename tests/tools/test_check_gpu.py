@@ -13,7 +13,6 @@ import pytest
 import torch
 
 from benchmarks.gpu_check import check, commands
-from benchmarks.gpu_check.budget import Budget
 from benchmarks.gpu_check.cases import (
     PRECISIONS,
     RANDOM_WEIGHTS,
@@ -21,11 +20,15 @@ from benchmarks.gpu_check.cases import (
     inference_networks,
     miniature_cases,
 )
-from benchmarks.gpu_check.client import MeasuringProcess, OutOfTime
-from benchmarks.gpu_check.networks import config_of
+from benchmarks.gpu_check.check import Budget, Task
 from benchmarks.gpu_check.report import FAILED, NOT_RUN, OK, Outcome, Report, Row
-from benchmarks.gpu_check.training import with_precision
-from benchmarks.gpu_check.worker import one_line
+from benchmarks.gpu_check.speed import config_of, modules_to_compile, with_precision
+from benchmarks.gpu_check.worker import (
+    MeasuringError,
+    MeasuringProcess,
+    OutOfTime,
+    one_line,
+)
 from tests.conftest import REPOSITORY as ROOT
 
 TOOL = ROOT / 'tools' / 'check_gpu.py'
@@ -170,7 +173,7 @@ def test_a_failed_measurement_is_a_row_and_the_others_go_on(call, capsys, monkey
         ('rcan', 'fp16'): 'skipped'}
     assert report['failed'] == ['training student fp32', 'training student bf16']
     printed = capsys.readouterr().out
-    assert "failed: ValueError: Unknown layout 'Z'; there are A, B" in printed
+    assert "failed: ValueError: Unknown layout 'Z'; expected one of A, B" in printed
     assert 'Failed: training student fp32; training student bf16.' in printed
 
 
@@ -190,18 +193,13 @@ def test_a_missing_package_is_named(call, monkeypatch):
         check.require_machine(miniature=True)
 
 
-def plan_of(*tasks):
-    plan = check.Plan()
-    for step, run in tasks:
-        plan.add(step, 'student', run, precision='fp32', mode='eager')
-    return plan
-
-
-def run_plan(plan, tmp_path, clock=lambda: 0.0, minutes=1.0):
-    report = Report([task.row for task in plan.tasks], {})
+def run_tasks(steps, tmp_path, clock=lambda: 0.0, minutes=1.0):
+    labels = dict(precision='fp32', mode='eager')
+    tasks = [Task(Row(step, 'student', labels), run) for step, run in steps]
+    report = Report([task.row for task in tasks], {})
     settings = check.Settings(ROOT, tmp_path, minutes)
-    check.run_plan(plan, Budget(60 * minutes, [1.0] * len(plan.tasks), clock), report,
-                   settings, lambda text: None)
+    check.run_tasks(tasks, Budget(60 * minutes, [1.0] * len(tasks), clock), report,
+                    settings, lambda text: None)
     return report
 
 
@@ -213,10 +211,10 @@ def raising(error):
 
 def test_whatever_fails_the_other_steps_go_on(tmp_path):
     late = OutOfTime('not finished within 9 s')
-    report = run_plan(plan_of(
+    report = run_tasks([
         ('training', raising(late)), ('compile', raising(late)),
         ('training', raising(ZeroDivisionError('by zero'))),
-        ('training', lambda share, limit: Outcome(OK))), tmp_path)
+        ('training', lambda share, limit: Outcome(OK))], tmp_path)
     assert [row.outcome.status for row in report.rows] == [FAILED, NOT_RUN, FAILED, OK]
     assert report.rows[2].outcome.detail == 'ZeroDivisionError: by zero'
     assert '1 ok, 2 failed, 1 not run' in (tmp_path / 'check_gpu.md').read_text()
@@ -230,7 +228,7 @@ def test_nothing_is_begun_when_the_time_is_up(tmp_path):
         now[0] += 40
         return Outcome(OK)
 
-    report = run_plan(plan_of(*[('training', run)] * 3), tmp_path, lambda: now[0])
+    report = run_tasks([('training', run)] * 3, tmp_path, lambda: now[0])
     # a third of 60 s, then half of what is left; never longer than that
     assert begun == [(20.0, 45.0), (10.0, 20.0)]
     assert report.rows[2].outcome.status == NOT_RUN
@@ -243,6 +241,23 @@ def test_a_process_that_does_not_answer_is_stopped(tmp_path):
     with pytest.raises(OutOfTime, match='not finished within 0 s'):
         process.ask(dict(kind='environment'), 0.05)
     assert process._process is None
+
+
+def test_a_process_that_ends_or_hangs_is_replaced(tmp_path):
+    place = commands.Place(ROOT, tmp_path, True)
+    process = MeasuringProcess(place, 'cpu')
+    try:
+        with pytest.raises(MeasuringError, match="^KeyError: 'nothing'$"):
+            process.ask(dict(kind='nothing', case=full_cases(ROOT)['rcan']), 300)
+        first = process._process
+        first.kill()
+        with pytest.raises(MeasuringError, match='^the measuring process ended: '):
+            process.ask(dict(kind='environment'), 300)
+        assert not first.is_alive() and process._process is None
+        assert process.ask(dict(kind='environment'), 300)['gpu'] is None
+        assert process.log.is_file()
+    finally:
+        process.close()
 
 
 def test_a_command_that_fails_or_hangs_is_named(tmp_path):
@@ -262,12 +277,24 @@ def test_a_failure_is_explained_by_a_line(output, line):
     assert commands.explanation(output) == line
 
 
-def test_errors_of_torch_are_told_without_its_advice():
+def test_errors_of_torch_are_reported_without_its_advice():
     assert one_line(RuntimeError('CUDA error: bad\nFor debugging consider …')) == (
         'RuntimeError: CUDA error: bad')
     assert one_line(RuntimeError('backend raised:\nCppError: no g++\n\nSet …')) == (
         'RuntimeError: backend raised: CppError: no g++')
     assert one_line(ValueError()) == 'ValueError'
+
+
+def test_modules_are_found_by_their_paths():
+    def block():
+        return torch.nn.ModuleDict(dict(a=torch.nn.ReLU(), b=torch.nn.Sequential(
+            torch.nn.ReLU())))
+
+    model = torch.nn.ModuleDict(dict(first=block(), second=block()))
+    assert modules_to_compile(model, ('first.a', '*.b')) == [
+        model['first']['a'], model['first']['b'], model['second']['b']]
+    with pytest.raises(ValueError, match='has no module first.c to compile'):
+        modules_to_compile(model, ('first.a', 'first.c'))
 
 
 # What is compared and measured
@@ -278,15 +305,15 @@ def checkpoint(path, value):
     return path
 
 
-@pytest.mark.parametrize(('value', 'operations', 'status', 'told'), [
+@pytest.mark.parametrize(('value', 'operations', 'status', 'detail'), [
     (2.0, [], OK, '2 tensors equal, bit for bit'),
     (2.5, [], FAILED, '1 of 2 tensors differ, by 0.5 at most'),
     (2.5, ['max_pool'], OK, 'without a deterministic implementation: max_pool')])
-def test_a_difference_needs_an_excuse(value, operations, status, told, tmp_path):
+def test_a_difference_needs_an_excuse(value, operations, status, detail, tmp_path):
     found = commands.compare(
         checkpoint(tmp_path / 'a.pth', 2.0), checkpoint(tmp_path / 'b.pth', value),
         'runs', operations)
-    assert found.status == status and told in found.detail
+    assert found.status == status and detail in found.detail
     assert found.values['largest_difference'] == value - 2
 
 
@@ -329,7 +356,7 @@ def test_nothing_that_is_compiled_has_a_tap_inside(tmp_path):
 @pytest.mark.parametrize(('precision', 'kind'), [
     ('fp32', 'OptimWrapper'), ('bf16', 'fdsr.AutocastOptimWrapper'),
     ('fp16', 'AmpOptimWrapper')])
-def test_each_optimiser_gets_the_precision(precision, kind):
+def test_each_optimizer_gets_the_precision(precision, kind):
     adam = dict(type='OptimWrapper', optimizer=dict(type='Adam'), clip_grad=dict(a=1))
     assert with_precision(adam, precision)['type'] == kind
     groups = with_precision(dict(

@@ -52,7 +52,7 @@ def test_a_config_is_enough(call, tmp_path):
     assert values['frozen'] > 0 and content['notes'] == []
     assert not (tmp_path / 'work_dirs').exists()
     _, content = call(config, '--lr-size', 16, '--cfg-options',
-                      'model.generator.width=0.4', 'model.test_cfg.name="wide"')
+                      'model.generator.width=0.4', 'model.test_cfg.report=["wide"]')
     wide = content['models']['wide']
     assert (wide['lr_size'], wide['sr_size']) == (16, 64)
     assert wide['trained'] > values['trained']
@@ -126,5 +126,5 @@ def test_what_the_user_can_mend_ends_with_a_message(call, tmp_path):
     torch.save({'a': 1}, tmp_path / 'other.pth')
     config = write(toy.restorer_config('unused', teacher_of('other.pth')),
                    tmp_path / 'teacher.py')
-    with pytest.raises(SystemExit, match='other.pth is no dictionary'):
+    with pytest.raises(SystemExit, match='other.pth is not a dictionary'):
         call(config)

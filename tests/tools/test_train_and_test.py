@@ -101,8 +101,9 @@ def test_a_run_is_trained_resumed_and_tested(config, call, tmp_path, capsys):
 
     capsys.readouterr()
     call('test.py', config, checkpoint, '--out', 'results/m.json', '--save-images',
-         'pictures', '--cfg-options', 'model.test_cfg.bicubic=True',
-         'model.test_cfg.name=student', 'test_dataloader.dataset.length=5')
+         'pictures', '--cfg-options',
+         'model.test_cfg.report=["bicubic", "student"]',
+         'test_dataloader.dataset.length=5')
     printed = capsys.readouterr().out
     assert '| student |' in printed and '- images: 5, skipped: 0' in printed
     check_results(tmp_path / 'results', tmp_path / 'pictures')
@@ -147,7 +148,7 @@ def test_the_numbers_are_those_of_the_checkpoints_backbone(config, call, tmp_pat
 def test_bicubic_needs_no_checkpoint(tmp_path, call):
     config = write_config(tmp_path / 'bicubic.py',
                           generator=dict(type='fdsr.Bicubic', scale=toy.SCALE),
-                          model__test_cfg=dict(name='bicubic'))
+                          model__test_cfg=dict(report=['bicubic']))
     call('test.py', config)
     metrics = json.loads((tmp_path / 'work_dirs/bicubic/metrics.json').read_text())
     assert list(metrics['models']) == ['bicubic']
@@ -281,8 +282,8 @@ def test_a_converted_checkpoint_is_tested_like_any_other(tmp_path, call, capsys)
 
 def test_a_file_that_cannot_be_converted_ends_with_a_sentence(tmp_path, call):
     torch.save({'a': torch.zeros(1)}, tmp_path / 'other.pt')
-    with pytest.raises(SystemExit, match='no checkpoint of srfbn: feat_in.0.weight'):
+    with pytest.raises(SystemExit, match='not a checkpoint of srfbn: feat_in.0.weight'):
         call('convert_checkpoint.py', 'srfbn', 'other.pt', 'out.pth')
-    with pytest.raises(SystemExit, match='no checkpoint of dfdnet: le_256.0.bias'):
+    with pytest.raises(SystemExit, match='not a checkpoint of dfdnet: le_256.0.bias'):
         call('convert_checkpoint.py', 'dfdnet', '--net', 'other.pt', '--dictionary',
              '.', 'out.pth')

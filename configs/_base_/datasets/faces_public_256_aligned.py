@@ -1,4 +1,4 @@
-"""Aligned faces at 256 px, ×8, FFHQ's template; 40 identities of the list validate."""
+"""Aligned faces at 256 px, ×8, FFHQ's template; 40 random identities validate."""
 _base_ = 'vggface2_128_aligned.py'
 
 data_root = 'data/faces_public'

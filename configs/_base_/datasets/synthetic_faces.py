@@ -1,4 +1,4 @@
-"""Faces that the project draws itself, 64 px from 8: no data, no download."""
+"""Synthetic faces at 64 px, ×8, rendered while training: no data needed."""
 scale = 8
 size = 64
 faces = dict(type='fdsr.SyntheticFacesDataset', size=size)
@@ -13,13 +13,13 @@ test_pipeline = pipeline[1:]
 loader = dict(batch_size=8, collate_fn=dict(type='fdsr.collate_samples'))
 
 train_dataloader = dict(
-    # one process draws while the other trains
+    # one process renders while the other trains
     num_workers=1,
     persistent_workers=True,
     sampler=dict(type='fdsr.EpochSampler'),
     dataset=dict(length=512, pipeline=pipeline, **faces),
     **loader)
-# other people: pictures are numbered, and the training set ends long before
+# Images are numbered: from 100,000 on, no identity is in the training set.
 val_dataloader = test_dataloader = dict(
     num_workers=0,
     sampler=dict(type='DefaultSampler', shuffle=False),

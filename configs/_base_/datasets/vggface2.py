@@ -1,7 +1,8 @@
-"""VGGFace2 at 256 px, ×8: loose crops, HR landmarks."""
+"""VGGFace2 at 256 px, ×8: loose crops, boxes from HR landmarks."""
 data_root = 'data/vggface2'
 scale = 8
 size = 256
+faces = dict(type='fdsr.VGGFace2Dataset', data_root=data_root, size=size)
 
 pipeline = [
     dict(type='fdsr.FlipFace', prob=0.5),
@@ -10,48 +11,26 @@ pipeline = [
     dict(type='mmagic.PackInputs', meta_keys=['name'], data_keys=['boxes'])
 ]
 test_pipeline = pipeline[1:]
+loader = dict(
+    batch_size=8, num_workers=4, collate_fn=dict(type='fdsr.collate_samples'))
+in_order = dict(type='DefaultSampler', shuffle=False)
 
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
     persistent_workers=True,
     sampler=dict(type='fdsr.EpochSampler'),
-    collate_fn=dict(type='fdsr.collate_samples'),
     dataset=dict(
-        type='fdsr.VGGFace2Dataset',
-        data_root=data_root,
-        split='train',
-        part='train',
-        size=size,
-        min_box_side=128,
-        pipeline=pipeline))
+        split='train', part='train', min_box_side=128, pipeline=pipeline, **faces),
+    **loader)
 val_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
     persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='fdsr.collate_samples'),
+    sampler=in_order,
     dataset=dict(
-        type='fdsr.VGGFace2Dataset',
-        data_root=data_root,
-        split='train',
-        part='val',
-        size=size,
-        min_box_side=200,
-        subset=500,
-        test_mode=True,
-        pipeline=test_pipeline))
+        split='train', part='val', min_box_side=200, subset=500, test_mode=True,
+        pipeline=test_pipeline, **faces),
+    **loader)
 test_dataloader = dict(
-    batch_size=8,
-    num_workers=4,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    collate_fn=dict(type='fdsr.collate_samples'),
+    sampler=in_order,
     dataset=dict(
-        type='fdsr.VGGFace2Dataset',
-        data_root=data_root,
-        split='test',
-        size=size,
-        min_box_side=200,
-        subset=2000,
-        test_mode=True,
-        pipeline=test_pipeline))
+        split='test', min_box_side=200, subset=2000, test_mode=True,
+        pipeline=test_pipeline, **faces),
+    **loader)

@@ -1,4 +1,4 @@
-"""VGGFace2 at 256 px, ×8, degraded blindly: GFPGAN's blur, size, noise and JPEG."""
+"""VGGFace2 at 256 px, ×8, blind degradation: GFPGAN's blur, size, noise and JPEG."""
 _base_ = 'vggface2.py'
 
 degradation = dict(type='fdsr.BlindDegradation', steps='gfpgan', scale=8)
@@ -7,7 +7,7 @@ pipeline = [
     dict(type='fdsr.FlipFace', prob=0.5),
     dict(type='fdsr.ComponentBoxes'), degradation, pack
 ]
-# with a seed a face is degraded in the same way each time, by its name
+# With a seed, the degradation of a face depends on its name alone.
 test_pipeline = [
     dict(type='fdsr.ComponentBoxes'),
     dict(seed=0, **degradation), pack

@@ -1,4 +1,4 @@
-"""Two Adams, the discriminator's slower, 300,000 iterations of batch 8."""
+"""Adam at 2e-4 for the student, 1e-4 for the discriminator, 300,000 iterations."""
 train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=300000, val_interval=5000)
 optim_wrapper = dict(
     constructor='fdsr.GroupOptimWrapperConstructor',
@@ -8,5 +8,5 @@ optim_wrapper = dict(
         type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-4, betas=(0.5, 0.999))))
 param_scheduler = dict(
     type='MultiStepLR', by_epoch=False, milestones=[150000, 225000], gamma=0.5)
-# Every network that is trained is wrapped on its own.
+# With several GPUs, each trained network is wrapped on its own.
 model_wrapper_cfg = dict(type='MMSeparateDistributedDataParallel')

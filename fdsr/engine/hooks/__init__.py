@@ -1,5 +1,4 @@
-"""Hooks: exact resume, self-describing checkpoints, moving average, saved images,
-progress, memory format, and an end to runs that diverge."""
+"""Hooks: resume, self-describing checkpoints, EMA, images, progress, divergence."""
 
 from fdsr.engine.hooks.channels_last import ChannelsLastHook
 from fdsr.engine.hooks.ema import TrainedEMAHook

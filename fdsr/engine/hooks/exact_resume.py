@@ -1,7 +1,7 @@
-"""Interrupted runs that go on as if nothing had been."""
+"""Resumes interrupted runs exactly."""
 
 import random
-from typing import Any, Dict, Optional
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,26 +17,26 @@ _BUFFER = '__history_buffer__'
 
 @HOOKS.register_module()
 class ExactResumeHook(Hook):
-    """Saves what an exact continuation needs, as plain values.
+    """Adds the state that an exact resume needs to the checkpoints, as plain values.
 
-    - mmengine's message hub, whose ``HistoryBuffer`` objects torch would refuse to
-      load with ``weights_only=True``;
-    - how many samples were consumed and the sampler's seed, for ``ExactTrainLoop``;
-    - the states of Python's, numpy's and torch's random generators. They are those of
-      the first process; the others go on with streams seeded by iteration and rank.
-      (The data do not depend on them: they are seeded by sample.)
+    - mmengine's message hub, whose ``HistoryBuffer`` objects do not load with
+      ``weights_only=True``;
+    - the number of consumed samples and the sampler's seed, for ``ExactTrainLoop``;
+    - the states of Python's, numpy's and torch's random generators in the first
+      process. The other processes resume with streams seeded by iteration and rank.
+      Data do not depend on them, because each sample has its own seed.
 
-    A run with gradient accumulation goes on exactly from checkpoints at multiples of
-    the accumulated iterations: half-summed gradients are not saved.
+    With gradient accumulation, resume is exact from multiples of the accumulated
+    iterations only, because partial gradients are not saved.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
-        self._resumed: Optional[Dict[str, Any]] = None
+        self._resumed: dict[str, Any] | None = None
 
-    def before_save_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Makes the checkpoint plain and adds the run's position."""
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Converts the checkpoint to plain values and adds the run's position."""
         checkpoint['message_hub'] = to_plain(checkpoint['message_hub'])
         checkpoint['meta'] = to_plain(checkpoint['meta'])
         checkpoint[_KEY] = dict(
@@ -45,14 +45,14 @@ class ExactResumeHook(Hook):
                 runner.train_loop.dataloader.sampler, 'seed', None),
             random=random_states())
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Gives mmengine its message hub back, and remembers the position."""
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Restores mmengine's message hub and keeps the position."""
         if 'message_hub' in checkpoint:
             checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
         self._resumed = checkpoint.get(_KEY)
 
     def before_train(self, runner: Any) -> None:
-        """Puts a resumed run at its position."""
+        """Moves a resumed run to its position."""
         if self._resumed is None or runner.iter == 0:
             return
         loop, sampler = runner.train_loop, runner.train_loop.dataloader.sampler
@@ -68,7 +68,7 @@ class ExactResumeHook(Hook):
 
 
 def to_plain(value: Any) -> Any:
-    """Containers of numbers, strings and tensors that load with weights_only."""
+    """Converts values to containers that load with ``weights_only=True``."""
     if isinstance(value, HistoryBuffer):
         return {_BUFFER: [value._log_history.tolist(), value._count_history.tolist(),
                           value.max_length]}
@@ -86,7 +86,7 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """Undoes ``to_plain`` for history buffers."""
+    """Restores the history buffers that ``to_plain`` converted."""
     if isinstance(value, dict):
         if _BUFFER in value:
             return HistoryBuffer(*value[_BUFFER])
@@ -94,18 +94,16 @@ def from_plain(value: Any) -> Any:
     return value
 
 
-def random_states() -> Dict[str, Any]:
-    """The states of every random generator, as plain values."""
-    kind, keys, position, has_gauss, gauss = np.random.get_state()
+def random_states() -> dict[str, Any]:
+    """Returns the states of all random generators as plain values."""
     return dict(
-        python=to_plain(random.getstate()),
-        numpy=[kind, keys.tolist(), position, has_gauss, gauss],
+        python=to_plain(random.getstate()), numpy=to_plain(np.random.get_state()),
         torch=torch.get_rng_state(),
         cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
 
 
-def set_random_states(states: Dict[str, Any]) -> None:
-    """Undoes ``random_states``."""
+def set_random_states(states: dict[str, Any]) -> None:
+    """Sets the states that ``random_states`` returned."""
     version, words, gauss = states['python']
     random.setstate((version, tuple(words), gauss))
     kind, keys, *rest = states['numpy']

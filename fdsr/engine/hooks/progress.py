@@ -1,6 +1,6 @@
-"""How far a test is, where the logger is silent."""
+"""Shows the progress of a test."""
 
-from typing import Any, Optional
+from typing import Any
 
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
@@ -10,10 +10,10 @@ from fdsr.registry import HOOKS
 
 @HOOKS.register_module()
 class ProgressHook(Hook):
-    """Shows a bar with the time to go while a test runs, and takes it away.
+    """Shows a progress bar while a test runs.
 
     Args:
-        what: is tested.
+        what: label of the bar.
     """
 
     def __init__(self, what: str = 'test') -> None:
@@ -21,19 +21,19 @@ class ProgressHook(Hook):
         self._bar: Any = None
 
     def before_test_epoch(self, runner: Any) -> None:
-        """Shows the bar."""
+        """Shows the bar in the main process."""
         if is_main_process():
             from tqdm import tqdm
             self._bar = tqdm(total=len(runner.test_dataloader), desc=self.what,
                              unit='batch', leave=False, dynamic_ncols=True)
 
     def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
-                        outputs: Optional[Any] = None) -> None:
+                        outputs: Any = None) -> None:
         """Counts a batch."""
         if self._bar is not None:
             self._bar.update()
 
     def after_test_epoch(self, runner: Any, metrics: Any = None) -> None:
-        """Takes the bar away."""
+        """Removes the bar."""
         if self._bar is not None:
             self._bar.close()

@@ -1,7 +1,8 @@
-"""Test results as pictures."""
+"""Saves the images of a test."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Optional, Sequence
+from typing import Any
 
 from mmengine.hooks import Hook
 from PIL import Image
@@ -12,29 +13,29 @@ from fdsr.registry import HOOKS
 
 @HOOKS.register_module()
 class SaveImagesHook(Hook):
-    """Writes what each model makes of each test picture.
+    """Saves each model's output for each test image.
 
-    ``DIR/MODEL/NAME.png``; LR and HR stand beside them as ``DIR/lr`` and ``DIR/hr``.
+    Outputs go to ``OUT_DIR/MODEL/NAME.png``, LR to ``OUT_DIR/lr`` and HR to
+    ``OUT_DIR/hr``.
 
     Args:
-        out_dir: DIR; made if it is not there.
-        limit: write the first so many pictures of each process only; default: all.
+        out_dir: output folder; created if missing.
+        limit: number of test images per process; default: all.
     """
 
-    def __init__(self, out_dir: str, limit: Optional[int] = None) -> None:
+    def __init__(self, out_dir: str, limit: int | None = None) -> None:
         self.out_dir = Path(out_dir)
         self.limit = limit
         self._written = 0
 
-    def after_test_iter(self, runner: Any, batch_idx: int,
-                        data_batch: Optional[Any] = None,
-                        outputs: Optional[Sequence[Any]] = None) -> None:
-        """Writes the pictures of a batch."""
+    def after_test_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                        outputs: Sequence[Any] | None = None) -> None:
+        """Saves the images of a batch."""
         for sample in outputs or []:
             if self.limit is not None and self._written >= self.limit:
                 return
-            pictures = {'lr': sample.input, 'hr': sample.gt_img, **sample.predictions}
-            for model, image in pictures.items():
+            images = {'lr': sample.input, 'hr': sample.gt_img, **sample.predictions}
+            for model, image in images.items():
                 self._write(image, model, sample.name)
             self._written += 1
 

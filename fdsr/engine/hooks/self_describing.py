@@ -1,6 +1,6 @@
-"""Checkpoints that say what they hold, without copies of what others hold."""
+"""Writes and checks self-describing checkpoints."""
 
-from typing import Any, Dict, Set
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -29,22 +29,20 @@ _START_FROM = ('To start from the weights of another run, give its checkpoint as
 
 @HOOKS.register_module()
 class SelfDescribingHook(Hook):
-    """Puts ``meta['fdsr']`` into the runner's checkpoints.
+    """Adds ``meta['fdsr']`` to the runner's checkpoints and checks it on loading.
 
-    See ``fdsr.models.files.checkpoints``.
-
-    Frozen parts with a file of their own (VGG, dictionary, teacher) are named by path
-    and SHA-256 instead of being saved again; on loading they are checked. How the
-    training faces were cut is kept beside, for those who use the network.
+    See ``fdsr.models.files.checkpoints`` for the format. Frozen modules with a file of
+    their own (VGG, dictionary, teacher) are stored as path and SHA-256 and not as
+    values. The alignment of the training faces is stored as ``faces``.
     """
 
     priority = 'VERY_LOW'
 
     def before_train(self, runner: Any) -> None:
-        """Checks that what is going to be saved can be loaded again.
+        """Checks that the run's checkpoints will load again.
 
         Raises:
-            CheckpointMismatch: it cannot; says what has to be changed.
+            CheckpointMismatch: they will not; the message says how to fix it.
         """
         model, dataset = unwrap(runner.model), runner.train_loop.dataloader.dataset
         meta = {'fdsr': self._facts_of(model, dataset)}
@@ -52,8 +50,8 @@ class SelfDescribingHook(Hook):
             meta['dataset_meta'] = dataset.metainfo
         check_own_description('The checkpoints of this run', bare(model), meta)
 
-    def before_save_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Describes the backbones, and leaves external values out."""
+    def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Adds the description and removes values of external files."""
         model = unwrap(runner.model)
         facts = self._facts_of(model, runner.train_loop.dataloader.dataset)
         checkpoint['meta']['fdsr'] = facts
@@ -63,31 +61,27 @@ class SelfDescribingHook(Hook):
              for key, value in checkpoint['state_dict'].items()}, facts['external'])
 
     @staticmethod
-    def _facts_of(model: nn.Module, dataset: Any) -> Dict[str, Any]:
-        facts = describe(bare(model))
-        setting = getattr(dataset, 'setting', dict)()
-        if setting:
-            facts['faces'] = setting
-        return facts
+    def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
+        return describe(bare(model), getattr(dataset, 'setting', dict)())
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
-        """Checks the values and the external parts, and fills those in.
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
+        """Checks the values and external files, and adds the values of the latter.
 
-        Values of modules that the run does not have, such as an average that is no
-        longer wanted, are left out.
+        Values of modules that the run does not have, such as an unused average, are
+        ignored.
 
         Raises:
-            CheckpointMismatch: the file does not describe itself, or wrongly, was made
-                with another external file, or has other values than the run needs.
+            CheckpointMismatch: the description is missing or wrong, an external file
+                differs, or the values do not match the model.
         """
         source = _source_of(runner)
         meta, state = checkpoint.get('meta'), checkpoint.get('state_dict')
         facts = meta.get('fdsr') if isinstance(meta, dict) else None
         if facts is None or not isinstance(state, dict):
             raise CheckpointMismatch(
-                f'{source} was not written by this project (no meta["fdsr"]), so a '
-                f'run cannot go on from it. {_START_FROM}')
-        # Python code that mmengine would run, only to look up a key of other projects
+                f'{source} was not written by fdsr (no meta["fdsr"]), so a run cannot '
+                f'resume from it. {_START_FROM}')
+        # mmengine would execute this Python code to look up a key of other projects
         meta.pop('config', None)
         check_meta(source, meta)
         check_description(source, facts)
@@ -105,20 +99,20 @@ class SelfDescribingHook(Hook):
 
 
 def _source_of(runner: Any) -> str:
-    """The file that is being loaded, which mmengine does not tell."""
+    """Returns the file that is being loaded; mmengine does not pass it to hooks."""
     found = runner._load_from
     if not found and runner._resume:
         found = find_latest_checkpoint(runner.work_dir)
     return str(found or 'The checkpoint')
 
 
-def wrapped_children(model: nn.Module) -> Set[str]:
-    """Names of the submodules that a distributed wrapper stands around."""
+def wrapped_children(model: nn.Module) -> set[str]:
+    """Returns the names of the children inside a distributed wrapper."""
     return {name for name, child in model.named_children() if is_model_wrapper(child)}
 
 
 def bare(model: nn.Module) -> nn.Module:
-    """A view of a restorer without the wrappers of separate distribution."""
+    """Returns a restorer, or a view of it without the children's wrappers."""
     if not wrapped_children(model):
         return model
     view = nn.Module()
@@ -128,14 +122,14 @@ def bare(model: nn.Module) -> nn.Module:
     return view
 
 
-def _bare_key(key: str, wrapped: Set[str]) -> str:
-    """``student.module.decoder…`` of a wrapped student is ``student.decoder…``."""
+def _bare_key(key: str, wrapped: set[str]) -> str:
+    """Maps ``student.module.decoder…`` of a wrapped student to ``student.decoder…``."""
     child, _, rest = key.partition('.')
     return f'{child}.{rest[len("module."):]}' if child in wrapped else key
 
 
-def _of_same_modules(values: Dict[str, Tensor],
-                     own: Dict[str, Tensor]) -> Dict[str, Tensor]:
+def _of_same_modules(values: dict[str, Tensor],
+                     own: dict[str, Tensor]) -> dict[str, Tensor]:
     children = {key.partition('.')[0] for key in own}
     return {key: value for key, value in values.items()
             if key.partition('.')[0] in children}

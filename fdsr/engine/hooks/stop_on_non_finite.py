@@ -1,7 +1,7 @@
 """Stops a run that has diverged."""
 
 import math
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import find_latest_checkpoint
@@ -14,32 +14,29 @@ from fdsr.registry import HOOKS
 class StopOnNonFiniteHook(Hook):
     """Stops a run as soon as a logged value is NaN or infinite.
 
-    It looks after each iteration and before a checkpoint is saved, so that what lies
-    in the work directory stays good: RCAN is known to diverge now and then.
+    It runs before a checkpoint is saved, so the work directory holds only checkpoints
+    with finite losses. RCAN is known to diverge occasionally.
     """
 
     priority = 'NORMAL'  # before CheckpointHook
 
-    def after_train_iter(self, runner: Any, batch_idx: int,
-                         data_batch: Optional[Any] = None,
-                         outputs: Optional[Dict[str, Any]] = None) -> None:
-        """Looks at the losses of an iteration.
+    def after_train_iter(self, runner: Any, batch_idx: int, data_batch: Any = None,
+                         outputs: dict[str, Any] | None = None) -> None:
+        """Checks the losses of an iteration.
 
         Raises:
-            FloatingPointError: one is NaN or infinite; the message names it, the
+            FloatingPointError: a loss is NaN or infinite. The message has its name, the
                 iteration and the last good checkpoint.
         """
         values = {
             name: float(value.detach() if isinstance(value, Tensor) else value)
             for name, value in (outputs or {}).items()}
-        bad = {name: value for name, value in values.items()
-               if not math.isfinite(value)}
+        bad = [f'{name} = {value}' for name, value in values.items()
+               if not math.isfinite(value)]
         if bad:
-            found = ', '.join(f'{name} = {value}' for name, value in bad.items())
             last = find_latest_checkpoint(runner.work_dir)
-            remedy = (
-                f'The last good checkpoint is {last}: go on from it with --resume, '
-                if last else 'No checkpoint has been saved yet: start again, ')
+            fix = (f'The last good checkpoint is {last}: resume from it with --resume, '
+                   if last else 'No checkpoint has been saved yet: start again, ')
             raise FloatingPointError(
-                f'The run diverged in iteration {runner.iter + 1}: {found}. {remedy}'
-                'with a lower learning rate or optim_wrapper.clip_grad.')
+                f'The run diverged in iteration {runner.iter + 1}: {", ".join(bad)}. '
+                f'{fix}with a lower learning rate or optim_wrapper.clip_grad.')

@@ -1,4 +1,4 @@
-"""From the authors' own checkpoints to files that describe themselves."""
+"""Converts checkpoints of RCAN, SRFBN and DFDNet to self-describing files."""
 
 from fdsr.interchange.conversion.convert import CONVERTERS, convert
 

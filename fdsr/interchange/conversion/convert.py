@@ -1,13 +1,14 @@
-"""Reads an authors' file, checks it against the network and writes ours."""
+"""Converts an authors' checkpoint and checks it against fdsr's network."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Callable, Dict, List, Optional, Tuple, Union
 
 import torch
 from torch import Tensor, nn
 
 from fdsr.interchange.conversion import dfdnet, mean_shift, rcan, srfbn
+from fdsr.interchange.drafts import check_out_file
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
     CheckpointMismatch,
@@ -16,35 +17,35 @@ from fdsr.models.files.checkpoints import (
 )
 from fdsr.weights import safe_load, sha256_of
 
-State = Dict[str, Tensor]
+State = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Converter:
-    """How one kind of file is read.
+    """Describes the files of one method.
 
     Args:
-        config_of: the backbone's config by the file's shapes; a KeyError names what is
-            missing.
-        official_names: the authors' keys of one of our network's; a file that has
-            several has to hold the same values under each.
-        constants: what the file holds and our network has built in; compared.
-        licence: of the authors' code and weights.
-        optional: prefixes of constants that a file may lack.
-        unused: prefixes of keys that the authors' network never uses.
+        config_of: returns the backbone's config from the file's values; a KeyError
+            names a missing key.
+        official_names: returns the authors' keys of a key of fdsr's network. If there
+            are several, the file has to hold equal values under each.
+        constants: values that the file stores and fdsr's network has built in.
+        licence: licence of the authors' code and weights.
+        optional: prefixes of constants that may be missing.
+        unused: prefixes of keys that the authors' network does not use.
     """
 
     config_of: Callable[[State], dict]
-    official_names: Callable[[str, dict], List[str]]
-    constants: Callable[[dict], State]
+    official_names: Callable[[str, dict], list[str]]
+    constants: Callable[[], State]
     licence: str
-    optional: Tuple[str, ...] = ()
-    unused: Tuple[str, ...] = ()
+    optional: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
 
 
 _MEAN_SHIFTS = ('sub_mean.', 'add_mean.')
-#: By the name on the command line.
-CONVERTERS: Dict[str, Converter] = {
+#: Converters by method.
+CONVERTERS: dict[str, Converter] = {
     'rcan': Converter(
         rcan.config_of, rcan.official_names, mean_shift.constants,
         'none given by the authors (github.com/yulunzhang/RCAN); ask them before use',
@@ -57,31 +58,31 @@ CONVERTERS: Dict[str, Converter] = {
         'CC BY-NC-SA 4.0, non-commercial use only (github.com/csxmli2016/DFDNet)',
         unused=dfdnet.UNUSED),
 }
-#: Constants are small decimals, or a mean in [0, 255]: a wrong one is further off.
+#: Tolerances of constants, which are small decimals or a mean in [0, 255].
 _RELATIVE, _ABSOLUTE, _RELATIVE_HALF = 1e-4, 1e-6, 5e-3
 
 
-def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
-            dictionary: Optional[Union[str, Path]] = None) -> str:
-    """Writes an authors' checkpoint as a self-describing one.
+def convert(kind: str, source: str | Path, out: str | Path,
+            dictionary: str | Path | None = None) -> str:
+    """Converts an authors' checkpoint to a self-describing file.
 
     Args:
         kind: a key of ``CONVERTERS``.
         source: the authors' file.
-        out: the file that ``fdsr.apis.load_backbone`` opens afterwards.
-        dictionary: ``dfdnet`` alone: the folder with the authors' atoms, see
+        out: the file to write, for ``fdsr.apis.load_backbone``.
+        dictionary: for ``dfdnet``, the folder with the authors' atoms, see
             ``dfdnet.read_atoms``.
 
     Returns:
-        What was found, and under which licence it stands.
+        A summary of the network and its licence.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: the source does not exist.
         IsADirectoryError: ``out`` is a folder.
-        RefusedCheckpointError: it is broken, or holds more than plain values.
-        CheckpointMismatch: it is no such network; names the first key that differs.
-        ValueError: a dictionary is given where none belongs, or is not given; or the
-            result would overwrite the source.
+        RefusedCheckpointError: the source is damaged, or holds more than plain values.
+        CheckpointMismatch: the source is not a checkpoint of this method; the message
+            has the first key that differs.
+        ValueError: a dictionary is missing or not supported, or ``out`` is the source.
     """
     _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
@@ -101,33 +102,32 @@ def convert(kind: str, source: Union[str, Path], out: Union[str, Path],
     return _summary_of(out, network, config, converter.licence)
 
 
-def _check_paths(kind: str, source: Union[str, Path], out: Union[str, Path],
-                 dictionary: Optional[Union[str, Path]]) -> None:
-    if Path(out).is_dir():
-        raise IsADirectoryError(f'OUT has to be a file, found the folder {out}.')
+def _check_paths(kind: str, source: str | Path, out: str | Path,
+                 dictionary: str | Path | None) -> None:
+    check_out_file(Path(out))
     if Path(out).resolve() == Path(source).resolve():
-        raise ValueError(f'{out} is the source itself; give another file as OUT.')
+        raise ValueError(f'{out} is the source itself; name another file as OUT.')
     if (kind == 'dfdnet') != (dictionary is not None):
         raise ValueError(
             f'{kind}: expected {"a" if kind == "dfdnet" else "no"} dictionary, found '
             f'{dictionary}.')
 
 
-def _config_of(kind: str, state: State, source: Union[str, Path]) -> dict:
-    """The backbone's config by the file's shapes."""
+def _config_of(kind: str, state: State, source: str | Path) -> dict:
+    """Returns the backbone's config, read from the file's shapes."""
     try:
         return CONVERTERS[kind].config_of(state)
     except KeyError as error:
         raise CheckpointMismatch(
-            f'{source} is no checkpoint of {kind}: {error.args[0]} is missing.'
+            f'{source} is not a checkpoint of {kind}: {error.args[0]} is missing.'
         ) from error
     except (IndexError, ValueError, ZeroDivisionError) as error:
         raise CheckpointMismatch(
-            f'{source} is no checkpoint of {kind}: a value that tells a size has the '
-            f'wrong shape ({error}).') from error
+            f'{source} is not a checkpoint of {kind}: a value that defines a size has '
+            f'the wrong shape ({error}).') from error
 
 
-def _summary_of(out: Union[str, Path], network: nn.Module, config: dict,
+def _summary_of(out: str | Path, network: nn.Module, config: dict,
                 licence: str) -> str:
     count = sum(value.numel() for value in network.parameters())
     facts = {key: value for key, value in config.items() if key != 'dictionary'}
@@ -141,32 +141,32 @@ def _summary_of(out: Union[str, Path], network: nn.Module, config: dict,
 
 def _fill(network: nn.Module, converter: Converter, config: dict, state: State,
           source: str) -> None:
-    """Copies the file's values into the network, once all of them are seen to fit."""
+    """Checks that the file's values match the network, then copies them."""
     own = {key: value for key, value in network.state_dict().items()
            if not key.startswith('dictionary.')}
     names = {key: converter.official_names(key, config) for key in own}
-    constants = converter.constants(config)
-    wanted = {name: own[key] for key in own for name in names[key]}
-    wanted.update(constants)
+    constants = converter.constants()
+    expected = {name: own[key] for key in own for name in names[key]}
+    expected.update(constants)
     found = {key: value for key, value in state.items()
              if not key.startswith(converter.unused)}
     for key in constants:
         if key.startswith(converter.optional) and key not in found:
-            del wanted[key]
-    check_values(source, wanted, found, remedy=f'It was read as {config}.')
+            del expected[key]
+    check_values(source, expected, found, remedy=f'It was read as {config}.')
     _check_constants(source, constants, found)
     for several in names.values():
         for name in several[1:]:
             if not torch.equal(found[several[0]], found[name]):
                 raise CheckpointMismatch(
                     f'{source}: {name} has other values than {several[0]}; expected '
-                    'the same tensor twice. It is no file of the authors.')
+                    'equal tensors. The file is not an original of the authors.')
     network.load_state_dict(
         {key: found[several[0]] for key, several in names.items()}, strict=False)
 
 
-def _state_of(source: Union[str, Path]) -> State:
-    """The state dict of a file that is one, or that holds one beside other things."""
+def _state_of(source: str | Path) -> State:
+    """Returns the state dict that a file is, or that it holds as ``state_dict``."""
     content = safe_load(source)
     if isinstance(content, dict) and isinstance(content.get('state_dict'), dict):
         content = content['state_dict']
@@ -174,8 +174,8 @@ def _state_of(source: Union[str, Path]) -> State:
             or not all(isinstance(key, str) and isinstance(value, Tensor)
                        for key, value in content.items())):
         raise CheckpointMismatch(
-            f'{source} holds no state dict: expected tensors by name, or a dict with '
-            f"'state_dict', found {_summary(content)}.")
+            f'{source} does not hold a state dict: expected tensors by name, or a '
+            f"dict with 'state_dict', found {_summary(content)}.")
     if all(key.startswith('module.') for key in content):  # of DataParallel
         content = {key[len('module.'):]: value for key, value in content.items()}
     return content
@@ -187,7 +187,7 @@ def _summary(content: object) -> str:
 
 
 def _check_constants(source: str, constants: State, found: State) -> None:
-    """What our networks have built in cannot be loaded: it has to be the same.
+    """Checks the values that are built into fdsr's networks and so are not loaded.
 
     Raises:
         CheckpointMismatch: the file holds another value.
@@ -202,4 +202,4 @@ def _check_constants(source: str, constants: State, found: State) -> None:
             raise CheckpointMismatch(
                 f'{source}: {key} is {found[key].flatten()[:9].tolist()}, expected '
                 f'{expected.flatten()[:9].tolist()}, the only value that this network '
-                'can work with.')
+                'supports.')

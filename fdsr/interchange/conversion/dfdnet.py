@@ -3,7 +3,6 @@
 import math
 import re
 from pathlib import Path
-from typing import Dict, List, Union
 
 import numpy as np
 import torch
@@ -13,15 +12,15 @@ from fdsr.geometry.components import COMPONENTS
 from fdsr.models.files.checkpoints import CheckpointMismatch
 from fdsr.models.vgg import IMAGENET_MEAN, IMAGENET_STD, vgg_layer_names
 
-#: Sides of the encoder's maps at 512 px, finest first: they name blocks and files.
+#: Sides of the encoder's maps at 512 px, finest first, as in names of the release.
 _MAP_SIDES = (256, 128, 64, 32)
 _CHANNELS = (128, 256, 512, 512)
 _SHORT_NAMES = dict(zip(COMPONENTS, ('le', 're', 'no', 'mo')))
-#: The release cuts VGG's stack after these layers; each piece numbers its own.
+#: The release splits VGG after these layers.
 _PIECE_ENDS = (8, 17, 26, 35)
 _BLURRED = {'up0': 512, 'up1': 512, 'up2': 256, 'up3': 128}  # channels
 
-#: Parts of the file that the release's network never calls.
+#: Prefixes of values that the release's network does not use.
 UNUSED = ('VggExtract.model.classifier.', 'to_rgb0.', 'to_rgb1.', 'to_rgb2.',
           'to_rgb3.')
 
@@ -42,13 +41,13 @@ _RULES = (
 )
 
 
-def config_of(state: Dict[str, Tensor]) -> dict:
-    """The backbone's config but for its dictionary, which lies in other files.
+def config_of(state: dict[str, Tensor]) -> dict:
+    """Returns the backbone's config without its dictionary, which has its own files.
 
-    There is one size of this network alone, so nothing has to be read from shapes.
+    The network has one size only, so no shapes are read.
 
     Raises:
-        KeyError: this is no such file; names a key that every one of them has.
+        KeyError: a key that every DFDNet file has is missing.
     """
     for key in ('le_256.0.bias', 'VggExtract.RGB_mean', 'MSDilate.convi.bias'):
         if key not in state:
@@ -58,11 +57,11 @@ def config_of(state: Dict[str, Tensor]) -> dict:
         encoder=dict(arch='vgg19', pretrained=None))
 
 
-def official_names(key: str, config: dict) -> List[str]:
-    """The authors' names of one of our values: VGG's stand twice in their files."""
+def official_names(key: str, config: dict) -> list[str]:
+    """Returns the authors' names of a value; their files store VGG's values twice."""
     del config
-    for ours, theirs in _SPECTRAL_NORM:
-        key = re.sub(ours, theirs, key)
+    for name, official in _SPECTRAL_NORM:
+        key = re.sub(name, official, key)
     match = re.fullmatch(r'encoder\.net\.features\.(\w+)\.(weight|bias)', key)
     if match:
         index = vgg_layer_names('vgg19').index(match[1])
@@ -77,15 +76,14 @@ def official_names(key: str, config: dict) -> List[str]:
     match = re.fullmatch(r'decoder\.bottleneck\.branches\.(\d)\.(\d)\.(\w+)', key)
     if match:
         return [f'MSDilate.conv{int(match[1]) + 1}.{match[2]}.{match[3]}']
-    for ours, theirs in _RULES:
-        if re.match(ours, key):
-            return [re.sub(f'^{ours}', theirs, key)]
+    for name, official in _RULES:
+        if re.match(name, key):
+            return [re.sub(f'^{name}', official, key)]
     raise KeyError(key)
 
 
-def constants(config: dict) -> Dict[str, Tensor]:
-    """What the files hold and our network has built in: ImageNet's values, the blur."""
-    del config
+def constants() -> dict[str, Tensor]:
+    """Returns ImageNet's statistics and the blur, which fdsr's network has built in."""
     row = torch.tensor([1.0, 2.0, 1.0])
     kernel = torch.outer(row, row)[None, None] / 16
     fixed = {'VggExtract.RGB_mean': torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1),
@@ -96,18 +94,19 @@ def constants(config: dict) -> Dict[str, Tensor]:
     return fixed
 
 
-def read_atoms(folder: Union[str, Path]) -> Dict[str, List[np.ndarray]]:
-    """Opens the release's dictionary: {component: [(K, C, s, s), one a level]}.
-
-    The arrays stay on disk until they are used: at 512 atoms they are 3 GiB.
+def read_atoms(folder: str | Path) -> dict[str, list[np.ndarray]]:
+    """Opens the release's dictionary as memory maps (512 atoms have 3 GiB).
 
     Args:
-        folder: with ``{component}_{256,128,64,32}_center.npy``, each (K, C·s·s) or
+        folder: holds ``{component}_{256,128,64,32}_center.npy``, each (K, C·s·s) or
             (K, C, s, s).
 
+    Returns:
+        {component: arrays (K, C, s, s), one per level}.
+
     Raises:
-        FileNotFoundError: one of the sixteen files is not there.
-        CheckpointMismatch: one is no such array.
+        FileNotFoundError: one of the sixteen files is missing.
+        CheckpointMismatch: a file is not such an array.
     """
     folder = Path(folder).expanduser()
     return {
@@ -122,14 +121,14 @@ def _read(path: Path, channels: int) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(
             f'{path} is missing. The dictionary is sixteen files named '
-            '{left_eye,right_eye,nose,mouth}_{256,128,64,32}_center.npy; give their '
+            '{left_eye,right_eye,nose,mouth}_{256,128,64,32}_center.npy; name their '
             'folder with --dictionary.')
     try:
         array = np.load(path, mmap_mode='r', allow_pickle=False)
     except (ValueError, EOFError, OSError) as error:
         raise CheckpointMismatch(
-            f'{path} cannot be read as an array ({error}): it is truncated, or not '
-            'what its name says. Fetch it again.') from error
+            f'{path} cannot be read as an array ({error}): it is truncated, or not a '
+            'NumPy file. Download it again.') from error
     shape = getattr(array, 'shape', ())
     values = math.prod(shape[1:])
     side = math.isqrt(values // channels) if shape else 0
@@ -142,8 +141,8 @@ def _read(path: Path, channels: int) -> np.ndarray:
     return array.reshape(shape[0], channels, side, side)
 
 
-def dictionary_config(atoms: Dict[str, List[np.ndarray]]) -> dict:
-    """What ``DictionaryTeacher`` has to know of atoms that are to be filled in."""
+def dictionary_config(atoms: dict[str, list[np.ndarray]]) -> dict:
+    """Returns the config of a ``ComponentDictionary`` for ``read_atoms``'s atoms."""
     return dict(
         num_atoms={name: [len(level) for level in levels]
                    for name, levels in atoms.items()},
@@ -152,8 +151,8 @@ def dictionary_config(atoms: Dict[str, List[np.ndarray]]) -> dict:
 
 
 def fill_atoms(dictionary: torch.nn.Module,
-               atoms: Dict[str, List[np.ndarray]]) -> None:
-    """Copies what ``read_atoms`` opened into a ``ComponentDictionary``.
+               atoms: dict[str, list[np.ndarray]]) -> None:
+    """Copies the atoms of ``read_atoms`` into a ``ComponentDictionary``.
 
     Raises:
         CheckpointMismatch: a value is not finite.
@@ -164,5 +163,5 @@ def fill_atoms(dictionary: torch.nn.Module,
             if not torch.isfinite(raw).all():
                 raise CheckpointMismatch(
                     f'{component}_{_MAP_SIDES[level]}_center.npy holds values that '
-                    'are not finite. Fetch it again.')
+                    'are not finite. Download it again.')
             dictionary.set_atoms(component, level, raw)

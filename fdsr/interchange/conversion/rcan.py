@@ -1,16 +1,15 @@
 """Names and sizes in the RCAN authors' files."""
 
 import re
-from typing import Dict, List
 
 from torch import Tensor
 
 
-def config_of(state: Dict[str, Tensor]) -> dict:
-    """The backbone's config, by the shapes.
+def config_of(state: dict[str, Tensor]) -> dict:
+    """Returns the backbone's config, read from the shapes.
 
     Raises:
-        KeyError: a value that tells a size is missing.
+        KeyError: a value whose shape is needed is missing.
     """
     channels = state['head.0.weight'].shape[0]
     squeezed = state['body.0.body.0.body.3.conv_du.0.weight'].shape[0]
@@ -22,15 +21,15 @@ def config_of(state: Dict[str, Tensor]) -> dict:
         reduction=channels // squeezed)
 
 
-def _count(state: Dict[str, Tensor], pattern: str) -> int:
+def _count(state: dict[str, Tensor], pattern: str) -> int:
     count = sum(re.fullmatch(pattern, key) is not None for key in state)
     if not count:
         raise KeyError(pattern.replace(r'(\d+)', '0').replace('\\', ''))
     return count
 
 
-def official_names(key: str, config: dict) -> List[str]:
-    """The authors' name of one of our values, there is but one."""
+def official_names(key: str, config: dict) -> list[str]:
+    """Returns the authors' name of a value of fdsr's network, as a list of one."""
     rules = (
         (r'head\.', 'head.0.'),
         (r'body\.(\d+)\.blocks\.(\d+)\.body\.', r'body.\1.body.\2.body.'),
@@ -41,7 +40,7 @@ def official_names(key: str, config: dict) -> List[str]:
         (r'upsample\.', 'tail.0.'),
         (r'to_rgb\.', 'tail.1.'),
     )
-    for ours, theirs in rules:
-        if re.match(ours, key):
-            return [re.sub(f'^{ours}', theirs, key)]
+    for name, official in rules:
+        if re.match(name, key):
+            return [re.sub(f'^{name}', official, key)]
     raise KeyError(key)

@@ -1,27 +1,25 @@
 """Names and sizes in the SRFBN authors' files."""
 
-from typing import Dict, List
-
 from torch import Tensor
 
-_OURS_TO_THEIRS = {
+_OFFICIAL_NAMES = {
     'to_rgb.': 'conv_out.0.',
     'block.up.': 'block.upBlocks.',
     'block.down.': 'block.downBlocks.',
     'block.up_compress.': 'block.uptranBlocks.',
     'block.down_compress.': 'block.downtranBlocks.',
 }
-#: The kernel of the strided convolutions is that much wider than the stride.
+#: Difference between kernel and stride of the strided convolutions.
 _KERNEL_EXCESS = 4
-#: What no shape tells: all released models unroll four steps.
+#: Not stored in the files; all released models unroll four steps.
 _STEPS = 4
 
 
-def config_of(state: Dict[str, Tensor]) -> dict:
-    """The backbone's config, by the shapes.
+def config_of(state: dict[str, Tensor]) -> dict:
+    """Returns the backbone's config, read from the shapes.
 
     Raises:
-        KeyError: a value that tells a size is missing.
+        KeyError: a value whose shape is needed is missing.
     """
     channels = state['feat_in.0.weight'].shape[0]
     return dict(
@@ -30,9 +28,9 @@ def config_of(state: Dict[str, Tensor]) -> dict:
         groups=state['block.compress_out.0.weight'].shape[1] // channels)
 
 
-def official_names(key: str, config: dict) -> List[str]:
-    """The authors' name of one of our values, there is but one."""
-    for ours, theirs in _OURS_TO_THEIRS.items():
-        if key.startswith(ours):
-            return [theirs + key[len(ours):]]
+def official_names(key: str, config: dict) -> list[str]:
+    """Returns the authors' name of a value of fdsr's network, as a list of one."""
+    for name, official in _OFFICIAL_NAMES.items():
+        if key.startswith(name):
+            return [official + key[len(name):]]
     return [key]

@@ -1,4 +1,4 @@
-"""Networks as ONNX files, checked against what they were made from."""
+"""Exports networks to ONNX and checks the exported files."""
 
 from fdsr.interchange.export.onnx import Exported, export_onnx
 

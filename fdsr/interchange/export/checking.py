@@ -1,32 +1,33 @@
-"""Whether an exported network computes what its source computes."""
+"""Checks that an exported network computes the same as its source."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
+from fdsr.apis.networks import FaceGeometry, example_inputs
 
-#: Largest difference of SR in [0, 1], and the share of atoms that have to be the same.
+#: Largest difference of SR in [0, 1], and smallest share of equal atoms.
 TOLERANCE, ATOM_AGREEMENT = 1e-4, 0.99
-#: Others than that of the example which the export has seen.
+#: Batch sizes; other than that of the export's example.
 _BATCHES = (1, 3)
-#: How far boxes are moved from the template's, as a share of the side.
+#: Largest shift of the boxes, as a share of the side.
 _SHAKEN = 0.04
 
 
 class ExportMismatch(ValueError):
-    """An exported network that computes something else."""
+    """Raised if an exported network computes something else than its source."""
 
 
 def session(path: Path, threads: int = 0) -> Any:
-    """An onnxruntime session on the CPU.
+    """Opens an onnxruntime session on the CPU.
 
     Args:
-        path: of the ONNX file.
-        threads: of one operator; 0 for as many as there are cores.
+        path: the ONNX file.
+        threads: threads per operator; 0: one per core.
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
@@ -36,41 +37,42 @@ def session(path: Path, threads: int = 0) -> Any:
         str(path), options, providers=['CPUExecutionProvider'])
 
 
-def feed(faces: Sequence[Tensor]) -> Dict[str, np.ndarray]:
-    """A network's inputs, (LR) or (LR, boxes), as a session takes them."""
+def feed(faces: Sequence[Tensor]) -> dict[str, np.ndarray]:
+    """Converts a network's inputs, (LR) or (LR, boxes), to those of a session."""
     return {name: value.contiguous().numpy()
             for name, value in zip(('lr', 'boxes'), faces)}
 
 
-def check(path: Path, network: nn.Module, setting: FaceSetting) -> str:
-    """Runs both on random faces, in batches of other sizes than the export has seen.
+def check(path: Path, network: nn.Module, geometry: FaceGeometry) -> str:
+    """Compares an exported network with its source on random faces.
 
     Args:
-        path: of the ONNX file.
-        network: what it was made from.
-        setting: how faces are cut for it.
+        path: the ONNX file.
+        network: its source.
+        geometry: size, scale and alignment of the faces.
 
     Returns:
-        What was found, in a line.
+        The differences found, in one line.
 
     Raises:
-        ExportMismatch: they differ by more than ``TOLERANCE``, or choose other atoms.
+        ExportMismatch: the outputs differ by more than ``TOLERANCE``, or the selected
+            atoms differ.
     """
     exported = session(path)
-    chosen = session(_with_atoms(path)) if _reads_atoms(network) else None
+    selecting = session(_with_atoms(path)) if _reads_atoms(network) else None
     worst, same, atoms = 0.0, 0, 0
     for batch in _BATCHES:
-        faces = _shaken(example_faces(network, setting, batch), setting.size)
+        faces = _shaken(example_inputs(network, geometry, batch), geometry.size)
         with torch.no_grad():
-            wanted, ours = _with_choices(network, faces)
+            expected, indices = _with_indices(network, faces)
         found = exported.run(['sr'], feed(faces))[0]
         agree = np.ones(batch, bool)
-        if chosen is not None:
-            theirs = np.stack(chosen.run(_atom_names(chosen), feed(faces)))
-            equal = theirs == np.stack(ours)
+        if selecting is not None:
+            names = [output.name for output in selecting.get_outputs()][1:]
+            equal = np.stack(selecting.run(names, feed(faces))) == np.stack(indices)
             same, atoms = same + int(equal.sum()), atoms + equal.size
             agree = equal.all(axis=0)
-        difference = np.abs(found - wanted.numpy())[agree]
+        difference = np.abs(found - expected.numpy())[agree]
         worst = max(worst, float(difference.max(initial=0)))
     return _verdict(worst, same, atoms)
 
@@ -79,12 +81,12 @@ def _verdict(worst: float, same: int, atoms: int) -> str:
     text = (f'onnxruntime differs by at most {worst:.1e} from torch (batches of '
             f'{" and ".join(map(str, _BATCHES))})')
     if atoms:
-        text += f' where it chooses the same atoms, as in {same} of {atoms} choices'
+        text += f' with the same atoms, which is the case for {same} of {atoms}'
     if worst > TOLERANCE or same < ATOM_AGREEMENT * atoms:
         raise ExportMismatch(
-            f'The exported network computes something else: {text}. Allowed are '
-            f'{TOLERANCE:.0e} and {1 - ATOM_AGREEMENT:.0%} of other choices. Nothing '
-            'was written.')
+            f'The exported network computes something else: {text}. Expected at most '
+            f'{TOLERANCE:.0e}, and {ATOM_AGREEMENT:.0%} of the atoms. Nothing was '
+            'written.')
     return text
 
 
@@ -93,7 +95,7 @@ def _reads_atoms(network: nn.Module) -> bool:
 
 
 def _shaken(faces: Sequence[Tensor], size: int) -> Sequence[Tensor]:
-    """Faces whose boxes differ from sample to sample."""
+    """Shifts the boxes of each sample, if there are any."""
     if len(faces) == 1:
         return faces
     generator = torch.Generator().manual_seed(len(faces[0]))
@@ -101,37 +103,33 @@ def _shaken(faces: Sequence[Tensor], size: int) -> Sequence[Tensor]:
     return faces[0], faces[1] + 2 * _SHAKEN * size * noise
 
 
-def _with_choices(network: nn.Module, faces: Sequence[Tensor]
-                  ) -> Tuple[Tensor, List[np.ndarray]]:
-    """SR, and the atoms that were chosen, one array (B,) a level and component."""
+def _with_indices(network: nn.Module, faces: Sequence[Tensor]
+                  ) -> tuple[Tensor, list[np.ndarray]]:
+    """Returns SR and the selected atoms, an array (B,) per level and component."""
     if not _reads_atoms(network):
         return network(*faces), []
-    choices: List[np.ndarray] = []
+    indices: list[np.ndarray] = []
     match = network.dictionary.match
 
     def recorded(*args: Any) -> Tensor:
         index = match(*args)
-        choices.append(index.numpy())
+        indices.append(index.numpy())
         return index
     network.dictionary.match = recorded
     try:
-        return network(*faces), choices
+        return network(*faces), indices
     finally:
         del network.dictionary.match
 
 
 def _with_atoms(path: Path) -> Path:
-    """The same network with the indices of the chosen atoms among its outputs."""
+    """Writes a copy that also outputs the indices of the selected atoms."""
     import onnx
     model = onnx.load(path, load_external_data=False)
     for node in model.graph.node:
         if node.op_type == 'ArgMax':
             model.graph.output.append(onnx.helper.make_tensor_value_info(
                 node.output[0], onnx.TensorProto.INT64, ['batch']))
-    beside = path.with_name(f'atoms-of-{path.name}')
-    onnx.save(model, beside)
-    return beside
-
-
-def _atom_names(exported: Any) -> List[str]:
-    return [output.name for output in exported.get_outputs()][1:]
+    copy = path.with_name(f'atoms-of-{path.name}')
+    onnx.save(model, copy)
+    return copy

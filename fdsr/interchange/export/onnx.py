@@ -1,154 +1,122 @@
-"""From a checkpoint to an ONNX file."""
+"""Exports a network from a checkpoint to an ONNX file."""
 
 import copy
-import errno
 import os
-import tempfile
 import warnings
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Union
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fdsr import __version__
-from fdsr.apis.networks import FaceSetting, example_faces, open_network
+from fdsr.apis.networks import FaceGeometry, example_inputs, open_network
+from fdsr.interchange.drafts import check_out_file, draft_folder
 from fdsr.interchange.export.checking import check
-from fdsr.interchange.export.packages import need_packages
-from fdsr.interchange.export.quantisation import quantise
+from fdsr.interchange.export.quantisation import calibration_faces, quantise
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.models.parametrisations import bake_parametrisations
+from fdsr.profiling.measuring import bytes_of
 from fdsr.weights.shipped import SHIPPED, shipped_weights
 
 OPSET = 17
-#: Protocol buffers end at 2 GiB; beyond this the values stand in a file beside.
+#: Values of larger networks go to a second file: protocol buffers end at 2 GiB.
 MOST_INLINE_BYTES = 1_500_000_000
-_REFUSED_LAYOUT = 'dfdnet512'
-
-
-class CannotExport(PermissionError):
-    """The file cannot be written."""
+_PACKAGES = ('onnx', 'onnxruntime')
+_UNSUPPORTED_LAYOUT = 'dfdnet512'
 
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written.
+    """An exported network.
 
     Args:
-        path: of the ONNX file; ``PATH.data`` beside it holds the values of a large one.
-        report: what the check and the quantisation have found, a line each.
+        path: the ONNX file; ``PATH.data`` beside it holds the values of a large one.
+        report: results of the check and of the quantisation, one line each.
     """
 
     path: Path
-    report: List[str]
+    report: list[str]
 
 
-def export_onnx(weights: Union[str, Path], out: Union[str, Path],
-                name: Optional[str] = None, int8: bool = False,
-                faces: Optional[Union[str, Path]] = None) -> Exported:
-    """Writes a network as ONNX, checks it with onnxruntime, and only then keeps it.
+def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
+                int8: bool = False, faces: str | Path | None = None) -> Exported:
+    """Exports a network to ONNX; the file is kept if it passes the check.
 
     Inputs are ``lr``, float32 (B, 3, h, h) RGB in [0, 1], and for a network with a
-    dictionary ``boxes``, float32 (B, 4, 4) in SR pixels; the output is ``sr``, float32
-    (B, 3, S, S), not clamped. B is free, h is what the checkpoint was trained for.
+    dictionary ``boxes``, float32 (B, 4, 4) in SR pixels. The output is ``sr``, float32
+    (B, 3, S, S), not clamped. B is dynamic; h is the size the network was trained for.
 
     Args:
-        weights: as ``FaceSuperResolver`` takes them.
+        weights: as for ``FaceSuperResolver``.
         out: the file to write.
-        name: which of the file's backbones; default: the trained one.
-        int8: quantise it; for networks without a dictionary.
-        faces: folder of cut-out faces to quantise by; default: drawn ones.
+        name: one of the file's backbones; default: the trained one.
+        int8: quantise the network; not supported for networks with a dictionary.
+        faces: folder of aligned faces for the calibration; default: synthetic faces.
 
     Raises:
-        ImportError: the packages of ``fdsr[onnx]`` are absent.
-        ValueError: a network that cannot be exported or quantised; tells why.
+        ImportError: the packages of ``fdsr[onnx]`` are missing.
+        ValueError: the network cannot be exported or quantised.
         ExportMismatch: the exported network computes something else.
-        CannotExport: ``out`` cannot be written, or not whole.
+        IsADirectoryError: ``out`` is a folder.
+        CannotWrite: its folder cannot be written, or the disk is full.
     """
-    need_packages()
+    missing = [package for package in _PACKAGES if find_spec(package) is None]
+    if missing:
+        raise ImportError(f'The export needs {" and ".join(missing)}: '
+                          'pip install "fdsr[onnx]".')
     import onnx
     out = Path(out).expanduser()
-    _check_out(out)
-    network, setting = open_network(weights, name)
-    _refuse(network, int8)
+    check_out_file(out)
+    network, geometry = open_network(weights, name)
+    _check_support(network, int8)
+    hr = calibration_faces(geometry, faces) if int8 else []
     network = without_parametrisations(network)
-    with _draft_of(out) as folder:
-        draft = Path(folder) / out.name
-        _trace(network, example_faces(network, setting), draft)
+    with draft_folder(out.parent) as folder:
+        draft = folder / out.name
+        _trace(network, example_inputs(network, geometry), draft)
         model = onnx.load(draft)
-        onnx.helper.set_model_props(model, _facts(weights, network, setting))
-        large = _bytes_of(network) > MOST_INLINE_BYTES
-        _save(model, draft, large)
-        report = [check(draft, network, setting)]
+        onnx.helper.set_model_props(model, _metadata(weights, network, geometry))
+        _save(model, draft, bytes_of(network) > MOST_INLINE_BYTES)
+        report = [check(draft, network, geometry)]
         if int8:
-            report += quantise(draft, setting, faces)
-        for file in Path(folder).glob(f'{out.name}*'):
-            if file.name in (out.name, f'{out.name}.data'):
+            report += quantise(draft, geometry.lr_size, hr,
+                               f'faces of {faces}' if faces else 'synthetic faces')
+        for file in (draft, folder / f'{out.name}.data'):
+            if file.exists():
                 os.replace(file, out.parent / file.name)
     return Exported(out, report)
 
 
-@contextmanager
-def _draft_of(out: Path) -> Iterator[str]:
-    """A folder beside a file, there as long as that is made.
-
-    Raises:
-        CannotExport: the disk is full.
-    """
-    try:
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix='.export-') as folder:
-            yield folder
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        raise _cannot_export(out, error) from error
-
-
-def _check_out(out: Path) -> None:
-    try:
-        if out.is_dir():
-            raise CannotExport('it is a folder')
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out.parent):
-            pass
-    except OSError as error:
-        raise _cannot_export(out, error) from error
-
-
-def _cannot_export(out: Path, error: OSError) -> CannotExport:
-    remedy = 'Make room there, or name' if error.errno == errno.ENOSPC else 'Name'
-    return CannotExport(f'{out} cannot be written ({error.strerror or error}). '
-                        f'{remedy} another file as OUT.')
-
-
-def _refuse(network: nn.Module, int8: bool) -> None:
+def _check_support(network: nn.Module, int8: bool) -> None:
     layout = getattr(getattr(network, 'encoder', None), 'layout', None)
-    if layout == _REFUSED_LAYOUT:
+    if layout == _UNSUPPORTED_LAYOUT:
         raise ValueError(
-            'DFDNet\'s own layout is not exported: its dictionary alone has 3 GiB, and '
-            'its input is no LR face but one already brought to 512 px. Export a '
-            'teacher of layout A or B, or better a student, which has no dictionary.')
-    if int8 and getattr(network, 'uses_boxes', False):
+            "DFDNet's own layout cannot be exported: its dictionary has 3 GiB, and its "
+            'input is a face at 512 px. Export a teacher of layout A or B, or a '
+            'student, which has no dictionary.')
+    if int8 and network.uses_boxes:
         raise ValueError(
-            'A network with a dictionary is not quantised: rounded features choose '
-            'other atoms. Quantise a student instead.')
+            'A network with a dictionary cannot be quantised: rounded features select '
+            'other atoms. Quantise a student.')
     if not any(True for _ in network.parameters()):
-        raise ValueError(f'{type(network).__name__} has nothing to learn, so there is '
+        raise ValueError(f'{type(network).__name__} has no parameters, so there is '
                          'nothing to export.')
 
 
 def without_parametrisations(network: nn.Module) -> nn.Module:
-    """A copy whose spectrally normalised weights are plain ones, of the same value."""
+    """Returns a copy with plain weights in place of spectrally normalised ones."""
     return bake_parametrisations(copy.deepcopy(network).eval().requires_grad_(False))
 
 
 def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:
     inputs = ['lr', 'boxes'][:len(faces)]
     with warnings.catch_warnings():
-        # of checks of shapes, which hold for every batch, and of the exporter's age:
-        # its successor cannot follow the dictionary's windows, which have free sizes
+        # Shape checks hold for every batch. The new exporter does not support the
+        # dictionary's windows, whose sizes are dynamic.
         warnings.simplefilter('ignore')
         torch.onnx.export(
             network, tuple(faces), str(path), input_names=inputs, output_names=['sr'],
@@ -156,24 +124,19 @@ def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:
             opset_version=OPSET, dynamo=False)
 
 
-def _facts(weights: Union[str, Path], network: nn.Module,
-           setting: FaceSetting) -> Dict[str, str]:
-    """What a user of the file has to know, kept in it."""
-    facts: Dict[str, Any] = dict(
-        fdsr=__version__, network=type(network).__name__, size=setting.size,
-        scale=setting.scale, eye_share=setting.eye_share, colours='RGB in [0, 1]')
+def _metadata(weights: str | Path, network: nn.Module,
+              geometry: FaceGeometry) -> dict[str, str]:
+    """Returns the metadata of the ONNX file."""
+    metadata: dict[str, Any] = dict(
+        fdsr=__version__, network=type(network).__name__, size=geometry.size,
+        scale=geometry.scale, eye_share=geometry.eye_share, colours='RGB in [0, 1]')
     source = (shipped_weights(str(weights)) if str(weights) in SHIPPED else
               Path(weights).expanduser())
     if source.suffix != '.py':
         licence = read_checkpoint(source)[0].get('licence')
         if licence:
-            facts['licence'] = licence
-    return {key: str(value) for key, value in facts.items()}
-
-
-def _bytes_of(network: nn.Module) -> int:
-    from fdsr.profiling.measuring import bytes_of
-    return bytes_of(network)
+            metadata['licence'] = licence
+    return {key: str(value) for key, value in metadata.items()}
 
 
 def _save(model: Any, path: Path, large: bool) -> None:

@@ -1,124 +1,111 @@
-"""Networks in 8-bit integers."""
+"""Quantises exported networks to 8-bit integers."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Sequence, Tuple, Union
+from types import SimpleNamespace
 
 import numpy as np
 
-from fdsr.apis.networks import FaceSetting
-from fdsr.apis.pictures import BadPicture, as_arrays
+from fdsr.apis.images import BadImage, as_arrays
+from fdsr.apis.networks import FaceGeometry
 from fdsr.geometry.alignment import resize
 from fdsr.interchange.export.checking import session
 
-#: How many faces ranges are taken from, and how many others the loss is measured on.
+#: Number of faces for the calibration, and of other faces to measure the loss.
 _CALIBRATION, _HELD_OUT = 48, 16
-#: First of the drawn faces: none that anything here is trained on.
-_FIRST_DRAWN = 500_000
-#: Sums and products of rounded features lose more, and are no slower in fp32.
+#: First of the synthetic faces; nothing in the project trains on those from here on.
+_FIRST_SYNTHETIC = 500_000
+#: Other operators lose more when rounded, and are no slower in fp32.
 _QUANTISED = ('Conv', 'ConvTranspose')
 
 
-def quantise(path: Path, setting: FaceSetting,
-             faces: Optional[Union[str, Path]] = None) -> List[str]:
+def quantise(path: Path, lr_size: int, hr: Sequence[np.ndarray],
+             source: str) -> list[str]:
     """Replaces an ONNX file by one with int8 weights and activations.
 
-    Static quantisation of convolutions (QDQ, a scale for each output channel). Those
-    of ``_sensitive`` stay in fp32: what they round is seen at once.
+    Static quantisation of convolutions (QDQ, one scale per output channel). The
+    convolutions of ``_sensitive`` stay in fp32, because their rounding is visible.
 
     Args:
-        path: of the ONNX file.
-        setting: how faces are cut for the network.
-        faces: folder of cut-out faces; default: faces that the project draws.
+        path: the ONNX file.
+        lr_size: side of LR.
+        hr: faces of ``calibration_faces``.
+        source: their name in the report.
 
     Returns:
-        What it cost, measured on faces that no range was taken from.
-
-    Raises:
-        ValueError: the folder has too few faces, or pictures that are none.
+        The loss, measured on faces that are not part of the calibration.
     """
     from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
     from onnxruntime.quantization.shape_inference import quant_pre_process
-    hr = _faces(setting, faces)
-    lr = np.stack([_as_input(resize(face, setting.lr_size)) for face in hr])
+    lr = np.stack([resize(face, lr_size) for face in hr])
+    lr = lr.transpose(0, 3, 1, 2).astype(np.float32) / 255
     held_out = max(1, len(hr) * _HELD_OUT // (_CALIBRATION + _HELD_OUT))
     prepared = path.with_name(f'prepared-{path.name}')
     rounded = path.with_name(f'int8-{path.name}')
+    inputs = iter([dict(lr=face[None]) for face in lr[:-held_out]])
+    reader = SimpleNamespace(get_next=lambda: next(inputs, None))
     quant_pre_process(str(path), str(prepared), skip_symbolic_shape=True)
     quantize_static(
-        str(prepared), str(rounded), _Reader(lr[:-held_out]),
+        str(prepared), str(rounded), reader,
         quant_format=QuantFormat.QDQ, per_channel=True,
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=list(_QUANTISED), nodes_to_exclude=_sensitive(prepared))
     before, after = (_super_resolve(file, lr[-held_out:]) for file in (path, rounded))
     sizes = [file.stat().st_size / 1e6 for file in (path, rounded)]
     os.replace(rounded, path)
-    return _report(before, after, hr[-held_out:], sizes,
-                   'drawn faces' if faces is None else f'faces of {faces}')
-
-
-def _report(before: np.ndarray, after: np.ndarray, hr: Sequence[np.ndarray],
-            sizes: Sequence[float], what: str) -> List[str]:
-    truth = np.stack(hr)
-    loss = psnr(before, truth) - psnr(after, truth)
+    target = np.stack(hr[-held_out:])
+    quality = psnr(before, target), psnr(after, target)
     return [
         f'int8: {sizes[1]:.2f} MB instead of {sizes[0]:.2f}',
-        f'int8 loses {loss:.2f} dB against HR ({psnr(before, truth):.2f} to '
-        f'{psnr(after, truth):.2f}) and is {psnr(after, before):.2f} dB from fp32: '
-        f'mean PSNR of {len(truth)} {what} that no range was taken from, RGB, uint8']
+        f'int8 loses {quality[0] - quality[1]:.2f} dB against HR ({quality[0]:.2f} to '
+        f'{quality[1]:.2f}) and is {psnr(after, before):.2f} dB from fp32: mean PSNR '
+        f'of {held_out} {source} outside the calibration, RGB, uint8']
 
 
-def psnr(pictures: np.ndarray, truth: np.ndarray) -> float:
-    """Mean over pictures of uint8 (N, H, W, 3), in dB; equal ones count as 99."""
-    error = (pictures.astype(np.float64) - truth) ** 2
+def psnr(images: np.ndarray, target: np.ndarray) -> float:
+    """Returns the mean PSNR of uint8 (N, H, W, 3) in dB; equal images count as 99."""
+    error = (images.astype(np.float64) - target) ** 2
     error = np.maximum(error.mean(axis=(1, 2, 3)), 255**2 / 10**9.9)
     return float((10 * np.log10(255**2 / error)).mean())
 
 
-def _faces(setting: FaceSetting,
-           folder: Optional[Union[str, Path]]) -> List[np.ndarray]:
-    """uint8 (S, S, 3) each."""
+def calibration_faces(geometry: FaceGeometry,
+                      folder: str | Path | None = None) -> list[np.ndarray]:
+    """Returns HR faces for the calibration and the measurement, uint8 (S, S, 3) each.
+
+    Args:
+        geometry: size of the faces.
+        folder: folder of aligned faces; default: synthetic faces.
+
+    Raises:
+        ValueError: the folder has fewer than 4 faces, or images that are not square.
+    """
     if folder is None:
         import fdsr.datasets  # noqa: F401
         from fdsr.registry import DATASETS
-        drawn = DATASETS.build(dict(
-            type='fdsr.SyntheticFacesDataset', size=setting.size, first=_FIRST_DRAWN,
+        synthetic = DATASETS.build(dict(
+            type='fdsr.SyntheticFacesDataset', size=geometry.size,
+            first=_FIRST_SYNTHETIC,
             length=_CALIBRATION + _HELD_OUT, test_mode=True, pipeline=[]))
-        return [drawn[index]['img'] for index in range(len(drawn))]
-    pictures = list(as_arrays(Path(folder)))
-    if len(pictures) < 4:
-        raise ValueError(f'{folder} has {len(pictures)} faces; some dozens are needed '
-                         'to quantise by, at the very least 4.')
-    for picture in pictures:
-        if picture.shape[0] != picture.shape[1]:
-            raise BadPicture(
-                f'{folder} has a picture of {picture.shape[1]}x{picture.shape[0]} px; '
-                'cut-out faces are squares.')
-    return [resize(picture, setting.size)
-            for picture in pictures[:_CALIBRATION + _HELD_OUT]]
+        return [synthetic[index]['img'] for index in range(len(synthetic))]
+    images = list(as_arrays(Path(folder)))
+    if len(images) < 4:
+        raise ValueError(f'{folder} has {len(images)} faces; the calibration needs at '
+                         'least 4, better some dozens.')
+    for image in images:
+        if image.shape[0] != image.shape[1]:
+            raise BadImage(
+                f'{folder} has an image of {image.shape[1]}x{image.shape[0]} px; '
+                'aligned faces are squares.')
+    return [resize(image, geometry.size) for image in images[:_CALIBRATION + _HELD_OUT]]
 
 
-def _as_input(face: np.ndarray) -> np.ndarray:
-    return face.transpose(2, 0, 1).astype(np.float32) / 255
+def _sensitive(path: Path) -> list[str]:
+    """Returns the first convolution and the last ones, those at the size of SR.
 
-
-class _Reader:
-    """Hands LR faces to the quantiser, one at a time."""
-
-    def __init__(self, lr: np.ndarray) -> None:
-        self._faces: Iterator[np.ndarray] = iter(lr)
-
-    def get_next(self) -> Optional[Dict[str, np.ndarray]]:
-        """The next one, None at the end."""
-        face = next(self._faces, None)
-        return None if face is None else dict(lr=face[None])
-
-
-def _sensitive(path: Path) -> List[str]:
-    """The first convolution, and those at SR's size that nothing smaller follows.
-
-    A student of docs/study.md loses 0.24 dB with only the very last of them in fp32,
-    0.07 dB with all.
+    A student of docs/study.md loses 0.24 dB with only the very last one in fp32, and
+    0.07 dB with all of them.
     """
     import onnx
     graph = onnx.load(path).graph
@@ -129,16 +116,15 @@ def _sensitive(path: Path) -> List[str]:
     names = [convolutions[0].name]
     for node in reversed(convolutions):
         side = sides.get(node.output[0])
-        if side not in (1, sides[graph.output[0].name]):  # 1: within an attention
+        if side not in (1, sides[graph.output[0].name]):  # 1: inside an attention
             break
         names.append(node.name)
     return names
 
 
 def _super_resolve(path: Path, lr: np.ndarray) -> np.ndarray:
-    """(N, 3, h, h) to uint8 (N, S, S, 3)."""
-    network: Any = session(path)
-    sr: List[np.ndarray] = [network.run(['sr'], dict(lr=face[None]))[0] for face in lr]
-    pictures = np.rint(np.clip(np.concatenate(sr), 0, 1) * 255).astype(np.uint8)
-    shape: Tuple[int, ...] = (0, 2, 3, 1)
-    return pictures.transpose(shape)
+    """Maps float32 (N, 3, h, h) to uint8 (N, S, S, 3)."""
+    network = session(path)
+    sr = [network.run(['sr'], dict(lr=face[None]))[0] for face in lr]
+    images = np.rint(np.clip(np.concatenate(sr), 0, 1) * 255).astype(np.uint8)
+    return images.transpose(0, 2, 3, 1)

@@ -1,6 +1,6 @@
-"""Trained networks as files that can be handed on, each with a model card."""
+"""Publishes trained networks as single files with model cards."""
 
 from fdsr.interchange.publishing.card import read_about
-from fdsr.interchange.publishing.publish import CannotPublish, Published, publish
+from fdsr.interchange.publishing.publish import Published, publish
 
-__all__ = ['CannotPublish', 'Published', 'publish', 'read_about']
+__all__ = ['Published', 'publish', 'read_about']

@@ -1,64 +1,65 @@
-"""Model cards: what somebody has to know before using weights."""
+"""Writes model cards."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Sequence, Union
+from typing import Any
 
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting, example_faces
-from fdsr.reporting.tables import format_table
+from fdsr.apis.networks import FaceGeometry, example_inputs
+from fdsr.evaluation.protocol import format_table
 from fdsr.utils.files import write_bytes
 
-_NOTHING_SAID = ('*Nobody has written down yet what this network was trained on, how, '
-                 'and where it fails.*')
+_NO_ABOUT = '*The training data, the training and the limits are not documented yet.*'
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What is known of a published file.
+    """Describes a published file.
 
     Args:
-        name: of the model.
-        file: of the weights.
-        sha256: of the file.
-        size_mb: of the file, 10^6 bytes.
-        config: that builds the network.
-        licence: of the weights.
+        name: name of the model.
+        file: name of the file.
+        sha256: SHA-256 of the file.
+        size_mb: size of the file, 10^6 bytes.
+        config: config that builds the network.
+        licence: licence of the weights.
         precision: ``fp16`` or ``fp32``.
-        setting: how faces are cut for it.
-        parameters: millions.
-        gmacs: 10^9 multiply-adds a face.
-        rounding: largest difference to the source on random faces, in steps of 1/255.
+        geometry: size, scale and alignment of its faces.
+        parameters: number of parameters in millions.
+        gmacs: 10^9 multiply-adds per face.
+        rounding: maximum difference from the source's output on random faces, in steps
+            of 1/255.
     """
 
     name: str
     file: str
     sha256: str
     size_mb: float
-    config: Dict[str, Any]
+    config: dict[str, Any]
     licence: str
     precision: str
-    setting: FaceSetting
+    geometry: FaceGeometry
     parameters: float
     gmacs: float
     rounding: float
 
     @classmethod
-    def of(cls, name: str, file: Path, sha256: str, config: Dict[str, Any],
-           licence: str, half: bool, setting: FaceSetting, network: nn.Module,
+    def of(cls, name: str, file: Path, sha256: str, config: dict[str, Any],
+           licence: str, half: bool, geometry: FaceGeometry, network: nn.Module,
            source: nn.Module) -> 'Facts':
-        """Looks at a file's network beside the one that it was made from."""
+        """Measures a file's network and compares it with its source."""
         from fdsr.profiling.measuring import count_gmacs
-        faces = example_faces(network, setting)
+        faces = example_inputs(network, geometry)
         with torch.no_grad():
             difference = (network(*faces) - source(*faces)).abs().max()
         one = [value[:1] for value in faces]
         return cls(
             name, file.name, sha256, file.stat().st_size / 1e6, config, licence,
-            'fp16' if half else 'fp32', setting,
+            'fp16' if half else 'fp32', geometry,
             sum(value.numel() for value in network.parameters()) / 1e6,
             count_gmacs(lambda: network(*one)), 255 * float(difference))
 
@@ -68,28 +69,28 @@ def write_card(path: Path, facts: Facts, about: str = '',
     """Writes a model card in Markdown.
 
     Args:
-        path: of the card.
-        facts: of the file.
-        about: Markdown: data, training, limits.
-        results: what ``results_of`` made of metrics.
+        path: the card.
+        facts: description of the file.
+        about: Markdown on data, training and limits.
+        results: sections from ``results_of``.
     """
-    parts = [f'# {facts.name}', about.strip() or _NOTHING_SAID, _table_of(facts),
-             _usage(facts), *results]
-    write_bytes(path, ('\n\n'.join(parts) + '\n').encode())
+    sections = [f'# {facts.name}', about.strip() or _NO_ABOUT, _table_of(facts),
+                _usage(facts), *results]
+    write_bytes(path, ('\n\n'.join(sections) + '\n').encode())
     return path
 
 
 def _table_of(facts: Facts) -> str:
-    setting = facts.setting
+    geometry = facts.geometry
     rows = {
         'network': f'`{facts.config["type"]}`, {facts.parameters:.2f} M parameters, '
-                   f'{facts.gmacs:.2f} GMACs a face',
-        'input': f'{setting.lr_size}×{setting.lr_size} px, RGB in [0, 1]',
-        'output': f'{setting.size}×{setting.size} px (×{setting.scale}), RGB in '
+                   f'{facts.gmacs:.2f} GMACs per face',
+        'input': f'{geometry.lr_size}×{geometry.lr_size} px, RGB in [0, 1]',
+        'output': f'{geometry.size}×{geometry.size} px (×{geometry.scale}), RGB in '
                   '[0, 1], not clamped',
-        'faces': f'squares, the eyes {setting.eye_share:.3f} of the side apart',
-        'file': f'`{facts.file}`, {facts.size_mb:.2f} MB, {facts.precision}; off its '
-                f'source by at most {facts.rounding:.2f}/255 on random input',
+        'faces': f'squares, the eyes {geometry.eye_share:.3f} of the side apart',
+        'file': f'`{facts.file}`, {facts.size_mb:.2f} MB, {facts.precision}; maximum '
+                f'difference from the source {facts.rounding:.2f}/255 on random input',
         'SHA-256': f'`{facts.sha256}`',
         'licence': facts.licence,
     }
@@ -104,17 +105,17 @@ def _usage(facts: Facts) -> str:
 from fdsr.apis import FaceSuperResolver
 
 sr = FaceSuperResolver('{facts.file}')
-face = sr('face.png')                  # a cut-out face, uint8 RGB
+face = sr('face.png')                  # an aligned face, uint8 RGB
 photo = sr.restore_photo('photo.jpg')  # photo.image, photo.faces
 ```'''
 
 
-def read_about(path: Union[str, Path]) -> str:
-    """What somebody has written of a network, for its card.
+def read_about(path: str | Path) -> str:
+    """Reads the Markdown on data, training and limits for a card.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is no text.
+        FileNotFoundError: the file does not exist.
+        ValueError: it is not UTF-8 text.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -124,18 +125,18 @@ def read_about(path: Union[str, Path]) -> str:
     try:
         return path.read_text(encoding='utf-8')
     except UnicodeDecodeError as error:
-        raise ValueError(f'{path} is no text in UTF-8 ({error}).') from error
+        raise ValueError(f'{path} is not UTF-8 text ({error}).') from error
 
 
-def results_of(path: Union[str, Path]) -> str:
-    """The results of a test run as a section of a card.
+def results_of(path: str | Path) -> str:
+    """Formats the results of a test run as a section of a card.
 
     Args:
         path: a ``metrics.json`` of ``tools/test.py``.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: it is none of these.
+        FileNotFoundError: the file does not exist.
+        ValueError: it has another format.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -147,5 +148,5 @@ def results_of(path: Union[str, Path]) -> str:
                              content['num_images'], content['skipped'])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
-            f'{path} is no metrics.json of tools/test.py ({error!r}).') from error
+            f'{path} is not a metrics.json of tools/test.py ({error!r}).') from error
     return f'## Results\n\n{table}'

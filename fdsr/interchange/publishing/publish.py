@@ -1,17 +1,18 @@
-"""From a checkpoint of a training run to one file with one network in it."""
+"""Publishes one network of a training checkpoint as a file of its own."""
 
 import copy
-import tempfile
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Iterator, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceSetting
+from fdsr.apis.networks import FaceGeometry
+from fdsr.interchange.drafts import draft_folder
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
     CheckpointMismatch,
@@ -25,18 +26,14 @@ from fdsr.weights import sha256_of
 _HASH_DIGITS = 8
 
 
-class CannotPublish(OSError):
-    """The folder takes no file."""
-
-
 @dataclass(frozen=True)
 class Published:
-    """What was written.
+    """A published network.
 
     Args:
-        path: of the file with the network, ``NAME-HASH.pth``.
-        card: of the model card beside it.
-        facts: what the card says of it.
+        path: the file, ``NAME-HASH.pth``.
+        card: the model card beside it.
+        facts: content of the card.
     """
 
     path: Path
@@ -44,86 +41,68 @@ class Published:
     facts: Facts
 
 
-def publish(source: Union[str, Path], folder: Union[str, Path], name: str,
-            backbone: Optional[str] = None, half: bool = True,
-            licence: Optional[str] = None, about: str = '',
-            metrics: Sequence[Union[str, Path]] = ()) -> Published:
-    """Writes one network, nothing else, into a file that describes itself, and a card.
+def publish(source: str | Path, folder: str | Path, name: str,
+            backbone: str | None = None, half: bool = True,
+            licence: str | None = None, about: str = '',
+            metrics: Sequence[str | Path] = ()) -> Published:
+    """Writes one network to a self-describing file of its own, and a model card.
 
-    The moving average is taken where there is one. Optimisers, discriminators and the
-    run's config stay behind. Values that stand in files of their own (a frozen VGG, the
-    dictionary) are put in, so that the file needs no other.
+    The moving average is preferred where there is one. Optimizers, discriminators and
+    the run's config are left out. Values of external files (a frozen VGG, the
+    dictionary) are included, so the file needs no others.
 
     Args:
         source: a self-describing checkpoint.
-        folder: where file and card go.
-        name: of the model; the file is ``NAME-HASH.pth``, by its SHA-256.
-        backbone: which of the checkpoint's; default: the trained one.
-        half: keep values in fp16, half as large; they are used in fp32.
-        licence: of the weights; default: the source's own.
-        about: Markdown for the card: data, limits, how it was trained.
+        folder: folder of the file and the card.
+        name: name of the model; the file is ``NAME-HASH.pth``, from its SHA-256.
+        backbone: one of the checkpoint's; default: the trained one.
+        half: store values in fp16, in half the size; they are used in fp32.
+        licence: licence of the weights; default: the source's.
+        about: Markdown on data, training and limits for the card.
         metrics: ``metrics.json`` files of ``tools/test.py`` for the card.
 
     Raises:
-        FileNotFoundError, CheckpointMismatch: see ``load_backbone``; also a network
-            with a part whose values cannot be put in.
-        ValueError: there is no licence, a name that is no file's, metrics that are
-            none, or a value that does not fit into fp16.
-        CannotPublish: the folder takes no file. Nothing is left in it then.
+        FileNotFoundError: see ``load_backbone``.
+        CheckpointMismatch: see ``load_backbone``; also if the values of an external
+            file cannot be included.
+        ValueError: the licence is missing, the name is not a file name, a metrics file
+            has another format, or a value does not fit into fp16.
+        CannotWrite: the folder cannot be written; it is left unchanged.
     """
     if not name or name != Path(name).name:
-        raise ValueError(f'A model is named as its file is, so not {name!r}: '
-                         'take letters, digits and hyphens.')
+        raise ValueError(f'A model needs a file name as its name, not {name!r}: use '
+                         'letters, digits and hyphens.')
     results = [results_of(file) for file in metrics]
     path, member, facts, _ = open_backbone(source, backbone)
     licence = licence or facts.get('licence')
     if not licence:
-        raise ValueError(
-            f'{source} tells no licence, and nobody may use weights without one: name '
-            'it (--licence).')
+        raise ValueError(f'{source} has no licence, and weights without one cannot be '
+                         'used by others: name it (--licence).')
     network = load_backbone(path, member)
     config, whole = _self_contained(path, facts['backbones'][member], network)
     if half:
         _check_half(whole)
         whole = whole.half()
     folder = Path(folder).expanduser()
-    with _draft(folder) as draft:
+    with draft_folder(folder) as draft:
         unnamed = draft / 'network.pth'
-        save_backbone(whole, config, unnamed, faces=facts.get('faces'), licence=licence,
+        save_backbone(whole, config, unnamed, licence=licence,
                       published=dict(name=name, source_sha256=sha256_of(path)))
         digest = sha256_of(unnamed)
         file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
         seen = Facts.of(name, file, digest, config, licence, half,
-                        FaceSetting.of(network, facts.get('faces') or {}),
-                        load_backbone(file), network)
+                        FaceGeometry.of(network), load_backbone(file), network)
         card = write_card(file.with_suffix('.md'), seen, about, results)
         kept = [made.rename(folder / made.name) for made in (file, card)]
     return Published(*kept, seen)
 
 
-@contextmanager
-def _draft(folder: Path) -> Iterator[Path]:
-    """A folder within another, there as long as file and card are made.
+def _self_contained(path: Path, config: dict[str, Any], network: nn.Module
+                    ) -> tuple[dict[str, Any], nn.Module]:
+    """Returns the config and a copy of a network without external files.
 
     Raises:
-        CannotPublish: it cannot be made, or something cannot be written into it.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix='.publish-') as draft:
-            yield Path(draft)
-    except OSError as error:
-        raise CannotPublish(
-            f'Nothing can be written to {folder} ({error}). Make room there, or name '
-            'another folder (--out).') from error
-
-
-def _self_contained(path: Path, config: Dict[str, Any], network: nn.Module
-                    ) -> Tuple[Dict[str, Any], nn.Module]:
-    """A network that takes no value from another file, with the same values.
-
-    Raises:
-        CheckpointMismatch: a part of it cannot do without its file.
+        CheckpointMismatch: a module cannot be built without its file.
     """
     config = copy.deepcopy(config)
     encoder = getattr(network, 'encoder', None)
@@ -140,13 +119,12 @@ def _self_contained(path: Path, config: Dict[str, Any], network: nn.Module
                           for name, counts in spec.num_atoms.items()},
             'sides': {name: list(sides) for name, sides in spec.sides.items()}}
     whole = build_network(path, config, Budget.of(network.state_dict()))
-    left = external_parts(whole)
-    if left:
-        part, record = next(iter(left.items()))
+    for module, record in external_parts(whole).items():
         raise CheckpointMismatch(
-            f'{type(network).__name__} takes the values of {part} from {record.path} '
-            'and cannot do without: publish that file beside it.')
+            f'{type(network).__name__} takes the values of {module} from {record.path} '
+            'and cannot be built without it: publish that file beside it.')
     whole.load_state_dict(network.state_dict())
+    add_traits(whole, traits_of(network).as_dict())
     return config, whole.eval()
 
 
@@ -154,5 +132,5 @@ def _check_half(network: nn.Module) -> None:
     for name, value in network.state_dict().items():
         if value.is_floating_point() and not torch.isfinite(value.half()).all():
             raise ValueError(
-                f'{name} has values that fp16 cannot hold (up to '
+                f'{name} has values that fp16 cannot represent (up to '
                 f'{float(value.abs().max()):.3g}). Publish it in fp32 (--fp32).')

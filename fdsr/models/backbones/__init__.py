@@ -3,12 +3,14 @@
 from fdsr.models.backbones.bicubic import Bicubic
 from fdsr.models.backbones.compact import CompactSR
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
-from fdsr.models.backbones.distilled_student import DistilledStudent
+from fdsr.models.backbones.encoder import Encoder, FeatureEncoder, TinyEncoder
+from fdsr.models.backbones.encoder_decoder import DistilledStudent, EncoderDecoder
 from fdsr.models.backbones.rcan import RCAN
 from fdsr.models.backbones.srfbn import SRFBN
 from fdsr.models.backbones.unrolled import UnrolledGenerator
 
 __all__ = [
     'RCAN', 'SRFBN', 'Bicubic', 'CompactSR', 'DictionaryTeacher',
-    'DistilledStudent', 'UnrolledGenerator'
+    'DistilledStudent', 'Encoder', 'EncoderDecoder', 'FeatureEncoder', 'TinyEncoder',
+    'UnrolledGenerator'
 ]

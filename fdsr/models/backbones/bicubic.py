@@ -1,8 +1,9 @@
 """Bicubic up-sampling, the baseline that has nothing to learn."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from fdsr.models.contract import Backbone
 from fdsr.models.resampling import bicubic_matrix
 from fdsr.registry import MODELS
 
@@ -11,7 +12,7 @@ _PRECISION = 2.0**22
 
 
 @MODELS.register_module()
-class Bicubic(nn.Module):
+class Bicubic(Backbone):
     """PIL's bicubic on 8-bit pictures, to the bit.
 
     Each of the two passes, first along rows, then along columns, rounds and clips.
@@ -19,8 +20,6 @@ class Bicubic(nn.Module):
     Args:
         scale: whole factor from LR to SR.
     """
-
-    uses_boxes = False
 
     def __init__(self, scale: int = 8) -> None:
         super().__init__()

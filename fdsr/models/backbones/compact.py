@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fdsr.models.backbones.rcan import AttentionBlock
+from fdsr.models.contract import Backbone
 from fdsr.models.resampling import BicubicUpsample
 from fdsr.registry import MODELS
 
@@ -13,7 +14,7 @@ _SLOPE = 0.2
 
 
 @MODELS.register_module()
-class CompactSR(nn.Module):
+class CompactSR(Backbone):
     """Attention blocks at LR's size, then up-stages that get thinner.
 
     RCAN keeps 64 channels up to SR's size and has no non-linearity behind its
@@ -36,8 +37,6 @@ class CompactSR(nn.Module):
             a doubling, or the reduction leaves no channel.
     """
 
-    uses_boxes = False
-
     def __init__(self, scale: int = 8, channels: int = 64, blocks: int = 14,
                  stage_channels: Sequence[int] = (48, 32, 16),
                  reduction: int = 8) -> None:
@@ -54,6 +53,7 @@ class CompactSR(nn.Module):
             raise ValueError(
                 'CompactSR: reduction has to lie between 1 and the fewest channels '
                 f'{min([channels, *stage_channels])}, found {reduction}.')
+        self.scale = scale
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(
             *(AttentionBlock(channels, reduction) for _ in range(blocks)),

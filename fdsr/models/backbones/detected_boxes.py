@@ -10,11 +10,12 @@ from fdsr.geometry.components import template_boxes
 from fdsr.landmarks.base import LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
 from fdsr.models.backbones.bicubic import Bicubic
-from fdsr.models.pictures import to_uint8
+from fdsr.models.contract import Backbone
+from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS
 
 
-class DetectedBoxes(nn.Module):
+class DetectedBoxes(Backbone):
     """Gives a backbone the boxes of landmarks found on the up-sampled LR picture.
 
     So a teacher is measured as it would be used: HR and its landmarks are not available
@@ -35,15 +36,15 @@ class DetectedBoxes(nn.Module):
         ValueError: the backbone takes no boxes.
     """
 
-    uses_boxes = False
-
     def __init__(self, network: nn.Module, detector: Optional[dict] = None) -> None:
         super().__init__()
-        if not getattr(network, 'uses_boxes', False) or not hasattr(network, 'size'):
+        if not network.uses_boxes:
             raise ValueError(
                 f'{type(network).__name__} takes no boxes, so landmarks are of no use '
                 'to it: leave them out of its settings.')
         self.network = network
+        self.scale, self.size = network.scale, network.size
+        self.eye_share = network.eye_share
         self.description: Dict[str, Any] = dict(detector or {})
         self._detector: Optional[LandmarkDetector] = None
         self.num_seen = self.num_not_found = 0

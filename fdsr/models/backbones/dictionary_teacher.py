@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from fdsr.geometry.components import COMPONENTS, FFHQ_EYE_SHARE, atom_sides
 from fdsr.models.backbones.decoder import sn_conv
-from fdsr.models.backbones.distilled_student import DistilledStudent
-from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.models.backbones.encoder import Encoder, layout_of
+from fdsr.models.backbones.encoder_decoder import EncoderDecoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -39,7 +39,7 @@ class ConfidenceBlock(nn.Module):
 
 
 @MODELS.register_module()
-class DictionaryTeacher(DistilledStudent):
+class DictionaryTeacher(EncoderDecoder):
     """DFDNet's dictionary feature transfer in the student's encoder-decoder.
 
     For each component and level (DFDNet, ECCV 2020, sec. 3.2–3.4): cut the box out of
@@ -54,7 +54,7 @@ class DictionaryTeacher(DistilledStudent):
             atoms, which are announced, 0 for none; see ``build_dictionary``.
         eye_share: distance of the eyes as a share of the side, as the data set
             aligns its faces; the atoms' sides follow it.
-        scale, layout, encoder, width: as ``DistilledStudent``.
+        scale, layout, encoder, width: as for :class:`EncoderDecoder`.
         use_atoms: False is a control that tells what the dictionary adds. Boxes,
             confidence blocks and parameters stay, but no atom is read: in its place
             stands the crop's own feature, brought to the atoms' side (bilinear) and
@@ -143,7 +143,7 @@ class DictionaryTeacher(DistilledStudent):
         return self.decoder(maps[-1], self.transfer(maps, boxes))
 
 
-def dictionary_shape(encoder: FeatureEncoder, size: int,
+def dictionary_shape(encoder: Encoder, size: int,
                      eye_share: float) -> dict:
     """The arguments of ``DictionarySpec`` that an encoder and a size determine.
 
@@ -160,7 +160,7 @@ def dictionary_shape(encoder: FeatureEncoder, size: int,
 
 
 def build_dictionary(
-    encoder: FeatureEncoder, size: int, eye_share: float, file: Optional[str] = None,
+    encoder: Encoder, size: int, eye_share: float, file: Optional[str] = None,
     num_atoms: Optional[Union[int, Dict[str, Sequence[int]]]] = None,
     sides: Optional[Dict[str, Sequence[int]]] = None, dtype: str = 'float32',
 ) -> ComponentDictionary:

@@ -1,34 +1,34 @@
-"""The encoder that teacher and student share: VGG features at four scales."""
+"""Encoders: feature maps of an image at four scales."""
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Dict, List, Optional, Tuple
+from typing import Any, Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
 from fdsr.models.vgg import FrozenVGG, layer_channels
-
-_TINY_CHANNELS = (16, 24, 32, 48)
+from fdsr.registry import MODELS
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the encoder is tapped.
+    """Position of the encoder's taps.
 
     Args:
-        reference_side: side of the SR picture at which atoms have the release's sides.
-        strides: pixels of the picture per pixel of each map, finest first.
+        reference_side: side of the SR image at which atoms have the release's sides.
+        strides: image pixels per pixel of each map, finest first.
         taps: VGG layers of each architecture, finest first.
-        unbiased: unbiased variance in AdaIN.
-        only_side: the only side that the layout is defined for, if there is one.
+        unbiased: whether AdaIN uses the unbiased variance.
+        only_side: the only SR side that the layout supports, None for any.
     """
 
     reference_side: int
-    strides: Tuple[int, ...]
-    taps: Dict[str, Tuple[str, ...]]
+    strides: tuple[int, ...]
+    taps: Mapping[str, tuple[str, ...]]
     unbiased: bool = False
-    only_side: Optional[int] = None
+    only_side: int | None = None
 
 
 _RELEASE_TAPS = {
@@ -37,8 +37,8 @@ _RELEASE_TAPS = {
 }
 
 #: ``B`` taps one level earlier than DFDNet's release, ``A`` taps where the release
-#: does, ``dfdnet512`` is the release to the letter.
-LAYOUTS: Dict[str, Layout] = {
+#: does, ``dfdnet512`` reproduces the release exactly.
+LAYOUTS: dict[str, Layout] = {
     'A': Layout(512, (2, 4, 8, 16), _RELEASE_TAPS),
     'B': Layout(256, (1, 2, 4, 8), {
         'vgg19': ('relu1_2', 'relu2_2', 'relu3_4', 'relu4_4'),
@@ -50,87 +50,90 @@ LAYOUTS: Dict[str, Layout] = {
 
 
 def layout_of(name: str) -> Layout:
-    """The layout of that name.
+    """Returns the layout of a name.
 
     Raises:
-        ValueError: there is none; the message lists them.
+        ValueError: unknown name; the message lists the known ones.
     """
     if name not in LAYOUTS:
-        raise ValueError(f'Unknown layout {name!r}; there are {", ".join(LAYOUTS)}.')
+        raise ValueError(
+            f'Unknown layout {name!r}; expected one of {", ".join(LAYOUTS)}.')
     return LAYOUTS[name]
 
 
-class FeatureEncoder(nn.Module):
-    """Feature maps of a picture, finest first.
+def build_encoder(config: Mapping[str, Any], layout: str) -> 'Encoder':
+    """Builds a registered encoder.
 
     Args:
-        arch: ``vgg19``, ``vgg16``, or ``tiny``, a small one trained from scratch.
-        layout: where to tap, see ``LAYOUTS``.
-        pretrained: ``'imagenet'`` for the weights that ``fdsr.weights`` knows, the
-            path of a file with them, or None for random ones, which are announced.
-            ``tiny`` takes no weights.
-        sha256: hash of the file in ``pretrained``, when it is not a known one.
-        frozen: keep the weights. Default: True for VGG, False for ``tiny``.
-
-    Attributes:
-        channels: of the maps, finest first.
-        external_weights: the file that a frozen encoder's values come from, or None.
+        config: ``type`` (default ``fdsr.FeatureEncoder``) and arguments.
+        layout: position of the taps.
 
     Raises:
-        ValueError: unknown architecture or layout.
-        FileNotFoundError: the weights are not on this machine.
+        TypeError: the type is not an :class:`Encoder`.
+    """
+    encoder = MODELS.build(
+        {'type': 'fdsr.FeatureEncoder', **config, 'layout': layout})
+    if not isinstance(encoder, Encoder):
+        raise TypeError(
+            f'encoder: expected a subclass of fdsr.models.backbones.Encoder, found '
+            f'{type(encoder).__name__}.')
+    return encoder
+
+
+class Encoder(nn.Module):
+    """Base class of encoders.
+
+    Subclasses create ``self.net`` and call :meth:`freeze`. Register them in ``MODELS``;
+    a config selects one with ``encoder=dict(type=...)``.
+
+    Args:
+        layout: position of the taps, see ``LAYOUTS``.
+
+    Attributes:
+        arch: name of the architecture, as dictionary files record it.
+        net: the network; maps (B, 3, H, W) to ``{tap: feature map}``, finest first.
+        channels: channels of the maps, finest first.
+        frozen: whether the weights stay fixed.
+        external_weights: file with the values of a frozen encoder, or None.
     """
 
-    def __init__(self, arch: str = 'vgg19', layout: str = 'B',
-                 pretrained: Optional[str] = 'imagenet',
-                 sha256: Optional[str] = None,
-                 frozen: Optional[bool] = None) -> None:
+    arch: str
+    net: nn.Module
+    channels: tuple[int, ...]
+    frozen: bool
+    external_weights: Any = None
+
+    def __init__(self, layout: str) -> None:
         super().__init__()
-        if arch not in (*_RELEASE_TAPS, 'tiny'):
-            raise ValueError(
-                f'Unknown encoder {arch!r}; there are vgg19, vgg16 and tiny.')
-        self.arch, self.layout = arch, layout
-        self.frozen = arch != 'tiny' if frozen is None else frozen
-        self.external_weights = None
-        # Random weights start the same everywhere, so that a dictionary built with
-        # them fits the network that is trained from them.
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            if arch == 'tiny':
-                self.net = TinyFeatures(layout_of(layout).strides)
-            else:
-                self.net = FrozenVGG(
-                    arch, layout_of(layout).taps[arch], pretrained, sha256)
-                self.external_weights = (
-                    self.net.external_weights if self.frozen else None)
-        self.net.external_weights = None  # this module speaks for it
-        self.channels: Tuple[int, ...] = (
-            _TINY_CHANNELS if arch == 'tiny' else
-            tuple(layer_channels(arch, tap) for tap in self.net.taps))
-        self._set_trainable(not self.frozen)
+        self.layout = layout
+        self.strides = layout_of(layout).strides
 
-    def _set_trainable(self, trainable: bool) -> None:
-        for parameter in self.net.parameters():
-            if trainable:  # FrozenVGG shares its values with others of its kind
-                parameter.data = parameter.data.clone()
-            parameter.requires_grad_(trainable)
+    def freeze(self, frozen: bool) -> None:
+        """Fixes the weights, or makes them trainable."""
+        self.frozen = frozen
+        self.net.requires_grad_(not frozen)
 
-    def forward(self, image: Tensor) -> List[Tensor]:
-        """(B, 3, H, W) RGB in [0, 1] to one (B, C, H / stride, W / stride) a tap.
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Returns the feature maps, finest first.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1].
+
+        Returns:
+            One (B, C, H / stride, W / stride) per tap.
 
         Raises:
-            ValueError: a side is no multiple of the deepest stride.
+            ValueError: a side is not a multiple of the largest stride.
         """
-        deepest = layout_of(self.layout).strides[-1]
+        deepest = self.strides[-1]
         if image.shape[-2] % deepest or image.shape[-1] % deepest:
             raise ValueError(
                 f'Layout {self.layout} needs SR sides divisible by {deepest}, found '
                 f'{image.shape[-2]}x{image.shape[-1]}.')
-        maps = self.net(image)
-        return [maps[tap] for tap in self.net.taps]
+        return list(self.net(image).values())
 
     def fingerprint(self) -> str:
-        """SHA-256 of the weights, wherever they came from."""
+        """Returns the SHA-256 of the weights."""
         digest = hashlib.sha256()
         for name, value in sorted(self.net.state_dict().items()):
             digest.update(name.encode())
@@ -138,36 +141,100 @@ class FeatureEncoder(nn.Module):
         return digest.hexdigest()
 
     def same_frozen_as(self, other: nn.Module) -> bool:
-        """Whether the other encoder computes the same maps and always will."""
-        return (isinstance(other, FeatureEncoder) and self.frozen and other.frozen
-                and (self.arch, self.layout) == (other.arch, other.layout)
+        """Returns whether the other encoder computes the same maps, also later."""
+        return (type(other) is type(self) and self.frozen and other.frozen
+                and self.layout == other.layout
                 and self.fingerprint() == other.fingerprint())
 
 
-class TinyFeatures(nn.Module):
-    """A small stack of strided convolutions, one tap a stage.
+@MODELS.register_module()
+class FeatureEncoder(Encoder):
+    """VGG features (DFDNet; Jo et al. 2021).
 
     Args:
-        strides: of the maps, finest first.
+        arch: ``vgg19`` or ``vgg16``.
+        layout: position of the taps, see ``LAYOUTS``.
+        pretrained: ``'imagenet'`` for the weights known to ``fdsr.weights``, the path
+            of a file, or None for random weights, which are announced.
+        sha256: hash of the file in ``pretrained``, if it is not a known one.
+        frozen: keep the weights fixed.
+
+    Raises:
+        ValueError: unknown architecture or layout.
+        FileNotFoundError: the weights are not on this machine.
     """
 
-    def __init__(self, strides: Tuple[int, ...]) -> None:
+    def __init__(self, arch: str = 'vgg19', layout: str = 'B',
+                 pretrained: str | None = 'imagenet', sha256: str | None = None,
+                 frozen: bool | None = None) -> None:
+        super().__init__(layout)
+        if arch not in _RELEASE_TAPS:
+            raise ValueError(
+                f'Unknown encoder {arch!r}; expected {" or ".join(_RELEASE_TAPS)}.')
+        self.arch = arch
+        with _fixed_seed():
+            self.net = FrozenVGG(arch, layout_of(layout).taps[arch], pretrained, sha256)
+        self.freeze(frozen is not False)
+        if self.frozen:
+            self.external_weights = self.net.external_weights
+        else:  # FrozenVGG shares its values with others of its kind
+            for parameter in self.net.parameters():
+                parameter.data = parameter.data.clone()
+        self.net.external_weights = None  # recorded for this module
+        self.channels = tuple(layer_channels(arch, tap) for tap in self.net.taps)
+
+
+@MODELS.register_module()
+class TinyEncoder(Encoder):
+    """Four strided convolution stages with random weights.
+
+    It needs no weights file: tests and quick benchmarks use it in place of VGG.
+
+    Args:
+        layout: position of the taps; its strides are the stages' strides.
+        frozen: keep the weights fixed.
+    """
+
+    arch = 'tiny'
+    channels = (16, 24, 32, 48)
+
+    def __init__(self, layout: str = 'B', frozen: bool = False) -> None:
+        super().__init__(layout)
+        with _fixed_seed():
+            self.net = _TinyFeatures(self.channels, self.strides)
+        self.freeze(frozen)
+
+
+class _TinyFeatures(nn.Module):
+    """One tap per stage, see :class:`TinyEncoder`."""
+
+    def __init__(self, channels: tuple[int, ...], strides: tuple[int, ...]) -> None:
         super().__init__()
-        self.taps = tuple(f'stage{level}' for level in range(len(strides)))
         self.stages = nn.ModuleDict()
         before, stride_before = 3, 1
-        for tap, channels, stride in zip(self.taps, _TINY_CHANNELS, strides):
-            self.stages[tap] = nn.Sequential(
-                nn.Conv2d(before, channels, 3, stride // stride_before, padding=1),
+        for level, (after, stride) in enumerate(zip(channels, strides)):
+            self.stages[f'stage{level}'] = nn.Sequential(
+                nn.Conv2d(before, after, 3, stride // stride_before, padding=1),
                 nn.LeakyReLU(0.2),
-                nn.Conv2d(channels, channels, 3, padding=1),
+                nn.Conv2d(after, after, 3, padding=1),
                 nn.LeakyReLU(0.2))
-            before, stride_before = channels, stride
+            before, stride_before = after, stride
 
-    def forward(self, image: Tensor) -> Dict[str, Tensor]:
-        """(B, 3, H, W) RGB in [0, 1] to {tap: (B, C, h, w)}."""
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """Maps (B, 3, H, W) RGB in [0, 1] to {tap: (B, C, h, w)}."""
         maps, feature = {}, image * 2 - 1
         for tap, stage in self.stages.items():
-            feature = stage(feature)
-            maps[tap] = feature
+            feature = maps[tap] = stage(feature)
         return maps
+
+
+@contextmanager
+def _fixed_seed() -> Iterator[None]:
+    """Draws the same random weights everywhere.
+
+    A dictionary that was built with a random encoder then fits the network that is
+    trained with one.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        yield

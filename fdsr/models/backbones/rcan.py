@@ -4,11 +4,12 @@ import torch
 from torch import Tensor, nn
 
 from fdsr.models.backbones.mean_shift import MeanShift
+from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 
 
 @MODELS.register_module()
-class RCAN(nn.Module):
+class RCAN(Backbone):
     """Residual channel attention network (Zhang et al., ECCV 2018).
 
     Inside, pictures are RGB in [0, 255] less DIV2K's mean, as in the paper.
@@ -24,8 +25,6 @@ class RCAN(nn.Module):
         ValueError: the factor is no power of two, or the reduction leaves no channel.
     """
 
-    uses_boxes = False
-
     def __init__(self, scale: int = 8, channels: int = 64, groups: int = 10,
                  blocks: int = 20, reduction: int = 16) -> None:
         super().__init__()
@@ -35,6 +34,7 @@ class RCAN(nn.Module):
             raise ValueError(
                 f'RCAN: reduction has to lie between 1 and channels={channels}, found '
                 f'{reduction}.')
+        self.scale = scale
         self.mean_shift = MeanShift()
         self.head = _conv(3, channels)
         self.body = nn.ModuleList(

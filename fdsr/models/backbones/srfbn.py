@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fdsr.models.backbones.mean_shift import MeanShift
+from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 
 _PADDING = 2
@@ -14,7 +15,7 @@ _SLOPE = 0.2
 
 
 @MODELS.register_module()
-class SRFBN(nn.Module):
+class SRFBN(Backbone):
     """Super-resolution feedback network (Li et al., CVPR 2019).
 
     Inside, pictures are RGB in [0, 255] less DIV2K's mean. What one step hands to the
@@ -29,8 +30,6 @@ class SRFBN(nn.Module):
     Raises:
         ValueError: a factor below 2, or no step or group.
     """
-
-    uses_boxes = False
 
     def __init__(self, scale: int = 8, channels: int = 64, steps: int = 4,
                  groups: int = 6) -> None:
@@ -66,9 +65,15 @@ class SRFBN(nn.Module):
             outputs.append(self.mean_shift.add(skip + self.to_rgb(self.out(hidden))))
         return outputs
 
-    def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to the last step's picture, not clamped."""
-        return self.forward_steps(lr)[-1]
+    def forward(self, lr: Tensor, all_steps: bool = False) -> Tensor | List[Tensor]:
+        """Returns the last step's image, or those of all steps, not clamped.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
+            all_steps: return ``forward_steps(lr)``.
+        """
+        outputs = self.forward_steps(lr)
+        return outputs if all_steps else outputs[-1]
 
 
 class FeedbackBlock(nn.Module):

@@ -2,13 +2,14 @@
 
 from typing import List
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 
 
 @MODELS.register_module()
-class UnrolledGenerator(nn.Module):
+class UnrolledGenerator(Backbone):
     """Makes a backbone of a recurrent network that returns a list of pictures.
 
     mmagic's ``DICNet`` for one, which returns (pictures, heatmaps): the first of a
@@ -39,6 +40,12 @@ class UnrolledGenerator(nn.Module):
                 'picture needs no UnrolledGenerator.')
         return list(pictures)
 
-    def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to the last step's picture, not clamped."""
-        return self.forward_steps(lr)[-1]
+    def forward(self, lr: Tensor, all_steps: bool = False) -> Tensor | List[Tensor]:
+        """Returns the last step's image, or those of all steps, not clamped.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
+            all_steps: return ``forward_steps(lr)``.
+        """
+        outputs = self.forward_steps(lr)
+        return outputs if all_steps else outputs[-1]

@@ -1,1 +1,1 @@
-"""The facial dictionary: components and boxes, matching, building, file format."""
+"""The facial dictionary: atoms and matching, regions of a feature map, file format."""

@@ -1,4 +1,4 @@
-"""The dictionary of facial components: atoms, and which of them fits a feature."""
+"""The dictionary of facial components: atoms, matching and restyling."""
 
 from dataclasses import dataclass, field
 from typing import Any, Dict, List, Sequence, Tuple
@@ -9,19 +9,19 @@ from torch import Tensor, nn
 from fdsr.geometry.components import COMPONENTS
 
 _EPSILON = 1e-5
-#: Atoms kept in fp16 are matched in fp32, at most this many values at a time.
+#: fp16 atoms are converted to fp32 for matching, at most this many values at a time.
 _CHUNK_VALUES = 2**24
 
 
 @dataclass(frozen=True)
 class DictionarySpec:
-    """What shape a dictionary has.
+    """Shape of a dictionary.
 
     Args:
         channels: channels of the encoder's map at each level, finest first.
-        sides: for each component the side of its square atoms at each level.
-        num_atoms: for each component the number of atoms at each level.
-        unbiased: take the unbiased variance in AdaIN, as DFDNet's release does.
+        sides: side of each component's square atoms at each level.
+        num_atoms: number of each component's atoms at each level.
+        unbiased: whether AdaIN uses the unbiased variance, as DFDNet's release does.
     """
 
     channels: Sequence[int]
@@ -32,59 +32,59 @@ class DictionarySpec:
     @classmethod
     def uniform(cls, channels: Sequence[int], sides: Dict[str, Sequence[int]],
                 num_atoms: int, unbiased: bool = False) -> 'DictionarySpec':
-        """The same number of atoms for each component and level."""
+        """Returns a spec with the same number of atoms at every slot."""
         counts = {name: [num_atoms] * len(channels) for name in COMPONENTS}
         return cls(channels, sides, counts, unbiased)
 
     def atom_shape(self, component: str, level: int) -> Tuple[int, int, int, int]:
-        """(K, C, s, s) of one component at one level."""
+        """Returns (K, C, s, s) of a component at a level."""
         side = self.sides[component][level]
         return (self.num_atoms[component][level], self.channels[level], side, side)
 
     def slots(self) -> List[Tuple[str, int]]:
-        """Every component and level, components first."""
+        """Returns every (component, level), grouped by component."""
         return [(name, level) for name in COMPONENTS
                 for level in range(len(self.channels))]
 
 
 def channel_statistics(feature: Tensor, unbiased: bool) -> Tuple[Tensor, Tensor]:
-    """Mean and deviation of each channel, as AdaIN takes them.
+    """Returns the mean and standard deviation of each channel, as used by AdaIN.
 
     Args:
         feature: (B, C, H, W).
-        unbiased: divide by H·W − 1.
+        unbiased: whether to divide by H·W − 1 instead of H·W.
 
     Returns:
-        Two (B, C, 1, 1); the deviation is sqrt(variance + 1e-5).
+        Two tensors (B, C, 1, 1); the deviation is sqrt(variance + 1e-5).
     """
     mean = feature.mean(dim=(-2, -1), keepdim=True)
-    # In two passes: torch.var_mean takes some fifteen times as long on a CPU.
+    # Two passes, because torch.var_mean takes about fifteen times as long on a CPU.
     norm = torch.linalg.vector_norm(feature - mean, dim=(-2, -1), keepdim=True)
     variance = norm**2 / (feature.shape[-2] * feature.shape[-1] - int(unbiased))
     return mean, (variance + _EPSILON).sqrt()
 
 
-def normalise(feature: Tensor, unbiased: bool) -> Tensor:
-    """(B, C, H, W) with mean 0 and deviation 1 in each channel."""
+def normalize(feature: Tensor, unbiased: bool) -> Tensor:
+    """Returns (B, C, H, W) with mean 0 and standard deviation 1 in each channel."""
     mean, deviation = channel_statistics(feature, unbiased)
     return (feature - mean) / deviation
 
 
 class ComponentDictionary(nn.Module):
-    """Atoms of each facial component at each level, matched for a whole batch at once.
+    """Atoms of each facial component at each level, matched in batches.
 
-    DFDNet restyles every atom to the feature F by component AdaIN and takes the one
-    with the largest inner product, argmax_k ⟨F, σ(F)·N_k + μ(F)⟩, N_k being the atom
-    normalised in each channel. ⟨F, μ(F)⟩ is the same for every k and ⟨μ(F), N_k⟩ is
-    zero, so argmax_k ⟨σ(F)·(F − μ(F)), N_k⟩ finds the same atom by one matrix
-    product, and only the chosen atom is restyled.
+    DFDNet (Li et al. 2020) restyles every atom to the feature F by component AdaIN and
+    selects the one with the largest inner product, argmax_k ⟨F, σ(F)·N_k + μ(F)⟩,
+    where N_k is the atom normalized in each channel. ⟨F, μ(F)⟩ does not depend on k
+    and ⟨μ(F), N_k⟩ is zero, so argmax_k ⟨σ(F)·(F − μ(F)), N_k⟩ selects the same atom
+    with one matrix product, and only the selected atom is restyled.
 
-    The normalised atoms are buffers named ``{component}_{level}``, (K, C, s, s).
-    Statistics and matching run in fp32, whatever autocast says.
+    The normalized atoms are buffers named ``{component}_{level}``, (K, C, s, s).
+    Statistics and matching run in fp32, also under autocast.
 
     Args:
-        spec: the dictionary's shape.
-        dtype: of the atoms; fp16 halves their size.
+        spec: shape of the dictionary.
+        dtype: dtype of the atoms; fp16 halves their size.
     """
 
     def __init__(self, spec: DictionarySpec,
@@ -98,29 +98,29 @@ class ComponentDictionary(nn.Module):
             self.register_buffer(_buffer_name(component, level), atoms)
 
     def atoms(self, component: str, level: int) -> Tensor:
-        """The normalised atoms (K, C, s, s) of a component at a level."""
+        """Returns the normalized atoms (K, C, s, s) of a component at a level."""
         return self.get_buffer(_buffer_name(component, level))
 
     @torch.no_grad()
     def set_atoms(self, component: str, level: int, raw: Tensor) -> None:
-        """Normalises raw features (K, C, s, s) and keeps them as the atoms.
+        """Normalizes raw features (K, C, s, s) and stores them as atoms.
 
         Raises:
-            ValueError: the shape is not the one that the dictionary was made with.
+            ValueError: the shape differs from that of the spec.
         """
         expected = self.spec.atom_shape(component, level)
         if tuple(raw.shape) != expected:
             raise ValueError(
-                f'Atoms of {component} at level {level} have to be {expected}, '
+                f'Atoms of {component} at level {level}: expected shape {expected}, '
                 f'found {tuple(raw.shape)}.')
         atoms = self.atoms(component, level)
         for start in range(0, len(raw), 64):
             part = raw[start:start + 64].float()
-            atoms[start:start + 64] = normalise(part, self.spec.unbiased)
+            atoms[start:start + 64] = normalize(part, self.spec.unbiased)
 
     @torch.no_grad()
     def randomise_(self, seed: int = 0) -> 'ComponentDictionary':
-        """Fills every atom with normalised noise: a stand-in for tests."""
+        """Fills every atom with normalized noise, as a placeholder."""
         generator = torch.Generator().manual_seed(seed)
         for component, level in self.spec.slots():
             shape = self.spec.atom_shape(component, level)
@@ -129,29 +129,26 @@ class ComponentDictionary(nn.Module):
 
     @torch.no_grad()
     def match(self, component: str, level: int, feature: Tensor) -> Tensor:
-        """Which atom fits each feature best.
+        """Returns the index (B,) of the best atom for each feature.
 
         Args:
             feature: (B, C, s, s), the encoder's feature resized to the atoms' side.
-
-        Returns:
-            (B,) indices.
         """
         with torch.autocast(feature.device.type, enabled=False):
             feature = feature.float()
             mean, deviation = channel_statistics(feature, self.spec.unbiased)
-            # Taking the mean off changes no score but for the rounding it saves.
+            # Subtracting the mean changes no score; it reduces rounding errors.
             query = (deviation * (feature - mean)).flatten(1)
             atoms = self.atoms(component, level).flatten(1)
             return _scores(query, atoms).argmax(dim=1)
 
     def restyle(self, component: str, level: int, feature: Tensor,
                 index: Tensor) -> Tensor:
-        """Component AdaIN: the chosen atoms with the features' mean and deviation.
+        """Returns the selected atoms with the features' statistics (component AdaIN).
 
         Args:
             feature: (B, C, s, s).
-            index: (B,) of the atoms.
+            index: (B,) indices of atoms.
 
         Returns:
             (B, C, s, s) fp32.
@@ -161,7 +158,7 @@ class ComponentDictionary(nn.Module):
             return deviation * self.atoms(component, level)[index].float() + mean
 
     def forward(self, component: str, level: int, feature: Tensor) -> Tensor:
-        """The best atom of each sample, restyled: (B, C, s, s) to the same, fp32."""
+        """Returns the best atom of each feature, restyled: (B, C, s, s) fp32."""
         index = self.match(component, level, feature)
         return self.restyle(component, level, feature, index)
 
@@ -171,7 +168,7 @@ def _buffer_name(component: str, level: int) -> str:
 
 
 def _scores(query: Tensor, atoms: Tensor) -> Tensor:
-    """(B, D) fp32 by (K, D) of any dtype: (B, K) fp32."""
+    """Returns the products (B, K) fp32 of (B, D) fp32 and (K, D) of any dtype."""
     if atoms.dtype == torch.float32:
         return query @ atoms.T
     rows = max(1, _CHUNK_VALUES // atoms.shape[1])

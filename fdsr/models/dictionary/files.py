@@ -1,11 +1,11 @@
-"""The dictionary's file: atoms of every component and level, and where they are from.
+"""The file format of dictionaries: atoms of every component and level, and metadata.
 
-One ``torch.save`` file of plain tensors and values::
+A dictionary is one ``torch.save`` file of plain tensors and values::
 
     {'format': 'fdsr-dictionary', 'version': 1,
      'meta': {'layout', 'encoder': {'arch', 'sha256'}, 'sides', 'channels',
               'unbiased', 'source', 'seed'},
-     'atoms': {component: [(K, C, s, s) normalised, one a level]}}
+     'atoms': {component: [normalized atoms (K, C, s, s) of each level]}}
 """
 
 import errno
@@ -30,19 +30,19 @@ if TYPE_CHECKING:
 
 FORMAT = 'fdsr-dictionary'
 VERSION = 1
-_REBUILD = ('Build one that fits with: python tools/build_dictionary.py CONFIG '
+_REBUILD = ('Build a matching one with: python tools/build_dictionary.py CONFIG '
             '--out FILE')
 
 
 class DictionaryMismatch(ValueError):
-    """A dictionary that was built for something else."""
+    """A dictionary that does not match the network, or a file without a dictionary."""
 
 
 def check_writable(path: Union[str, Path]) -> None:
-    """Finds out before the work, not after it, whether a file can be written.
+    """Checks before a long computation that a file can be written.
 
     Raises:
-        PermissionError: it cannot; names the file and why.
+        PermissionError: the file cannot be written.
     """
     path = Path(path)
     try:
@@ -59,19 +59,19 @@ def check_writable(path: Union[str, Path]) -> None:
 
 def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
                     encoder: 'FeatureEncoder', **facts: Any) -> str:
-    """Writes a dictionary into one file, whole or not at all.
+    """Writes a dictionary atomically.
 
     Args:
-        dictionary: with its atoms set.
-        path: of the file; its folder is made.
-        encoder: that the atoms are features of.
-        facts: plain values to keep: ``source``, ``seed``, …
+        dictionary: dictionary with its atoms set.
+        path: path of the file; its folder is created.
+        encoder: encoder that computed the atoms.
+        facts: further metadata as plain values: ``source``, ``seed``, …
 
     Returns:
-        The file's SHA-256.
+        The SHA-256 of the file.
 
     Raises:
-        OSError: it cannot be written; nothing is left of it.
+        OSError: the file cannot be written; no partial file remains.
     """
     path = Path(path)
     spec = dictionary.spec
@@ -95,11 +95,11 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
     try:
         with atomic_path(path) as part:
             torch.save(content, part)
-    except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
+    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError too
         raise OSError(
             f'The dictionary cannot be written to {path} '
             f'({" ".join(str(error).split())}). Make room there and run the same '
-            'command again: what was finished is kept.') from error
+            'command again; finished work is kept.') from error
     return sha256_of(path)
 
 
@@ -107,19 +107,21 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
                     channels: Sequence[int], sides: Dict[str, List[int]],
                     unbiased: bool,
                     dtype: torch.dtype = torch.float32) -> ComponentDictionary:
-    """Reads a dictionary and checks that it fits the network.
+    """Loads a dictionary and checks that it matches the network.
 
     Args:
-        path: of the file.
-        encoder: of the network that is going to use it.
-        channels, sides, unbiased: what that network needs, see ``DictionarySpec``.
-        dtype: to keep the atoms in.
+        path: path of the file.
+        encoder: encoder of the network that will use the dictionary.
+        channels, sides, unbiased: shape that the network needs, see
+            ``DictionarySpec``.
+        dtype: dtype of the atoms in memory.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        RefusedCheckpointError: the file is broken, or holds more than plain data.
-        DictionaryMismatch: it is no dictionary, or one for another layout, encoder,
-            size or alignment; the message names the first difference.
+        FileNotFoundError: the file does not exist.
+        RefusedCheckpointError: the file is damaged, or contains more than plain data.
+        DictionaryMismatch: the file is not a dictionary, or was built for another
+            layout, encoder, size or alignment; the message names the first
+            difference.
     """
     path = Path(path)
     content = read_dictionary(path)
@@ -154,10 +156,10 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
 
 
 def read_dictionary(path: Path) -> Dict[str, Any]:
-    """Reads a dictionary's file and checks that it has every field.
+    """Loads the file of a dictionary and checks that it has every field.
 
     Returns:
-        The file's content, see the module.
+        The content of the file, see the module docstring.
 
     Raises:
         FileNotFoundError, RefusedCheckpointError, DictionaryMismatch: see
@@ -176,7 +178,7 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
                      (None, None))
     if type(kind) is not str or kind != FORMAT:
         raise DictionaryMismatch(
-            f'{path} is no dictionary: expected format {FORMAT!r}, found {found}. '
+            f'{path} is not a dictionary: expected format {FORMAT!r}, found {found}. '
             f'{_REBUILD}')
     if (type(version) is not int or version != VERSION
             or not {'meta', 'atoms'} <= set(keys)):
@@ -187,7 +189,7 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
     wrong = _first_wrong_field(content['meta'], content['atoms'])
     if wrong:
         raise DictionaryMismatch(
-            f'{path} is a damaged dictionary: {wrong} is missing or of another type. '
+            f'{path} is a damaged dictionary: {wrong} is missing or has another type. '
             f'{_REBUILD}')
     return content
 
@@ -201,7 +203,7 @@ def _check_plain(path: Union[str, Path], meta: Any) -> None:
 
 
 def _first_wrong_field(meta: Any, atoms: Any) -> str | None:
-    """Names the first field that a dictionary's file must have and has not."""
+    """Returns the first required field that is missing or has another type."""
     sizes = (list, tuple)
     for field, kind in (('layout', str), ('encoder', dict), ('sides', dict),
                         ('channels', sizes), ('unbiased', bool), ('licence', str)):
@@ -225,5 +227,5 @@ def _first_wrong_field(meta: Any, atoms: Any) -> str | None:
 def _check(path: Path, what: str, expected: Any, found: Any) -> None:
     if expected != found:
         raise DictionaryMismatch(
-            f'The dictionary {path} does not fit this network: {what}: expected '
+            f'The dictionary {path} does not match this network: {what}: expected '
             f'{brief(expected)}, found {brief(found)}. {_REBUILD}')

@@ -1,11 +1,12 @@
-"""Cutting one box per sample out of a feature map, and pasting it back.
+"""Cuts one box per sample out of a feature map, and pastes it back.
 
-Exact slicing rather than ``torchvision.ops.roi_align``: DFDNet resizes the plain slice
-``feature[y1:y2, x1:x2]``, whose bilinear taps stop at the box, while RoIAlign's reach
-half a pixel over it; and what is pasted back has to meet the map's own pixels. The
-boxes differ in size from sample to sample, so slices are held in a window as large as
-the batch's largest, with a mask; all of it is indexing and small products over the
-whole batch, without a loop over samples.
+This module slices instead of calling ``torchvision.ops.roi_align``. DFDNet resizes the
+slice ``feature[y1:y2, x1:x2]``, so bilinear taps stop at the box; those of RoIAlign
+reach half a pixel beyond it. Pasted values must also align with the map's pixels.
+
+Boxes differ in size between samples. Slices are therefore stored in a window of the
+size of the largest box, with a mask, and processed for the whole batch by indexing and
+small matrix products.
 """
 
 from typing import Tuple
@@ -15,14 +16,14 @@ from torch import Tensor
 
 
 class BoxRegions:
-    """One box of every sample, on a feature map of a known stride.
+    """One box per sample on a feature map.
 
-    Coordinates are floored onto the map, as DFDNet does. A box that reaches over the
-    border is clipped; one that would be empty keeps the pixel next to it.
+    Coordinates are rounded down to the map, as in DFDNet. Boxes are clipped to the
+    map; a box that would be empty keeps the nearest pixel.
 
     Args:
-        boxes: (B, 4), x1, y1, x2, y2 in pixels of the SR picture.
-        stride: pixels of the picture per pixel of the map.
+        boxes: (B, 4), x1, y1, x2, y2 in pixels of SR.
+        stride: pixels of SR per pixel of the map.
         map_size: height and width of the map.
     """
 
@@ -37,29 +38,29 @@ class BoxRegions:
 
     @property
     def mask(self) -> Tensor:
-        """(B, 1, H, W) bool: where each sample's box fills the window."""
+        """Mask (B, 1, H, W) of the pixels inside each sample's box."""
         return self._mask[:, None]
 
     def cut(self, feature: Tensor) -> Tensor:
-        """Slices the boxes out.
+        """Returns the slices of the boxes.
 
         Args:
             feature: (B, C, height, width) map.
 
         Returns:
-            (B, C, H, W) window; beyond a sample's own box its last row and column
-            are repeated.
+            (B, C, H, W) window; outside a sample's box its last row and column are
+            repeated.
         """
         batch = torch.arange(feature.shape[0], device=feature.device)[:, None, None]
         window = feature[batch, :, self._rows[:, :, None], self._columns[:, None, :]]
         return window.permute(0, 3, 1, 2)
 
     def resize(self, window: Tensor, side: int) -> Tensor:
-        """Bilinear resize of each slice to one size, as ``align_corners=False``.
+        """Resizes each slice to one size, bilinear with ``align_corners=False``.
 
         Args:
-            window: (B, C, H, W) as ``cut`` returns it.
-            side: the side of the result.
+            window: (B, C, H, W), as returned by ``cut``.
+            side: side of the result.
 
         Returns:
             (B, C, side, side).
@@ -69,23 +70,23 @@ class BoxRegions:
         return _apply(rows.to(window), window, columns.to(window))
 
     def expand(self, atoms: Tensor) -> Tensor:
-        """Nearest resize of atoms to the boxes' own sizes.
+        """Resizes atoms to the sizes of the boxes, nearest neighbour.
 
         Args:
             atoms: (B, C, side, side).
 
         Returns:
-            (B, C, H, W) window, zero beyond a sample's own box.
+            (B, C, H, W) window, zero outside a sample's box.
         """
         rows = _nearest(self.height, atoms.shape[-2], self._rows.shape[1])
         columns = _nearest(self.width, atoms.shape[-1], self._columns.shape[1])
         return _apply(rows.to(atoms), atoms, columns.to(atoms))
 
     def paste_(self, feature: Tensor, window: Tensor) -> Tensor:
-        """Writes the window's slices over the map, in place, and returns it.
+        """Writes the slices into the map, in place, and returns the map.
 
         Args:
-            feature: (B, C, height, width), not a leaf that needs a gradient.
+            feature: (B, C, height, width); must not be a leaf that requires grad.
             window: (B, C, H, W).
         """
         if torch.onnx.is_in_onnx_export():
@@ -97,10 +98,10 @@ class BoxRegions:
         return feature
 
     def pasted(self, feature: Tensor, window: Tensor) -> Tensor:
-        """What ``paste_`` returns, as a new map and by products with zeros and ones.
+        """Returns the result of ``paste_`` as a new map, by products with 0 and 1.
 
-        It touches the whole map, which takes longer, but ONNX has no counterpart of
-        writing at indices between slices.
+        Slower, because it processes the whole map, but can be exported: ONNX has no
+        counterpart of assigning to indices between slices.
         """
         rows = _places(self.top, self.height, feature.shape[-2], window.shape[-2])
         columns = _places(self.left, self.width, feature.shape[-1], window.shape[-1])
@@ -110,7 +111,7 @@ class BoxRegions:
 
 
 def _places(start: Tensor, length: Tensor, size: int, window: int) -> Tensor:
-    """(B, size, window) bool: which of a window's rows belongs to a row of the map."""
+    """Returns (B, size, window) bool: which window row belongs to each map row."""
     offsets = torch.arange(size, device=start.device)[None, :] - start[:, None]
     taps = torch.arange(window, device=start.device)
     return ((offsets[:, :, None] == taps)
@@ -124,15 +125,15 @@ def _clip(first: Tensor, last: Tensor, size: int) -> Tuple[Tensor, Tensor]:
 
 
 def _window(start: Tensor, length: Tensor) -> Tuple[Tensor, Tensor]:
-    """Indices (B, N) on the map and which of them (B, N) belong to the box."""
-    # length.max() stays a tensor, so that an exported network computes it too
+    """Returns indices (B, N) on the map, and whether they belong to the box."""
+    # length.max() stays a tensor, so that an exported network computes it
     offsets = torch.arange(length.max(), device=start.device)[None, :]
     inside = torch.minimum(offsets, length[:, None] - 1)
     return start[:, None] + inside, offsets < length[:, None]
 
 
 def _bilinear(length: Tensor, side: int, window: int) -> Tensor:
-    """(B, side, window) weights of a bilinear resize from ``length`` to ``side``."""
+    """Returns weights (B, side, window) of a bilinear resize of ``length`` pixels."""
     length = length[:, None].float()
     targets = torch.arange(side, device=length.device, dtype=torch.float32) + 0.5
     sources = (length / side) * targets[None, :] - 0.5
@@ -142,9 +143,9 @@ def _bilinear(length: Tensor, side: int, window: int) -> Tensor:
 
 
 def _nearest(length: Tensor, side: int, window: int) -> Tensor:
-    """(B, window, side) choice of a nearest resize from ``side`` to ``length``."""
-    # A true float32 division like that of torch's own kernel, so that ties fall the
-    # same way; number / tensor would multiply by a rounded reciprocal.
+    """Returns (B, window, side) bool, a nearest resize from ``side`` to ``length``."""
+    # A true float32 division, as in torch's kernel, so that ties are resolved equally;
+    # number / tensor would multiply by a rounded reciprocal.
     length = length[:, None].float()
     scale = torch.full_like(length, side) / length
     targets = torch.arange(window, device=length.device, dtype=torch.float32)

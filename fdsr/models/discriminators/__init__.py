@@ -1,4 +1,4 @@
-"""Networks that tell the teacher's features from the student's."""
+"""Discriminators of feature maps and images."""
 
 from fdsr.models.discriminators.feature_discriminator import FeatureDiscriminator
 

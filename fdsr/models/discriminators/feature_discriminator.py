@@ -1,4 +1,4 @@
-"""D of the paper: a simple CNN on feature maps."""
+"""The paper's discriminator D, a small CNN on feature maps."""
 
 from typing import Callable, Dict, List
 
@@ -17,28 +17,29 @@ _NORMS: Dict[str, Callable[[int], nn.Module]] = {
 
 @MODELS.register_module()
 class FeatureDiscriminator(nn.Module):
-    """Patch discriminator of feature maps, for LSGAN: no sigmoid at the end.
+    """Patch discriminator without a final sigmoid, for LSGAN.
 
-    ``depth`` times [Conv 4×4 stride 2 – norm – LeakyReLU 0.2], doubling the channels
-    up to 512, then a 3×3 convolution to one channel.
+    ``depth`` blocks of [Conv 4×4 stride 2 – norm – LeakyReLU 0.2], each doubling the
+    channels up to 512, then a 3×3 convolution to one channel.
 
     Args:
-        in_channels: of the feature maps.
-        base_channels: after the first convolution.
-        depth: how many halvings.
+        in_channels: channels of the feature maps.
+        base_channels: channels of the first block.
+        depth: number of blocks.
         norm: ``batch``, ``instance``, ``spectral`` (on every convolution) or ``none``.
 
     Raises:
-        ValueError: unknown norm, or no layer.
+        ValueError: unknown ``norm``, or ``depth`` below 1.
     """
 
     def __init__(self, in_channels: int, base_channels: int = 64, depth: int = 4,
                  norm: str = 'batch') -> None:
         super().__init__()
         if norm not in _NORMS:
-            raise ValueError(f'Unknown norm {norm!r}; there are {", ".join(_NORMS)}.')
+            raise ValueError(
+                f'Unknown norm {norm!r}; expected one of {", ".join(_NORMS)}.')
         if depth < 1:
-            raise ValueError(f'depth has to be at least 1, found {depth}.')
+            raise ValueError(f'depth: expected at least 1, found {depth}.')
         wrap = spectral_norm if norm == 'spectral' else lambda layer: layer
         layers: List[nn.Module] = []
         before = in_channels
@@ -51,5 +52,5 @@ class FeatureDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, H, W) features to (B, 1, H / 2^depth, W / 2^depth) scores."""
+        """Returns scores (B, 1, H / 2^depth, W / 2^depth) of features (B, C, H, W)."""
         return self.layers(feature)

@@ -1,4 +1,4 @@
-"""What restorers take out of a store instead of computing it again."""
+"""Features that restorers read from stores instead of computing them."""
 
 from pathlib import Path
 from typing import Dict, List, Optional, Sequence, Union
@@ -9,116 +9,120 @@ from torch import Tensor, nn
 
 from fdsr.models.feature_cache.store import FeatureStore
 
-#: What keys begin with in stores.
+#: Prefixes of the keys in stores.
 ENCODED, PERCEPTUAL, TEACHER = 'encoded_', 'perceptual_', 'teacher_'
 
 
 class FrozenFeatures:
-    """The frozen features of a batch, read when they are asked for.
+    """Reads the stored features of a batch.
 
-    Checks once that the stores were made with the networks that would otherwise
-    compute them. They are read in the process that trains: a batch has some sixty
-    megabytes, which would be copied twice on the way from a worker.
-
-    Samples need ``name`` and ``mirrored`` among ``PackInputs``' ``meta_keys``.
+    Every method returns None if no store contains the features, and then needs
+    nothing from the samples. Otherwise samples need ``name`` and ``mirrored`` among
+    the ``meta_keys`` of ``PackInputs``. Stores are read in the training process: a
+    batch takes about sixty megabytes, which a worker would copy twice.
 
     Args:
-        folders: of the stores, as ``tools/freeze_features.py`` writes them.
-        backbone: whose frozen encoder's maps are in a store, if they are in one.
-        perceptual_loss: whose GT features are in a store; None if there is none.
-        teacher: SHA-256 of the teacher's checkpoint; None if there is none.
+        folders: folders of the stores, written by ``tools/freeze_features.py``; may
+            be empty.
+        backbone: network with the frozen encoder.
+        perceptual_loss: loss that compares with the stored features of GT, or None.
+        teacher: SHA-256 of the teacher's checkpoint, or None.
 
     Raises:
         FileNotFoundError: a store is missing.
-        ValueError: a store was made with something else.
+        ValueError: a store was computed by another network.
     """
 
     def __init__(self, folders: Sequence[Union[str, Path]], backbone: nn.Module,
                  perceptual_loss: Optional[nn.Module] = None,
                  teacher: Optional[str] = None) -> None:
-        wanted = dict(encoder=lambda: encoder_facts(backbone),
-                      perceptual=lambda: perceptual_facts(perceptual_loss),
-                      teacher=lambda: teacher)
+        facts = dict(encoder=lambda: encoder_facts(backbone),
+                     perceptual=lambda: perceptual_facts(perceptual_loss),
+                     teacher=lambda: teacher)
         self._compared = getattr(perceptual_loss, 'faces', None)
         self.taps: List[str] = []
         self.stores = [FeatureStore(folder) for folder in folders]
         for store in self.stores:
             self.taps = store.facts.get('taps', self.taps)
-            for part in wanted.keys() & store.facts.keys():
-                expected, found = wanted[part](), store.facts[part]
+            for network in facts.keys() & store.facts.keys():
+                expected, found = facts[network](), store.facts[network]
                 if expected is not None and expected != found:
                     raise ValueError(
-                        f'The frozen features in {store.folder} were made with another '
-                        f'{part}: expected {expected}, found {found}. Make them '
-                        'anew with tools/freeze_features.py.')
+                        f'{store.folder}: the features were computed by another '
+                        f'{network}: expected {expected}, found {found}. Recompute '
+                        'them with tools/freeze_features.py.')
 
     def encoded(self, samples: DataSample, lr: Tensor) -> Optional[List[Tensor]]:
-        """The encoder's maps of (B, 3, h, w), finest first, or None if there are none.
+        """Returns the encoder's maps of ``lr`` (B, 3, h, w), finest first, or None.
 
         Raises:
-            ValueError: they were made of other pictures, or of another LR of these.
+            ValueError: the stored features belong to other images or another LR.
         """
-        maps = self._of(samples, ENCODED, lr)
+        maps = self._read(ENCODED, samples, lr)
         return [maps[str(level)] for level in range(len(maps))] if maps else None
 
     def perceptual(self, samples: DataSample) -> Optional[Dict[str, Tensor]]:
-        """The GT's perceptual features by layer, of the faces that the loss compares.
+        """Returns the perceptual features of GT by layer, or None.
 
-        None if there are none.
+        They cover the images that the perceptual loss compares.
         """
-        return self._of(samples, PERCEPTUAL, faces=self._compared) or None
+        return self._read(PERCEPTUAL, samples, faces=self._compared) or None
 
     def teacher(self, samples: DataSample, lr: Tensor) -> Optional[Dict[str, Tensor]]:
-        """The teacher's features of (B, 3, h, w) by tap, or None.
+        """Returns the teacher's features of ``lr`` (B, 3, h, w) by tap, or None.
 
         Raises:
-            ValueError: they were made of other pictures, or of another LR of these.
+            ValueError: the stored features belong to other images or another LR.
         """
-        found = self._of(samples, TEACHER, lr)
+        found = self._read(TEACHER, samples, lr)
         return {tap: found[str(number)] for number, tap in enumerate(self.taps)
                 } if found else None
 
-    def _of(self, samples: DataSample, kind: str, lr: Optional[Tensor] = None,
-            faces: Optional[int] = None) -> Dict[str, Tensor]:
-        missing = {'name', 'mirrored'} - set(samples.metainfo)
-        if missing:
-            raise ValueError(
-                f'Frozen features need {missing.pop()!r} of each sample: put '
-                "meta_keys=['name', 'mirrored'] into mmagic.PackInputs of the training "
-                "pipeline, behind fdsr.FlipFace.")
-        names, mirrored, hr = (values[:faces] for values in (
-            samples.metainfo['name'], samples.metainfo['mirrored'], samples.gt_img))
+    def _read(self, prefix: str, samples: DataSample, lr: Optional[Tensor] = None,
+              faces: Optional[int] = None) -> Dict[str, Tensor]:
         found: Dict[str, Tensor] = {}
         for store in self.stores:
-            keys = [key for key in store.shapes if key.startswith(kind)]
-            if keys:
-                store.check(names, mirrored, hr)
-            if keys and lr is not None:
-                store.check_lr(names, mirrored, lr, hr)
+            keys = [key for key in store.shapes if key.startswith(prefix)]
+            if not keys:
+                continue
+            _check_meta(samples)
+            names, mirrored, hr = (values[:faces] for values in (
+                samples.metainfo['name'], samples.metainfo['mirrored'],
+                samples.gt_img))
+            store.check(names, mirrored, hr, lr)
             for key in keys:
                 feature = store.read(key, names, mirrored)
-                found[key[len(kind):]] = feature.to(hr.device)
+                found[key[len(prefix):]] = feature.to(hr.device)
         if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
             return found
         return {key: feature.float() for key, feature in found.items()}
 
 
+def _check_meta(samples: DataSample) -> None:
+    missing = {'name', 'mirrored'} - set(samples.metainfo)
+    if missing:
+        raise ValueError(
+            f'Frozen features need {missing.pop()!r} of each sample. Add '
+            "meta_keys=['name', 'mirrored'] to mmagic.PackInputs of the training "
+            'pipeline, after fdsr.FlipFace.')
+
+
 def encoder_facts(backbone: nn.Module) -> str:
-    """What tells a backbone's frozen encoder from another one.
+    """Returns a string that identifies a backbone's frozen encoder.
 
     Raises:
-        ValueError: it has none, so its features change while it is trained.
+        ValueError: the backbone has no frozen encoder.
     """
     encoder = getattr(backbone, 'encoder', None)
     if not getattr(encoder, 'frozen', False):
         raise ValueError(
-            f'{type(backbone).__name__} has no frozen encoder, so there is nothing to '
-            'read instead of computing it. Leave frozen_features out.')
+            f'{type(backbone).__name__} has no frozen encoder, so its features change '
+            'during training and cannot be stored. Remove frozen_features.')
     return f'{encoder.arch}/{encoder.layout}/{encoder.fingerprint()}'
 
 
 def perceptual_facts(loss: Optional[nn.Module]) -> Optional[str]:
-    """What tells a perceptual loss's features from others."""
+    """Returns a string that identifies the features of a perceptual loss, or None."""
     if loss is None:
         return None
     external = loss.external_weights

@@ -7,14 +7,13 @@ A checkpoint is a ``torch.save`` file of plain values::
                        'default': name,
                        'external': {module path: {name, path, sha256, licence,
                                                   member}},
-                       'faces': {size, scale, eye_share}}, …},
+                       'traits': {name: {scale, size, eye_share, uses_boxes}}}, …},
      'state_dict': {'NAME.module.weight': tensor, …}, …}
 
 ``external`` are parts whose values stand in a file of their own: a frozen VGG, a
 dictionary, the distillation's teacher. They are named by path and SHA-256 instead of
-being copied into every checkpoint. ``faces``, where it is known, tells how faces were
-cut for training: HR's side, its ratio to LR's, and the distance of the eyes as a share
-of HR's side.
+being copied into every checkpoint. ``traits`` are those of ``fdsr.models.contract``.
+Earlier files have ``faces`` instead, the size, scale and eye_share of the training set.
 """
 
 import os
@@ -24,6 +23,7 @@ from typing import Any, Dict, Optional, Tuple, Union
 
 from torch import Tensor, nn
 
+from fdsr.models.contract import Traits, add_traits, traits_of
 from fdsr.models.files import (
     FORMAT,
     Budget,
@@ -66,11 +66,14 @@ def _inside(path: str, parts: Dict[str, Any]) -> bool:
     return any(path == part or path.startswith(f'{part}.') for part in parts)
 
 
-def describe(model: nn.Module) -> Dict[str, Any]:
-    """What ``meta['fdsr']`` of a checkpoint of a model is.
+def describe(model: nn.Module, faces: Optional[Dict[str, Any]] = None
+             ) -> Dict[str, Any]:
+    """Returns ``meta['fdsr']`` for a checkpoint of a model.
 
     Args:
         model: with ``backbone_configs``, {name of the submodule: config}.
+        faces: ``size`` and ``eye_share`` of the training faces, for backbones that do
+            not set these traits themselves.
     """
     external = {path: asdict(part) for path, part in external_parts(model).items()}
     backbones = {
@@ -80,7 +83,17 @@ def describe(model: nn.Module) -> Dict[str, Any]:
     trained = [name for name in backbones if name not in external]
     averaged = [name for name in trained if name.endswith('_ema')]
     return dict(format=FORMAT, backbones=backbones,
-                default=(averaged or trained or list(backbones))[0], external=external)
+                default=(averaged or trained or list(backbones))[0], external=external,
+                traits={name: _traits(model.get_submodule(name), faces or {})
+                        for name in backbones})
+
+
+def _traits(network: nn.Module, faces: Dict[str, Any]) -> Dict[str, Any]:
+    traits = traits_of(network).as_dict()
+    for name in ('size', 'eye_share'):
+        if traits[name] is None:
+            traits[name] = faces.get(name)
+    return Traits(**traits).as_dict()
 
 
 def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
@@ -138,8 +151,7 @@ def strip_external(state: Dict[str, Tensor],
 
 
 def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
-                  name: str = 'generator', faces: Optional[Dict[str, Any]] = None,
-                  **meta: Any) -> None:
+                  name: str = 'generator', **meta: Any) -> None:
     """Writes one backbone into a self-describing file, whole or not at all.
 
     Args:
@@ -147,7 +159,6 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
         config: what builds it.
         path: of the file.
         name: of the backbone in the file.
-        faces: how they were cut for training, if it is known.
         **meta: plain values to keep in the file's ``meta``; ``licence`` is the
             file's own.
 
@@ -157,11 +168,9 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
     """
     import torch
     holder = nn.Module()
-    holder.add_module(name, network)
+    holder.add_module(name, add_traits(network))
     holder.backbone_configs = {name: config}
     facts = describe(holder)
-    if faces:
-        facts['faces'] = dict(faces)
     state = strip_external(holder.state_dict(), facts['external'])
     path = Path(path)
     content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
@@ -228,7 +237,9 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
             average if there is one.
 
     Returns:
-        The network in eval mode on the CPU: RGB in [0, 1] to RGB in [0, 1].
+        The network in eval mode on the CPU: RGB in [0, 1] to RGB in [0, 1]. Its
+        attributes ``scale``, ``size``, ``eye_share`` and ``uses_boxes`` are set, see
+        ``fdsr.models.contract``.
 
     Raises:
         FileNotFoundError: the file, or one that it refers to, is not there.
@@ -247,7 +258,16 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
     with preferring(record['sha256'] for record in external.values()):
         network = build_network(path, config, Budget.of(values, moved.values()))
     _fill(path, network, values, external)
-    return network.eval()
+    try:
+        return add_traits(network, _recorded_traits(facts, name)).eval()
+    except ValueError as error:
+        raise CheckpointMismatch(f'{path}: {error}. The file is damaged.') from error
+
+
+def _recorded_traits(facts: Dict[str, Any], name: str) -> Dict[str, Any]:
+    if 'traits' in facts:
+        return facts['traits'].get(name, {})
+    return facts.get('faces') or {}  # of a file without traits
 
 
 def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: int = 1

@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, Mapping
 
+from fdsr.models.contract import MAX_SCALE, MAX_SIZE, Traits
 from fdsr.models.files.fitting import CheckpointMismatch
 from fdsr.weights import RefusedCheckpointError
 from fdsr.weights.plain import LONG_TEXT, MANY_VALUES, NotPlain, check_plain
@@ -15,8 +16,6 @@ from fdsr.weights.walking import brief, short
 
 FORMAT = 1
 _FACTS = 'meta["fdsr"]'
-#: Of faces: the largest side in pixels, and the largest factor from LR to SR.
-MAX_SIZE, MAX_SCALE = 4096, 64
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 
 
@@ -75,6 +74,7 @@ def check_description(source: str | Path, facts: Any) -> None:
         raise _wrong(source, 'default', f'one of {brief(", ".join(backbones))}',
                      default)
     _check_external(source, facts.get('external'))
+    _check_traits(source, facts.get('traits'))
     _check_faces(source, facts.get('faces'))
     if not isinstance(facts.get('licence', ''), str):
         raise _wrong(source, 'licence', 'a text', facts['licence'])
@@ -94,6 +94,22 @@ def _check_external(source: str | Path, external: Any) -> None:
             raise _wrong(source, f'{where}.sha256', '64 hex digits', record['sha256'])
         if not isinstance(record.get('member'), (str, type(None))):
             raise _wrong(source, f'{where}.member', 'a text', record['member'])
+
+
+def _check_traits(source: str | Path, traits: Any) -> None:
+    if traits is None:  # an earlier file
+        return
+    if not isinstance(traits, dict):
+        raise _wrong(source, 'traits', 'a dict of traits by backbone', traits)
+    for name, values in traits.items():
+        if not isinstance(values, dict) or not all(
+                isinstance(key, str) for key in values):
+            raise _wrong(source, f'traits.{name}', 'a dict', values)
+        try:
+            Traits(**values)
+        except (TypeError, ValueError) as error:
+            raise wrong(source, f'traits.{name}', 'the traits of a backbone',
+                        ' '.join(str(error).split())[:200]) from error
 
 
 def _check_faces(source: str | Path, faces: Any) -> None:

@@ -8,8 +8,8 @@ import math
 from pathlib import Path
 from typing import Any
 
+from fdsr.models.contract import MAX_SCALE, MAX_SIZE
 from fdsr.models.files.budget import Budget
-from fdsr.models.files.description import MAX_SCALE, MAX_SIZE
 from fdsr.models.files.fitting import CheckpointMismatch
 from fdsr.weights.walking import short
 

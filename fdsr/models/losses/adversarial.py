@@ -1,14 +1,13 @@
-"""Adversarial losses: a discriminator tells the student's from what it should be."""
+"""Adversarial losses: a discriminator D separates the student from its target."""
 
-from typing import Callable, Dict, Optional
+from typing import Callable
 
 import torch
 from mmagic.models.losses.gan_loss import GANLoss
 from torch import Tensor
+from torch.nn import functional as F
 
-from fdsr.models.dictionary.component_dictionary import normalise as normalise_channels
 from fdsr.models.losses.feature import FeatureLoss
-from fdsr.models.losses.schedule import Schedule, Scheduled
 from fdsr.registry import MODELS
 
 _NORMALISATIONS = ('none', 'channel')
@@ -16,99 +15,85 @@ _NORMALISATIONS = ('none', 'channel')
 
 @MODELS.register_module()
 class AdversarialFeatureLoss(FeatureLoss):
-    """Equations (1), second term, and (2): a discriminator tells F_T from F_S.
+    """Adversarial loss between features F_S of the student and F_T of the teacher.
 
-    Networks that were trained apart have their features in different bases, and D
-    tells them apart within a few iterations. The options weaken D; all of them are
-    off in the paper.
+    Equation (1), second term, and equation (2). Two networks that were trained
+    independently represent their features in different bases, which D detects within
+    a few iterations. The options weaken D; the paper uses none of them.
 
     Args:
-        gan_type: of mmagic's ``GANLoss``; ``lsgan`` is the paper's.
-        normalise: ``'channel'`` shows D features with mean 0 and deviation 1 in each
-            channel of each sample; ``'none'`` shows them as they are.
-        instance_noise: standard deviation of Gaussian noise on all that D sees, after
-            the normalisation (Sønderby et al. 2017); a number or points, see
-            ``Schedule``.
-        r1: γ of the penalty γ/2 · E‖∇D(F_T)‖² in D's step (Mescheder et al. 2018),
-            with D the sum of its patches and the gradient by what D sees.
-        update_below: update D only where its accuracy on the batch is below this; the
-            paper's D is always updated (None).
-        **kwargs: as ``FeatureLoss``.
+        gan_type: loss type of mmagic's ``GANLoss``; the paper uses ``lsgan``.
+        normalise: ``'channel'`` normalizes every channel of every sample to mean 0 and
+            standard deviation 1 before D; ``'none'`` passes features unchanged.
+        r1: weight γ of the gradient penalty γ/2 · E‖∇D(F_T)‖² in the update of D
+            (Mescheder et al. 2018), where D is the sum over its patches.
+        **kwargs: arguments of ``FeatureLoss``.
 
     Raises:
-        ValueError: unknown normalisation, or a negative ``r1``.
+        ValueError: unknown ``normalise``, or negative ``r1``.
     """
 
     name = 'adversarial'
     adversarial = True
 
     def __init__(self, gan_type: str = 'lsgan', normalise: str = 'none',
-                 instance_noise: Scheduled = 0.0, r1: float = 0.0,
-                 update_below: Optional[float] = None, **kwargs) -> None:
+                 r1: float = 0.0, **kwargs) -> None:
         super().__init__(**kwargs)
         if normalise not in _NORMALISATIONS:
-            raise ValueError(f'normalise has to be {" or ".join(_NORMALISATIONS)}, '
+            raise ValueError(f'normalise: expected {" or ".join(_NORMALISATIONS)}, '
                              f'found {normalise!r}.')
         if r1 < 0:
-            raise ValueError(f'r1 has to be 0 or more, found {r1}.')
+            raise ValueError(f'r1: expected a number of at least 0, found {r1}.')
         self.gan = GANLoss(gan_type)
-        self.normalise, self.r1, self.update_below = normalise, r1, update_below
-        self._noise = Schedule(instance_noise, 'instance_noise')
+        self.normalise, self.r1 = normalise, r1
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Not for features: see ``student_loss`` and ``discriminator_losses``."""
+        """Not supported: use ``student_loss`` and ``discriminator_loss``."""
         raise TypeError(
-            'AdversarialFeatureLoss works on the scores of a discriminator; call '
-            'student_loss(scores) or discriminator_losses(real, fake).')
+            'AdversarialFeatureLoss takes scores of a discriminator, not features. '
+            'Call student_loss(scores) or discriminator_loss(real, fake).')
 
-    def seen(self, feature: Tensor, iteration: int) -> Tensor:
-        """What D gets to see of a feature, real or fake: (B, C, H, W) to the same."""
-        if self.normalise == 'channel':
-            with torch.autocast(feature.device.type, enabled=False):
-                feature = normalise_channels(feature.float(), unbiased=False)
-        deviation = self._noise.at(iteration)
-        if deviation > 0:
-            feature = feature + deviation * torch.randn_like(feature)
-        return feature
+    def seen(self, feature: Tensor) -> Tensor:
+        """Returns the input of D for a real or fake feature (B, C, H, W)."""
+        if self.normalise == 'none':
+            return feature
+        with torch.autocast(feature.device.type, enabled=False):
+            return F.instance_norm(feature.float())
 
     def student_loss(self, fake: Tensor) -> Tensor:
-        """E[(D(F_S) − 1)²] of the discriminator's scores of the student's feature."""
+        """Returns E[(D(F_S) − 1)²] from D's scores of the student's feature."""
         return self.gan(fake, target_is_real=True, is_disc=False)
 
-    def discriminator_losses(self, real: Tensor, fake: Tensor) -> Dict[str, Tensor]:
-        """E[(D(F_T) − 1)²] and E[D(F_S)²], the two halves of equation (2)."""
-        return {
-            'real': self.gan(real, target_is_real=True, is_disc=True),
-            'fake': self.gan(fake, target_is_real=False, is_disc=True),
-        }
+    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
+        """Returns E[(D(F_T) − 1)²] + E[D(F_S)²], equation (2)."""
+        return (self.gan(real, target_is_real=True, is_disc=True)
+                + self.gan(fake, target_is_real=False, is_disc=True))
 
-    def learns(self, accuracy: float) -> bool:
-        """Whether D is to be updated after a batch on which it was so often right."""
-        return self.update_below is None or accuracy < self.update_below
-
-    def penalty(self, judge: Callable[[Tensor], Tensor], real: Tensor) -> Tensor:
-        """γ/2 · E‖∇D(F_T)‖², in fp32 whatever autocast says.
+    def penalty(self, discriminator: Callable[[Tensor], Tensor],
+                real: Tensor) -> Tensor:
+        """Returns γ/2 · E‖∇D(F_T)‖², computed in fp32 even under autocast.
 
         Args:
-            judge: D, which is run once more.
-            real: (B, C, H, W), as D sees it.
+            discriminator: D; it runs once.
+            real: input of D, (B, C, H, W).
         """
         with torch.autocast(real.device.type, enabled=False):
             real = real.detach().float().requires_grad_()
-            slope, = torch.autograd.grad(judge(real).sum(), real, create_graph=True)
-            return self.r1 / 2 * slope.square().flatten(1).sum(dim=1).mean()
+            gradient, = torch.autograd.grad(
+                discriminator(real).sum(), real, create_graph=True)
+            return self.r1 / 2 * gradient.square().flatten(1).sum(dim=1).mean()
 
 
 @MODELS.register_module()
 class AdversarialImageLoss(AdversarialFeatureLoss):
-    """The same game on pictures: GT is real, the student's SR is fake.
+    """Adversarial loss on images: GT is real, the student's SR is fake.
 
-    A control for ``AdversarialFeatureLoss``: an image GAN of the same size, which tells
-    whether the teacher helps or the adversarial loss as such. D sees pictures in
-    [−1, 1]; its weight is the preset's for the adversarial term.
+    A control for ``AdversarialFeatureLoss``: it shows how much of a gain comes from an
+    adversarial loss in general, without a teacher. D takes images in [−1, 1]. The
+    weight is that of the preset's adversarial term.
 
     Args:
-        **kwargs: as ``AdversarialFeatureLoss`` but for taps and connector.
+        **kwargs: arguments of ``AdversarialFeatureLoss`` except taps and connector.
     """
 
     name = 'adversarial_image'
@@ -116,6 +101,6 @@ class AdversarialImageLoss(AdversarialFeatureLoss):
     def __init__(self, **kwargs) -> None:
         super().__init__(teacher=None, student=':output', connector=False, **kwargs)
 
-    def seen(self, feature: Tensor, iteration: int) -> Tensor:
-        """What D gets to see of a picture in [0, 1], real or fake."""
-        return super().seen(2 * feature - 1, iteration)
+    def seen(self, feature: Tensor) -> Tensor:
+        """Returns the input of D for an image (B, 3, H, W) in [0, 1]."""
+        return super().seen(2 * feature - 1)

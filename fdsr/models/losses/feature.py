@@ -9,26 +9,26 @@ from fdsr.registry import MODELS
 
 
 class FeatureLoss(nn.Module):
-    """A distillation loss with its own taps.
+    """Base class of distillation losses; each loss has its own taps.
 
-    A tap is a module's path in its network and ``input`` or ``output`` behind a
-    colon: ``'decoder.to_rgb:input'``. Without a path it is the network itself:
-    ``':output'`` is SR. Subclasses implement ``forward``.
+    A tap is a module path and ``input`` or ``output``, separated by a colon:
+    ``'decoder.to_rgb:input'``. An empty path is the network itself: ``':output'`` is
+    SR. Subclasses implement ``forward``.
 
     Args:
-        teacher: tap of the teacher, or of both networks. With None the loss looks at
-            GT in the teacher's place, and does not need the teacher to run.
-        student: tap of the student; default: the teacher's.
+        teacher: tap of the teacher. With None, the target is GT and the loss does not
+            need the teacher to run.
+        student: tap of the student. Default: the same as ``teacher``.
         loss_weight: a number, or (iteration, weight) points, see ``Schedule``.
-        connector: learn a 1×1 convolution from the student's channels to the
-            teacher's: ``'auto'`` where their numbers differ, True or False.
+        connector: whether to learn a 1×1 convolution from the student's channels to
+            the teacher's: True, False, or ``'auto'``, where the numbers differ.
 
     Raises:
-        ValueError: the weight's points do not ascend, the connector is unknown, or
-            there is no tap at all.
+        ValueError: the iterations of ``loss_weight`` do not ascend, ``connector`` is
+            unknown, or both taps are None.
     """
 
-    #: The key in the log; the loss itself is not looked for by its name.
+    #: Key of the loss in the log.
     name = 'feature'
     adversarial = False
     #: Whether both features need the same number of channels.
@@ -40,22 +40,22 @@ class FeatureLoss(nn.Module):
         super().__init__()
         if connector not in ('auto', True, False):
             raise ValueError(
-                f"connector has to be 'auto', True or False, found {connector!r}.")
+                f"connector: expected 'auto', True or False, found {connector!r}.")
         if teacher is None and student is None:
             raise ValueError(
-                f'{type(self).__name__} compares with GT (teacher=None), but with '
-                "what? Give student, e.g. ':output'.")
+                f'{type(self).__name__}: with teacher=None the target is GT, but no '
+                "tap of the student was given. Set student, e.g. to ':output'.")
         self.teacher_tap = teacher
         self.student_tap = student or teacher
         self.connector = connector
         self._weight = Schedule(loss_weight, 'loss_weight')
 
     def weight_at(self, iteration: int) -> float:
-        """The loss's weight at an iteration."""
+        """Returns the weight of the loss at an iteration."""
         return self._weight.at(iteration)
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """The loss, without its weight.
+        """Returns the loss without its weight.
 
         Args:
             student: (B, C, H, W), after the connector if there is one.
@@ -66,26 +66,13 @@ class FeatureLoss(nn.Module):
 
 @MODELS.register_module()
 class FeatureL1Loss(FeatureLoss):
-    """Mean absolute difference of the features (KDFSRNet; AFD's counter-example)."""
+    """Mean absolute difference of the features (KDFSRNet).
+
+    With ``teacher=':output'`` it compares the images of both networks, in [0, 1].
+    """
 
     name = 'feature_l1'
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """See ``FeatureLoss.forward``."""
+        """Returns the loss, see ``FeatureLoss.forward``."""
         return (student - teacher).abs().mean()
-
-
-@MODELS.register_module()
-class OutputDistillLoss(FeatureL1Loss):
-    """Mean absolute difference of the student's SR and the teacher's, in [0, 1].
-
-    Output distillation, as KDFSRNet has it (with a weight of 0.1).
-
-    Args:
-        **kwargs: as ``FeatureLoss`` but for the taps.
-    """
-
-    name = 'output'
-
-    def __init__(self, **kwargs) -> None:
-        super().__init__(teacher=':output', student=':output', **kwargs)

@@ -1,4 +1,4 @@
-"""The perceptual term of eq. (1): how far SR is from GT in features of a VGG."""
+"""The perceptual term of equation (1): distance of SR and GT in VGG features."""
 
 from pathlib import Path
 from typing import Dict, Optional, Tuple, Union
@@ -17,32 +17,34 @@ _CRITERIA = {'mse': F.mse_loss, 'l1': F.l1_loss}
 
 @MODELS.register_module()
 class PerceptualLoss(nn.Module):
-    """Weighted distances between the VGG features of SR and of GT.
+    """Weighted sum of distances between the VGG features of SR and GT.
 
-    The third term of eq. (1). The paper names neither the layers f_i nor their
-    weights; the default are DFDNet's. ESRGAN's variant is ``layers={'conv5_4': 1.0},
-    criterion='l1'`` with VGG-19: features before the ReLU.
+    The third term of equation (1). The paper specifies neither the layers f_i nor
+    their weights; the defaults are DFDNet's. ESRGAN's variant, features before the
+    ReLU, is ``layers={'conv5_4': 1.0}, criterion='l1'`` with VGG-19.
 
     Args:
-        encoder: 'vgg19' or 'vgg16'.
-        layers: {layer name: weight}; default 0.5, 1, 2, 4 on relu1_1 to relu4_1.
-        criterion: 'mse' or 'l1', the mean over all elements of a layer.
+        encoder: ``'vgg19'`` or ``'vgg16'``.
+        layers: {layer name: weight}. Default: 0.5, 1, 2, 4 on relu1_1 to relu4_1.
+        criterion: ``'mse'`` or ``'l1'``, the mean over all elements of a layer.
         loss_weight: factor of the sum.
-        pretrained: as for `FrozenVGG`: 'imagenet', a path, or None (random).
-        sha256: the hash of the file in `pretrained`, when it is not a known one.
-        window: compare one random window of that side in each batch, the same of SR
-            and of GT, while in training mode; default: the whole picture. A quarter
-            of the area costs a quarter.
-        faces: compare the first so many pictures of each batch, while in training
-            mode; default: all. A quarter of the pictures costs a quarter, and each
-            is seen whole.
+        pretrained: ``'imagenet'``, a path, or None for random values, see
+            ``FrozenVGG``.
+        sha256: hash of the file in ``pretrained``, if it is not a known file.
+        window: side of a random window, the same in SR and GT, to which the images
+            are cropped in training mode. Default: no crop. The cost is proportional
+            to the area.
+        faces: number of images of each batch to compare in training mode. Default:
+            all. The cost is proportional to the number.
 
     Attributes:
-        external_weights: the file that the trunk's values come from, None when random.
+        external_weights: file of the VGG's values; None if they are random.
 
     Raises:
-        ValueError: another `criterion`, a window under 16, no faces, or what
-            `FrozenVGG` raises.
+        KeyError: unknown ``encoder`` or layer.
+        FileNotFoundError: the VGG's file is not on this machine.
+        ValueError: unknown ``criterion``, ``window`` below 16, ``faces`` below 1, no
+            layers, or a file with an unexpected hash.
     """
 
     def __init__(
@@ -73,39 +75,40 @@ class PerceptualLoss(nn.Module):
         self.loss_weight = loss_weight
         self.trunk = FrozenVGG(encoder, self.layers, pretrained, sha256)
         self.external_weights: Optional[ExternalWeights] = self.trunk.external_weights
-        self.trunk.external_weights = None  # this module speaks for it
+        self.trunk.external_weights = None  # this module reports the file
 
     def forward(self, sr: Tensor, gt: Tensor,
-                wanted: Optional[Dict[str, Tensor]] = None) -> Tensor:
+                target_features: Optional[Dict[str, Tensor]] = None) -> Tensor:
         """Returns the weighted sum of the layers' distances.
 
         Args:
             sr: (B, 3, H, W) RGB in [0, 1], not clamped.
-            gt: (B, 3, H, W) RGB in [0, 1]; its features are computed without a graph.
-            wanted: GT's features by layer, if they are at hand: of whole pictures, and
-                of no more of them than are compared.
+            gt: (B, 3, H, W) RGB in [0, 1], treated as a constant.
+            target_features: precomputed VGG features of the compared images of
+                ``gt``, by layer. Default: computed here.
 
         Returns:
             A scalar in fp32.
 
         Raises:
-            ValueError: ``wanted`` beside a window.
+            ValueError: ``target_features`` together with ``window``.
         """
         if self.faces is not None and self.training:
             sr, gt = sr[:self.faces], gt[:self.faces]
         if self.window is not None and self.training:
-            if wanted is not None:
+            if target_features is not None:
                 raise ValueError(
-                    "PerceptualLoss: GT's features at hand are those of the whole "
-                    'picture, but window compares a part of it. Leave one of them out.')
+                    'PerceptualLoss: the precomputed features of GT cover the whole '
+                    f'image, but window={self.window} crops it. Remove window, or '
+                    'train without precomputed features.')
             sr, gt = self._windows(sr, gt)
-        if wanted is None:
+        if target_features is None:
             with torch.no_grad():
-                wanted = self.trunk(gt)
-        found = self.trunk(sr)
+                target_features = self.trunk(gt)
+        features = self.trunk(sr)
         distance = _CRITERIA[self.criterion]
         total = sum(
-            weight * distance(found[name].float(), wanted[name].float())
+            weight * distance(features[name].float(), target_features[name].float())
             for name, weight in self.layers.items())
         return self.loss_weight * total
 

@@ -1,4 +1,4 @@
-"""The pixel term of eq. (1): how far SR is from GT."""
+"""The pixel term of equation (1): distance of SR and GT."""
 
 import torch
 from torch import Tensor, nn
@@ -27,22 +27,22 @@ _KINDS = {'mse': _mse, 'l2norm': _l2norm, 'l1': _l1, 'charbonnier': _charbonnier
 
 @MODELS.register_module()
 class PixelLoss(nn.Module):
-    """Distance between SR and GT, taken on images in [-1, 1].
+    """Distance between SR and GT, computed on images in [-1, 1].
 
-    The first term of eq. (1). The paper writes E||SR - GT||_2 and leaves open what it
-    means. Whatever the reading, the difference is taken on [-1, 1], where the weights
-    of the presets were chosen: it is twice that of images in [0, 1].
+    The first term of equation (1). The paper writes E||SR - GT||_2 without saying how
+    the norm is reduced. Every ``kind`` uses differences on [-1, 1], twice those on
+    [0, 1], because the weights of the presets were chosen for that range.
 
     Args:
-        kind: 'mse', the mean of squares over all elements; 'l2norm', the literal
-            per-sample Euclidean norm, averaged over the batch (it grows with the
-            image's size); 'l1', the mean of absolute values; 'charbonnier', the mean
-            of sqrt(d^2 + eps^2).
+        kind: ``'mse'``, mean squared error over all elements; ``'l2norm'``, Euclidean
+            norm of each sample, averaged over the batch (grows with the image size);
+            ``'l1'``, mean absolute error; ``'charbonnier'``, mean of
+            sqrt(d^2 + eps^2).
         loss_weight: factor of the result.
-        eps: the smoothing of 'charbonnier', in units of [-1, 1].
+        eps: smoothing of ``'charbonnier'``, in units of [-1, 1].
 
     Raises:
-        ValueError: another `kind`.
+        ValueError: unknown ``kind``.
     """
 
     def __init__(
@@ -71,7 +71,8 @@ class PixelLoss(nn.Module):
         """
         if sr.shape != gt.shape:
             raise ValueError(
-                f'PixelLoss: SR is {tuple(sr.shape)}, GT is {tuple(gt.shape)}; they '
-                'must be equal. Check the scale of the backbone and of the data.')
+                f'PixelLoss: SR is {tuple(sr.shape)}, GT is {tuple(gt.shape)}; '
+                'expected equal shapes. Give the backbone and the data the same '
+                'scale.')
         diff = 2 * (sr.float() - gt.float())
         return self.loss_weight * _KINDS[self.kind](diff, self.eps)

@@ -1,8 +1,8 @@
 """What the runner trains and tests: backbones with losses around them."""
 
 from fdsr.models.data_preprocessor import FacePreprocessor
-from fdsr.models.restorers.dictionary_distiller import DictionaryDistiller
 from fdsr.models.restorers.face_restorer import FaceRestorer
 from fdsr.models.restorers.face_tester import FaceTester
+from fdsr.models.restorers.feature_distiller import FeatureDistiller
 
-__all__ = ['DictionaryDistiller', 'FacePreprocessor', 'FaceRestorer', 'FaceTester']
+__all__ = ['FacePreprocessor', 'FaceRestorer', 'FaceTester', 'FeatureDistiller']

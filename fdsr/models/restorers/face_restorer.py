@@ -1,93 +1,93 @@
-"""One backbone, trained by pixel and perceptual losses."""
+"""Training of one backbone with pixel and perceptual losses."""
 
-from typing import Any, Dict, List, Optional, Sequence, Union
+from typing import Any, Sequence
 
 from mmagic.models.base_models.base_edit_model import BaseEditModel
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
+from fdsr.models.contract import add_traits
 from fdsr.models.feature_cache.features import FrozenFeatures
 from fdsr.models.files.checkpoints import copy_trained_weights
-from fdsr.models.forward import boxes_of, run_backbone, takes_boxes
-from fdsr.models.losses.restoration import loss_weights as resolve_weights
+from fdsr.models.forward import run_all_steps, run_backbone
 from fdsr.models.losses.restoration import restoration_losses
-from fdsr.models.restorers.prediction import predict, with_bicubic
+from fdsr.models.restorers.prediction import (
+    BICUBIC,
+    predict,
+    reported_names,
+)
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
+
+#: DFDNet's weight on images in [-1, 1]; the paper gives none.
+DEFAULT_PIXEL_LOSS = dict(type='fdsr.PixelLoss', loss_weight=100.0)
 
 
 @MODELS.register_module()
 class FaceRestorer(BaseEditModel):
     """Trains any backbone: the teacher, the student without distillation, baselines.
 
-    A backbone with ``forward_steps`` has the pixel loss summed over its steps.
+    For a recurrent backbone the pixel loss is summed over all steps.
 
     Args:
         generator: config of the backbone.
-        pixel_loss: called with (sr, gt) in [0, 1].
+        pixel_loss: config of a loss that is called with (sr, gt) in [0, 1]; default:
+            ``PixelLoss`` with a weight of 100.
         perceptual_loss: the same; default: none.
-        loss_weights: a preset (``dfdnet``, ``literal``) or weights by term.
-        init_from: a checkpoint whose trained weights the backbone starts from, where
-            names and shapes agree; each that is trained has to be found.
-        frozen_features: folders of stores, see ``fdsr.models.feature_cache``: what
-            stands in them is not computed again.
-        test_cfg: ``name``, under which the backbone is reported (``generator``), and
-            ``bicubic``, whether plain up-sampling is reported beside it (False).
-        train_cfg, init_cfg, data_preprocessor: as in mmagic's ``BaseEditModel``.
+        init_from: checkpoint whose trained weights initialize the backbone; it must
+            have each trained parameter with the same name and shape.
+        frozen_features: folders of cached features, see ``fdsr.models.feature_cache``.
+        test_cfg: ``dict(report=[...])``: the name under which the backbone is reported
+            (default ``generator``), and ``bicubic`` for bicubic upsampling beside it.
+        train_cfg, init_cfg, data_preprocessor: as for mmagic's ``BaseEditModel``.
     """
 
-    def __init__(self, generator: dict, pixel_loss: Optional[dict] = None,
-                 perceptual_loss: Optional[dict] = None,
-                 loss_weights: Union[str, Dict[str, float]] = 'dfdnet',
-                 init_from: Optional[str] = None,
-                 frozen_features: Sequence[str] = (), test_cfg: Optional[dict] = None,
-                 train_cfg: Optional[dict] = None, init_cfg: Optional[dict] = None,
-                 data_preprocessor: Optional[dict] = None) -> None:
+    def __init__(self, generator: dict, pixel_loss: dict | None = None,
+                 perceptual_loss: dict | None = None, init_from: str | None = None,
+                 frozen_features: Sequence[str] = (), test_cfg: dict | None = None,
+                 train_cfg: dict | None = None, init_cfg: dict | None = None,
+                 data_preprocessor: dict | None = None) -> None:
         super().__init__(
-            generator, pixel_loss or dict(type='fdsr.PixelLoss'), train_cfg, test_cfg,
+            generator, pixel_loss or DEFAULT_PIXEL_LOSS, train_cfg, test_cfg,
             init_cfg, data_preprocessor or dict(type='fdsr.FacePreprocessor'))
+        add_traits(self.generator)
         self.backbone_configs = {'generator': plain(generator)}
+        self.report = reported_names(test_cfg, 'generator')
+        labels = [name for name in self.report if name != BICUBIC]
+        if len(labels) > 1:
+            raise ValueError(
+                f'test_cfg.report: FaceRestorer has one network, found the names '
+                f'{", ".join(labels)}.')
+        self.label = labels[0] if labels else None
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
-        self.loss_weights = resolve_weights(loss_weights)
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
         self.frozen = FrozenFeatures(
-            frozen_features, self.generator, self.perceptual_loss
-        ) if frozen_features else None
+            frozen_features, self.generator, self.perceptual_loss)
 
-    def forward_tensor(self, inputs: Tensor,
-                       data_samples: Optional[DataSample] = None,
+    def forward_tensor(self, inputs: Tensor, data_samples: DataSample | None = None,
                        **kwargs: Any) -> Tensor:
-        """(B, 3, h, w) in [0, 1] to (B, 3, H, W), not clamped."""
+        """Maps (B, 3, h, w) in [0, 1] to (B, 3, H, W), not clamped."""
         return run_backbone(self.generator, inputs, data_samples)
 
-    def forward_train(self, inputs: Tensor,
-                      data_samples: Optional[DataSample] = None,
-                      **kwargs: Any) -> Dict[str, Tensor]:
-        """The weighted losses of a batch."""
-        wanted = None if self.frozen is None else self.frozen.perceptual(data_samples)
-        if hasattr(self.generator, 'forward_steps'):
-            boxes = ([boxes_of(self.generator, data_samples)]
-                     if takes_boxes(self.generator) else [])
-            outputs = self.generator.forward_steps(inputs, *boxes)
-        else:
-            encoded = (None if self.frozen is None else
-                       self.frozen.encoded(data_samples, inputs))
-            outputs = [run_backbone(self.generator, inputs, data_samples, encoded)]
-        return restoration_losses(
-            outputs, data_samples.gt_img, self.pixel_loss, self.perceptual_loss,
-            self.loss_weights, wanted)
+    def forward_train(self, inputs: Tensor, data_samples: DataSample | None = None,
+                      **kwargs: Any) -> dict[str, Tensor]:
+        """Returns the weighted losses of a batch."""
+        encoded = self.frozen.encoded(data_samples, inputs)
+        outputs = run_all_steps(self.generator, inputs, data_samples, encoded)
+        return restoration_losses(outputs, data_samples.gt_img, self.pixel_loss,
+                                  self.perceptual_loss,
+                                  self.frozen.perceptual(data_samples))
 
-    def reported_networks(self) -> Dict[str, nn.Module]:
-        """The backbone, by its moving average if there is one, under its name."""
+    def reported_networks(self) -> dict[str, nn.Module]:
+        """Returns the backbone, or its moving average if there is one, by its label."""
         network = getattr(self, 'generator_ema', self.generator)
-        return {(self.test_cfg or {}).get('name', 'generator'): network}
+        return {self.label: network} if self.label else {}
 
-    def val_step(self, data: Dict[str, Any]) -> List[DataSample]:
-        """Predictions of a batch, see ``prediction.predict``."""
+    def val_step(self, data: dict[str, Any]) -> list[DataSample]:
+        """Returns the predictions for a batch, see ``prediction.predict``."""
         data = self.data_preprocessor(data, False)
-        bicubic = (self.test_cfg or {}).get('bicubic', False)
-        return predict(with_bicubic(self.reported_networks(), data, bicubic), data)
+        return predict(self.reported_networks(), data, BICUBIC in self.report)
 
     test_step = val_step

@@ -1,6 +1,6 @@
-"""What the evaluator gets of a batch."""
+"""Predictions for the evaluator, and the choice of the networks that are tested."""
 
-from typing import Any, Dict, List
+from typing import Any, Mapping
 
 import torch
 from mmagic.structures import DataSample
@@ -8,23 +8,64 @@ from torch import nn
 
 from fdsr.models.backbones.bicubic import Bicubic
 from fdsr.models.forward import run_backbone
-from fdsr.models.pictures import to_uint8
+from fdsr.models.images import to_uint8
+
+BICUBIC = 'bicubic'
+
+
+def reported_names(test_cfg: Mapping[str, Any] | None, default: str) -> tuple[str, ...]:
+    """Returns ``test_cfg['report']``, the names of what a test reports.
+
+    Args:
+        test_cfg: ``dict(report=[NAME, ...])``; ``bicubic`` stands for bicubic
+            upsampling.
+        default: the only name if ``test_cfg`` does not set any.
+
+    Raises:
+        ValueError: unknown key, or no list of names.
+    """
+    settings = dict(test_cfg or {})
+    report = settings.pop('report', [default])
+    if settings or isinstance(report, str) or not report:
+        raise ValueError(
+            f"test_cfg: expected dict(report=['{BICUBIC}', '{default}']) or fewer "
+            f'names, found {dict(test_cfg)}.')
+    return tuple(report)
+
+
+def select_networks(report: tuple[str, ...],
+                    networks: Mapping[str, nn.Module]) -> dict[str, nn.Module]:
+    """Returns the reported networks by name, without bicubic upsampling.
+
+    Raises:
+        ValueError: a name is neither ``bicubic`` nor one of the networks.
+    """
+    unknown = [name for name in report if name not in (*networks, BICUBIC)]
+    if unknown:
+        raise ValueError(
+            f'test_cfg.report: unknown name {", ".join(map(repr, unknown))}; expected '
+            f'{", ".join((*networks, BICUBIC))}.')
+    return {name: networks[name] for name in report if name != BICUBIC}
 
 
 @torch.no_grad()
-def predict(networks: Dict[str, nn.Module],
-            data: Dict[str, Any]) -> List[DataSample]:
-    """What every model makes of a batch.
+def predict(networks: Mapping[str, nn.Module], data: Mapping[str, Any],
+            bicubic: bool = False) -> list[DataSample]:
+    """Runs networks on a batch.
 
     Args:
-        networks: backbones by the name that they are reported under.
-        data: as ``FacePreprocessor`` returns it.
+        networks: backbones by the name under which they are reported.
+        data: as returned by ``FacePreprocessor``.
+        bicubic: report bicubic upsampling before the networks.
 
     Returns:
-        A sample each with its name, ``gt_img`` and ``input`` (uint8 RGB), and
-        ``predictions``, uint8 (3, H, W) RGB by model.
+        One sample per image with its name, ``gt_img`` and ``input`` (uint8 RGB), and
+        ``predictions``, uint8 (3, H, W) RGB by network.
     """
     lr, samples = data['inputs'], data['data_samples']
+    if bicubic:
+        scale = samples.gt_img.shape[-1] // lr.shape[-1]
+        networks = {BICUBIC: Bicubic(scale), **networks}
     outputs = {
         name: to_uint8(run_backbone(network, lr, samples)).cpu()
         for name, network in networks.items()
@@ -37,12 +78,3 @@ def predict(networks: Dict[str, nn.Module],
         sample.predictions = {model: sr[index] for model, sr in outputs.items()}
         results.append(sample)
     return results
-
-
-def with_bicubic(networks: Dict[str, nn.Module], data: Dict[str, Any],
-                 wanted: bool) -> Dict[str, nn.Module]:
-    """Puts plain bicubic up-sampling before the networks, if it is wanted."""
-    if not wanted:
-        return networks
-    scale = data['data_samples'].gt_img.shape[-1] // data['inputs'].shape[-1]
-    return {'bicubic': Bicubic(scale), **networks}

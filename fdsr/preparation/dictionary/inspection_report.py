@@ -140,7 +140,7 @@ def markdown(reports: Sequence[SlotReport], histogram: bool = False) -> str:
         rows.append([one.component, one.level, one.num_atoms, one.num_faces, one.flat,
                      one.dead, f'{one.effective:.1f}', max(one.usage),
                      *errors, *[''] * (columns - len(errors))])
-    text = _table(header, rows)
+    text = markdown_table(header, rows)
     return text + '\n\n' + _histogram(reports) if histogram else text
 
 
@@ -154,11 +154,7 @@ def _histogram(reports: Sequence[SlotReport]) -> str:
     rows = [[one.component, one.level,
              *np.histogram(one.usage, bins=np.array(edges) - 0.5)[0]]
             for one in reports]
-    return _table(['component', 'level', *names], rows)
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    return markdown_table(header, [list(map(str, row)) for row in rows])
+    return markdown_table(['component', 'level', *names], rows)
 
 
 def write_json(path: str | Path, inspection: Inspection) -> None:

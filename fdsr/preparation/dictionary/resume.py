@@ -47,8 +47,9 @@ class BuildState:
         if path.is_file():
             self._check(settings, path)
         else:
-            if self.folder.is_dir() and any(  # ignoring an interrupted first write
-                    file.suffix != '.part' for file in self.folder.iterdir()):
+            if self.folder.is_dir() and not all(  # ignoring an interrupted first write
+                    file.name.startswith(f'{SETTINGS}.part')
+                    for file in self.folder.iterdir()):
                 raise ValueError(
                     f'{self.folder} is not an unfinished dictionary: expected '
                     f'{SETTINGS} in it, found none. Pass another --out.')

@@ -1,7 +1,2 @@
-"""Bicubic up-sampling, which nothing is trained for."""
-_base_ = 'base.py'
-
-model = dict(
-    type='fdsr.FaceRestorer',
-    generator=dict(type='fdsr.Bicubic', scale=8),
-    test_cfg=dict(name='bicubic'))
+"""Tests bicubic upsampling, a baseline without training."""
+_base_ = ['../../../configs/_base_/models/bicubic.py', 'base.py']

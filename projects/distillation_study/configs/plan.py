@@ -1,4 +1,4 @@
-"""The study's arms, the most important first; docs/study.md has the protocol.
+"""Lists the study's arms in order of importance; docs/study.md has the protocol.
 
     python projects/distillation_study/run.py --state work_dirs/study \
         --data-root data/faces
@@ -6,7 +6,7 @@
 results = 'projects/distillation_study/results'
 document = 'docs/study.md'
 dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
-# of the teachers' features, those that arms learn from: the last ones, and SR
+# The teachers' features that arms learn from, cached on disk: the last ones, and SR.
 taps = ['decoder.to_rgb:input', ':output']
 
 _from_file = {'model.generator.dictionary.file': '{dictionary}'}
@@ -15,7 +15,7 @@ teachers = [
          beside=['blind']),
     dict(name='blind', label='teacher without its dictionary', config='teacher.py',
          options={'model.generator.use_atoms': False, **_from_file}),
-    # on another CPU, whose rounding leads to another network
+    # Trained on another CPU, whose rounding results in another network.
     dict(name='teacher_again', label='second teacher', config='teacher.py',
          options=_from_file),
 ]
@@ -30,14 +30,14 @@ def _distilled(name, label, teacher='teacher', control='without_kd', **rest):
                 teacher=teacher, control=control, options=options, **rest)
 
 
-# The teachers have seed 0. A student of the same seed starts from their decoder's
-# random values, two that are trained apart do not: who learns features has others.
+# The teachers have seed 0. A student of the same seed starts from the same random
+# decoder, so arms that learn features have other seeds.
 _seeds, _apart = [0, 1, 2], [1, 2, 3]
 
 arms = [
     dict(name='without_kd', label='S w/o KD', config='student.py', group='core',
          seeds=_apart + [0]),
-    # is it the dictionary that helps? is it the teacher, or an adversarial loss?
+    # Separate the effects of the dictionary, the teacher and an adversarial loss.
     _distilled('adversarial', 'S + adversarial features (the paper)', group='core',
                seeds=_apart, beside=['adversarial_blind', 'image_gan']),
     _distilled('feature_l1', 'S + feature L1', config='feature_l1.py', group='core',
@@ -50,7 +50,7 @@ arms = [
     _distilled('warm_adversarial', "S + adversarial, from the teacher's decoder",
                control='warm_without_kd', group='warm', seeds=_seeds,
                options={'model.init_from': 'teacher'}),
-    # a start from the teacher's decoder has the teacher's iterations behind it: as many
+    # As many iterations as the teacher and a student that starts from its decoder.
     dict(name='without_kd_long', label='S w/o KD, 4,000 iterations',
          config='student.py', control='without_kd', group='reference', seeds=_seeds,
          options={
@@ -58,11 +58,11 @@ arms = [
              'param_scheduler.begin': 2000, 'param_scheduler.end': 4000}),
     _distilled('adversarial_blind', 'S + adversarial features of the blind teacher',
                teacher='blind', group='core', seeds=_apart),
-    # the same random values as the teacher's: does that do for a common basis?
+    # Does the teacher's random start suffice for a common basis of the features?
     _distilled('adversarial_same_start', "S + adversarial, the teacher's random start"),
     _distilled('feature_l1_same_start', "S + feature L1, the teacher's random start",
                config='feature_l1.py'),
-    # is it the teacher, or that the student goes on from a trained decoder?
+    # Separate the effect of the teacher from that of any trained decoder.
     dict(name='without_kd_again', label='S w/o KD, trained again', config='student.py',
          control='without_kd', group='reference'),
     dict(name='restart', label="S w/o KD, from S w/o KD's decoder",
@@ -72,12 +72,12 @@ arms = [
     dict(name='warm_again', label="S w/o KD, from the second teacher's decoder",
          config='student.py', teacher='teacher_again', control='without_kd',
          group='second teacher', options=_warm),
-    # from there, with what needs no common basis
+    # The same start, with a loss that needs no common basis.
     _distilled('warm_image_gan', "S + image GAN, from the second teacher's decoder",
                teacher='teacher_again', control='warm_again',
                group='second teacher', config='image_gan.py',
                options={'model.init_from': 'teacher'}),
-    # the baselines
+    # Baselines.
     dict(name='bicubic', label='bicubic', config='bicubic.py', group='reference',
          frozen=False),
     dict(name='rcan', label='RCAN, equal training time', config='rcan.py',

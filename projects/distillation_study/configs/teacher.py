@@ -1,8 +1,13 @@
-"""The teacher of the study, with its dictionary."""
-_base_ = 'student.py'
+"""Trains the study's teacher, with its dictionary."""
+_base_ = ['../../../configs/_base_/models/teacher_quarter.py', 'base.py']
 
 model = dict(
     generator=dict(
-        type='fdsr.DictionaryTeacher', size=128, eye_share=0.3125,
+        size=128,
+        eye_share=0.3125,
         dictionary=dict(file='work_dirs/study/dictionary.pth')),
-    test_cfg=dict(name='teacher'))
+    perceptual_loss=dict(faces=2),
+    test_cfg=dict(report=['teacher']))
+optim_wrapper = dict(
+    type='fdsr.AutocastOptimWrapper',
+    optimizer=dict(type='Adam', lr=1e-3, betas=(0.5, 0.999)))

@@ -1,1 +1,1 @@
-"""A study: several recipes, several seeds each, and what they tell."""
+"""A study of several arms with several seeds each: plan, jobs and report."""

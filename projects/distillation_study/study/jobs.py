@@ -1,11 +1,12 @@
-"""What there is to do of a study, and doing it."""
+"""The jobs of a study."""
 
 import contextlib
 import fcntl
 import json
 import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Optional
+from typing import Any
 
 from mmengine.config import Config
 
@@ -20,25 +21,24 @@ from projects.distillation_study.study.results import (
 )
 
 Log = Callable[[str], None]
-_SEPARATOR = ':'
 
 
 class Study:
-    """A plan and the state that its runs leave.
+    """A plan and the state of its runs.
 
-    A job is named by a word and its arguments: ``dictionary``, ``features``,
-    ``train:ARM:SEED``, ``teacher_features:TEACHER``. An arm is finished when its
-    results are there; then nothing that it needs is made again.
+    The jobs are ``dictionary``, ``features``, ``train:ARM:SEED`` and
+    ``teacher_features:TEACHER``. An arm is finished if its results exist; the jobs that
+    it depends on are then not run again.
 
     Args:
-        plan: what is to be done.
+        plan: the plan.
         state: folder of checkpoints, dictionary and frozen features.
     """
 
     def __init__(self, plan: Plan, state: Path) -> None:
         self.plan, self.state = plan, Path(state)
 
-    # Where things are
+    # Paths
 
     @property
     def dictionary(self) -> Path:
@@ -46,21 +46,21 @@ class Study:
         return self.state / 'dictionary.pth'
 
     def run_folder(self, arm: Arm, seed: int) -> Path:
-        """Where an arm is trained."""
+        """The work directory of a run."""
         return self.state / 'runs' / f'{arm.name}-s{seed}'
 
     def network(self, arm: Arm, seed: int) -> Path:
-        """An arm's finished network."""
+        """The finished network of a run."""
         return self.state / 'networks' / f'{arm.name}-s{seed}.pth'
 
-    def features(self, teacher: Optional[str] = None) -> Path:
-        """The folder of frozen features, of the students' or of a teacher's."""
+    def features(self, teacher: str | None = None) -> Path:
+        """The folder of the students' or a teacher's frozen features."""
         return self.state / 'frozen' / (teacher or 'student')
 
-    # What is to be done
+    # Open jobs
 
     def pending(self) -> Iterator[str]:
-        """Jobs that could be begun now, the most important first."""
+        """Yields the jobs that can start now, the most important first."""
         listed = set()
         for arm, seed in in_order(self.plan):
             if is_finished(self.plan.results, arm.name, seed):
@@ -71,11 +71,11 @@ class Study:
                     yield job
 
     def is_done(self) -> bool:
-        """Whether every arm is finished."""
+        """Returns True if every arm is finished."""
         return next(self.pending(), None) is None
 
-    def _next_of(self, arm: Arm, seed: int) -> List[str]:
-        """What has to be done next for an arm: what it needs, or itself."""
+    def _next_of(self, arm: Arm, seed: int) -> list[str]:
+        """Returns the next jobs of a run: those it depends on, or its training."""
         needs = []
         if arm in self.plan.teachers and not self.dictionary.is_file():
             needs.append('dictionary')
@@ -89,24 +89,24 @@ class Study:
             return needs
         if self._learns(arm) and not (
                 self.features(arm.teacher) / 'store.json').is_file():
-            return [_SEPARATOR.join(('teacher_features', arm.teacher))]
-        return [_SEPARATOR.join(('train', arm.name, str(seed)))]
+            return [f'teacher_features:{arm.teacher}']
+        return [f'train:{arm.name}:{seed}']
 
     def _learns(self, arm: Arm) -> bool:
-        """Whether an arm reads its teacher's features while it is trained."""
+        """Returns True if the training reads frozen features of a teacher."""
         return bool(arm.teacher and arm.frozen and 'model.teacher.checkpoint' in
                     arm.options)
 
     @contextlib.contextmanager
-    def locked(self, job: str) -> Iterator[Optional[int]]:
-        """Keeps other processes from a job; None if it is another's.
+    def locked(self, job: str) -> Iterator[int | None]:
+        """Locks a job and yields the lock's file descriptor.
 
-        Otherwise the lock's file descriptor. The lock lasts until the last process that
-        has the descriptor ends, however it ends: hand it to the one that does the job.
+        Yields None if another process has the lock. The lock is held until the last
+        process with the descriptor ends, so pass it to the process that runs the job.
         """
         folder = self.state / 'locks'
         folder.mkdir(parents=True, exist_ok=True)
-        with open(folder / f'{job.replace(_SEPARATOR, "-")}.lock', 'w') as file:
+        with open(folder / f'{job.replace(":", "-")}.lock', 'w') as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -114,23 +114,23 @@ class Study:
             else:
                 yield file.fileno()
 
-    # Doing it
+    # Running jobs
 
-    def do(self, job: str, common: Dict[str, Any], log: Log = print) -> None:
-        """Does a job, or goes on with it.
+    def do(self, job: str, common: dict[str, Any], log: Log = print) -> None:
+        """Runs a job, or resumes it.
 
         Args:
-            job: as ``pending`` names it.
+            job: a job from ``pending``.
             common: ``data_root`` and ``cfg_options`` for every config.
-            log: told what is done.
+            log: called with messages on the progress.
         """
-        kind, *arguments = job.split(_SEPARATOR)
+        kind, *arguments = job.split(':')
         work = dict(dictionary=self._dictionary, features=self._features,
                     teacher_features=self._teacher_features, train=self._train)
         work[kind](*arguments, common=common, log=log)
 
-    def config_of(self, arm: Arm, seed: int, common: Dict[str, Any]) -> Config:
-        """The config of an arm's run."""
+    def config_of(self, arm: Arm, seed: int, common: dict[str, Any]) -> Config:
+        """Returns the config of a run."""
         teacher = arm.teacher and str(self.network(self.plan.arm(arm.teacher), 0))
         start = arm.start and str(self.network(self.plan.arm(arm.start), seed))
         options = {
@@ -148,56 +148,55 @@ class Study:
         config.experiment_name = f'{arm.name}-s{seed}'
         return config
 
-    def _dictionary(self, common: Dict[str, Any], log: Log) -> None:
+    def _data_config(self, name: str, job: str, common: dict[str, Any]) -> Config:
+        """Returns a config for a job that reads its data only."""
+        return load_config(self.plan.folder / name, data_root=common.get('data_root'),
+                           work_dir=str(self.state / 'runs' / job))
+
+    def _dictionary(self, common: dict[str, Any], log: Log) -> None:
         from fdsr.preparation.dictionary.from_config import build_from_config
         settings = dict(self.plan.dictionary)
-        config = load_config(self.plan.folder / settings.pop('config'),
-                             data_root=common.get('data_root'),
-                             work_dir=str(self.state / 'runs' / 'dictionary'))
-        build_from_config(config, self.dictionary, progress=_Silent, **settings)
+        config = self._data_config(settings.pop('config'), 'dictionary', common)
+        build_from_config(config, self.dictionary, progress=_no_progress, **settings)
 
-    def _features(self, common: Dict[str, Any], log: Log) -> None:
+    def _features(self, common: dict[str, Any], log: Log) -> None:
         from fdsr.preparation.feature_cache import freeze_student_features
         arm = next(arm for arm in self.plan.arms if arm.frozen)
-        config = load_config(self.plan.folder / arm.config,
-                             data_root=common.get('data_root'),
-                             work_dir=str(self.state / 'runs' / 'features'))
+        config = self._data_config(arm.config, 'features', common)
         freeze_student_features(config, self.features(), log)
 
-    def _teacher_features(self, name: str, common: Dict[str, Any], log: Log) -> None:
+    def _teacher_features(self, name: str, common: dict[str, Any], log: Log) -> None:
         from fdsr.models.restorers.teacher import build_teacher
         from fdsr.preparation.feature_cache import freeze_teacher_features
         arm = self.plan.arm(name)
-        config = load_config(self.plan.folder / arm.config,
-                             data_root=common.get('data_root'),
-                             work_dir=str(self.state / 'runs' / f'{name}_features'))
+        config = self._data_config(arm.config, f'{name}_features', common)
         teacher, _ = build_teacher(str(self.network(arm, 0)))
         freeze_teacher_features(
             teacher, self.plan.taps, config, self.features(name), log)
 
-    def _train(self, name: str, seed: str, common: Dict[str, Any], log: Log) -> None:
+    def _train(self, name: str, seed: str, common: dict[str, Any], log: Log) -> None:
         from fdsr.engine.launch import build_runner
         arm, number = self.plan.arm(name), int(seed)
         config = self.config_of(arm, number, common)
-        network: Optional[Path] = self.network(arm, number)
-        if 'optim_wrapper' not in config:  # bicubic up-sampling has nothing to train
+        network: Path | None = self.network(arm, number)
+        if 'optim_wrapper' not in config:  # bicubic has no parameters
             network = None
         elif not network.is_file():
             folder = Path(config.work_dir)
             config.resume = (folder / 'last_checkpoint').is_file()
-            log(f'{name}, seed {seed}: {"going on" if config.resume else "training"}')
+            log(f'{name}, seed {seed}: {"resuming" if config.resume else "training"}')
             build_runner(config).train()
-            last = Path((folder / 'last_checkpoint').read_text().strip())
-            _publish(last, network)
+            with atomic_path(network) as part:
+                shutil.copyfile((folder / 'last_checkpoint').read_text().strip(), part)
         self._evaluate(arm, number, network, config, log)
 
-    def _evaluate(self, arm: Arm, seed: int, network: Optional[Path], config: Config,
+    def _evaluate(self, arm: Arm, seed: int, network: Path | None, config: Config,
                   log: Log) -> None:
-        """Measures a finished network and keeps the results."""
+        """Tests a finished network and writes the results."""
         from fdsr.evaluation.testing import run_test
         rows = []
         for which, loader in (('val', 'val_dataloader'), ('test', 'test_dataloader')):
-            log(f'{arm.name}, seed {seed}: measuring on {which}')
+            log(f'{arm.name}, seed {seed}: testing on {which}')
             settings = Config(config.to_dict())
             settings.test_dataloader = config[loader]
             settings.experiment_name = f'{arm.name}-s{seed}-{which}'
@@ -212,41 +211,27 @@ class Study:
         write_result(self.plan.results, arm.name, seed, rows)
 
 
-class _Silent:
-    """A progress that nobody sees."""
-
-    def __init__(self, num_faces: int) -> None:
-        del num_faces
-
-    def __enter__(self) -> Callable[[str, int], None]:
-        return lambda step, faces: None
-
-    def __exit__(self, *_: object) -> None:
-        pass
+def _no_progress(num_faces: int) -> contextlib.AbstractContextManager:
+    return contextlib.nullcontext(lambda step, faces: None)
 
 
-def curve_of(work_dir: str) -> List[Dict[str, Any]]:
-    """What a run logged, by iteration; of a part that was run twice, the later run."""
-    curve: Dict[int, Dict[str, Any]] = {}
+def curve_of(work_dir: str) -> list[dict[str, Any]]:
+    """Returns the logged values by iteration; the last log of an iteration counts."""
+    curve: dict[int, dict[str, Any]] = {}
     for path in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
         for line in path.read_text(encoding='utf-8').splitlines():
             entry = json.loads(line)
-            kept = _kept(entry)
-            if kept:
-                curve.setdefault(entry['step'], {}).update(kept)
+            values = _logged(entry)
+            if values:
+                curve.setdefault(entry['step'], {}).update(values)
     return [dict(iteration=step, **curve[step]) for step in sorted(curve)]
 
 
-def _kept(entry: Dict[str, Any]) -> Dict[str, float]:
-    kept = {key: value for key, value in entry.items()
-            if key.startswith(('loss_', 'd_'))}
+def _logged(entry: dict[str, Any]) -> dict[str, float]:
+    values = {key: value for key, value in entry.items()
+              if key.startswith(('loss_', 'd_'))}
     for key, value in entry.items():
         model, slash, metric = key.partition('/')
         if slash and model != 'bicubic':
-            kept[f'val/{metric}'] = value
-    return kept
-
-
-def _publish(checkpoint: Path, network: Path) -> None:
-    with atomic_path(network) as part:
-        shutil.copyfile(checkpoint, part)
+            values[f'val/{metric}'] = value
+    return values

@@ -1,46 +1,46 @@
-"""What a study consists of, and in which order it is done."""
+"""The plan of a study: its arms and their order."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple
+from typing import Any
 
 from mmengine.config import Config
 
 
 @dataclass(frozen=True)
 class Arm:
-    """One recipe, trained once for each of its seeds.
+    """A training recipe, run once for each of its seeds.
 
     Args:
-        name: in file names.
-        label: in tables.
-        config: that trains it, from the plan's folder.
-        group: arms of one table.
-        seeds: of the initial weights and the order of the data: arms of the same seed
-            start alike.
-        control: name of the arm that it is compared with.
-        beside: names of further arms that it is compared with.
+        name: its name in file names.
+        config: its training config, relative to the plan's folder.
+        label: its name in tables.
+        group: group of arms in tables.
+        seeds: seeds of the initial weights and the order of the data; arms with the
+            same seed start equally.
+        control: name of the arm to compare it with.
+        beside: names of further arms to compare it with.
         teacher: name of the teacher that it learns from, or starts from.
         start: name of the arm whose network of the same seed it starts from.
-        options: values of the config by dotted key; ``{teacher}`` stands for the
-            teacher's checkpoint, ``{start}`` for the one that it starts from.
-        frozen: whether frozen features are read from disk.
+        options: values of the config by dotted key. ``{teacher}`` is replaced by the
+            teacher's checkpoint, ``{start}`` by that of the arm it starts from.
+        frozen: read frozen features from disk.
     """
 
     name: str
     config: str
     label: str = ''
     group: str = 'single'
-    seeds: List[int] = field(default_factory=lambda: [0])
-    control: Optional[str] = None
-    beside: List[str] = field(default_factory=list)
-    teacher: Optional[str] = None
-    start: Optional[str] = None
-    options: Dict[str, Any] = field(default_factory=dict)
+    seeds: list[int] = field(default_factory=lambda: [0])
+    control: str | None = None
+    beside: list[str] = field(default_factory=list)
+    teacher: str | None = None
+    start: str | None = None
+    options: dict[str, Any] = field(default_factory=dict)
     frozen: bool = True
 
-    def described(self) -> Dict[str, Any]:
-        """What the report wants to know of it."""
+    def described(self) -> dict[str, Any]:
+        """Returns the entry for ``report.arms_of``."""
         return dict(name=self.name, label=self.label or self.name, group=self.group,
                     control=self.control, beside=self.beside, teacher=self.teacher,
                     seeds=self.seeds)
@@ -51,26 +51,25 @@ class Plan:
     """A study.
 
     Args:
-        folder: of the plan's file; configs are named from there.
-        results: folder of the results that are kept.
-        document: that the report is written into.
-        dictionary: arguments of ``tools/build_dictionary.py`` by name, ``config`` among
-            them.
-        teachers: arms whose networks others learn from; their first seed is taken.
-        taps: the teachers' features that are kept on disk.
-        arms: in order of importance.
+        folder: folder of the plan's file; paths of configs are relative to it.
+        results: folder of the results.
+        document: page that the report is written to.
+        dictionary: arguments of ``tools/build_dictionary.py`` by name, with ``config``.
+        teachers: arms whose networks others learn from; seed 0 only.
+        taps: features of the teachers that are stored on disk.
+        arms: the arms in order of importance.
     """
 
     folder: Path
     results: Path
     document: Path
-    dictionary: Dict[str, Any]
-    teachers: List[Arm]
-    taps: List[str]
-    arms: List[Arm]
+    dictionary: dict[str, Any]
+    teachers: list[Arm]
+    taps: list[str]
+    arms: list[Arm]
 
     def arm(self, name: str) -> Arm:
-        """The arm or teacher of a name."""
+        """Returns an arm or a teacher."""
         return next(arm for arm in self.teachers + self.arms if arm.name == name)
 
 
@@ -78,9 +77,9 @@ def read_plan(path: Path) -> Plan:
     """Reads a plan.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        ValueError: an arm is named twice, names an arm or teacher that is not there,
-            or has an option with the checkpoint of one that it does not name.
+        FileNotFoundError: the file does not exist.
+        ValueError: two arms have the same name, an arm names an unknown arm or teacher,
+            or an option uses the checkpoint of a teacher or start that is not named.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'There is no plan at {path}.')
@@ -92,15 +91,15 @@ def read_plan(path: Path) -> Plan:
     for arm in teachers + arms:
         named = [('control', arm.control), ('teacher', arm.teacher),
                  ('start', arm.start)]
-        for what, wanted in named + [('beside', other) for other in arm.beside]:
+        for what, other in named + [('beside', name) for name in arm.beside]:
             known = known_teachers if what == 'teacher' else names
-            if names.count(arm.name) > 1 or (wanted and wanted not in known):
+            if names.count(arm.name) > 1 or (other and other not in known):
                 raise ValueError(
-                    f'{path}: the {what} of {arm.name} is {wanted!r}; the names of the '
-                    f'plan are {", ".join(names)}, and each has to be there once.')
-        for what, named_by_it in named[1:]:
+                    f'{path}: the {what} of {arm.name} is {other!r}; the names of the '
+                    f'plan are {", ".join(names)}, and each has to be unique.')
+        for what, other in named[1:]:
             place = f'{{{what}}}'
-            if not named_by_it and any(
+            if not other and any(
                     place in str(value) for value in arm.options.values()):
                 raise ValueError(f'{path}: an option of {arm.name} has {place}, but '
                                  f'the arm has no {what}: give it {what}=NAME.')
@@ -109,10 +108,10 @@ def read_plan(path: Path) -> Plan:
         content['dictionary'], teachers, content['taps'], arms)
 
 
-def in_order(plan: Plan) -> List[Tuple[Arm, int]]:
-    """Every arm and seed of a plan: first all arms' first seeds, then the next.
+def in_order(plan: Plan) -> list[tuple[Arm, int]]:
+    """Returns every arm and seed of a plan: the first seeds of all arms, then the next.
 
-    The teachers stand last: each is trained as soon as an arm needs it.
+    The teachers are last, because each is trained as soon as an arm needs it.
     """
     last = max(len(arm.seeds) for arm in plan.arms)
     runs = [(arm, arm.seeds[position]) for position in range(last)

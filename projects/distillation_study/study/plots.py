@@ -1,12 +1,13 @@
-"""A study's pictures: learning curves, D's accuracy, and a forest of differences."""
+"""Plots of a study: learning curves, accuracy of D, forest plot of differences."""
 
 import io
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
-from fdsr.reporting.numbers import heading, higher_is_better
+from fdsr.evaluation import MetricInfo, metric_info
 from fdsr.utils.files import atomic_path
 from projects.distillation_study.study.report import (
     Plan,
@@ -19,10 +20,9 @@ from projects.distillation_study.study.results import Results, Series, read_resu
 
 _DPI = 110
 _PLOTTED = ('PSNR', 'LPIPS')
-_UNITS = dict(PSNR=', dB')
 _LETTER = 0.06  # inches
 _COLOURS = 64  # of a PNG
-#: Told apart by lightness, by dashes and by markers: in grey as well.
+#: Lightness, dashes and markers also differ in grey.
 _STYLES = [
     dict(color='#000000', linestyle='-'),
     dict(color='#c8501e', linestyle='--'),
@@ -33,24 +33,25 @@ _STYLES = [
     dict(color='#666666', linestyle=(0, (8, 3))),
     dict(color='#40b0a6', linestyle=(0, (4, 1, 1, 1)))]
 _MARKERS = 'os^DvPX*p'
-_Lines = List[Tuple[str, Dict[int, Series]]]
+_Lines = list[tuple[str, dict[int, Series]]]
 
 
-def write_plots(plan: Plan, results_folder: Union[str, Path], out: Union[str, Path],
-                which: str = 'test') -> List[Path]:
-    """Draws what there is to draw.
+def write_plots(plan: Plan, results_folder: str | Path, out: str | Path,
+                which: str = 'test') -> list[Path]:
+    """Writes the plots of a study.
 
     Args:
         plan: as for ``report.arms_of``.
-        results_folder: as ``read_results`` wants it.
-        out: folder of the pictures; it is made.
-        which: the list of the forest, 'val' or 'test'.
+        results_folder: as for ``read_results``.
+        out: output folder; created if missing.
+        which: list of the forest plot, ``val`` or ``test``.
 
     Returns:
-        The PNGs: learning.png, accuracy.png, forest.png; those without data left out.
+        The files learning.png, accuracy.png and forest.png; plots without data are
+        left out.
 
     Raises:
-        FileNotFoundError, ValueError: as ``read_results``.
+        FileNotFoundError, ValueError: as for ``read_results``.
         OSError: the folder cannot be written.
     """
     results = read_results(results_folder)
@@ -61,13 +62,13 @@ def write_plots(plan: Plan, results_folder: Union[str, Path], out: Union[str, Pa
             for name, figure in figures.items() if figure is not None]
 
 
-def draw_learning(plan: Plan, results: Results) -> Optional[Any]:
-    """Validation PSNR and LPIPS by iteration: a column a group, controls in each.
+def draw_learning(plan: Plan, results: Results) -> Any | None:
+    """Draws validation PSNR and LPIPS by iteration, one column per group of arms.
 
     Returns:
-        A matplotlib figure; None if no run logged any.
+        A matplotlib figure; None if no values were logged.
     """
-    groups: Dict[str, _Lines] = {}
+    groups: dict[str, _Lines] = {}
     arms = arms_of(plan, results)
     by_name = {arm['name']: arm for arm in arms}
     for arm in arms:
@@ -91,13 +92,14 @@ def draw_learning(plan: Plan, results: Results) -> Optional[Any]:
         axes[-1][column].set_xlabel('iteration')
         _legend(axes[-1][column])
     for row, metric in enumerate(_PLOTTED):
-        axes[row][0].set_ylabel(f'validation {heading(metric)}{_UNITS.get(metric, "")}')
+        info = metric_info(metric)
+        axes[row][0].set_ylabel(f'validation {info.heading(metric)}{_unit(info)}')
     return figure
 
 
-def draw_accuracy(plan: Plan, results: Results) -> Optional[Any]:
-    """D's accuracy by iteration, smoothed, a panel a group; None if there is no D."""
-    groups: Dict[str, _Lines] = {}
+def draw_accuracy(plan: Plan, results: Results) -> Any | None:
+    """Draws the smoothed accuracy of D, one panel per group; None without any D."""
+    groups: dict[str, _Lines] = {}
     for arm in arms_of(plan, results):
         found = [*accuracies(results, arm['name'])]
         for name, seeds in found:
@@ -117,10 +119,10 @@ def draw_accuracy(plan: Plan, results: Results) -> Optional[Any]:
     return figure
 
 
-def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[Any]:
-    """Differences to the control with their intervals; None if there are none.
+def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None:
+    """Draws differences to the control with their intervals; None if there are none.
 
-    Filled where the interval leaves 0 out; the seeds are small strokes.
+    Dots are filled if the interval excludes 0. Small strokes are the seeds.
     """
     arms = compared(plan, results)
     if not arms:
@@ -135,8 +137,9 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[A
         panel.axvline(0, color='0.5', linewidth=0.8)
         for arm, place in zip(arms, places):
             _draw_difference(panel, compare(results, arm, which, metric), place)
-        better = 'right' if higher_is_better(metric) else 'left'
-        panel.set_xlabel(f'Δ {metric}{_UNITS.get(metric, "")} (better: {better})')
+        info = metric_info(metric)
+        better = 'right' if info.higher_is_better else 'left'
+        panel.set_xlabel(f'Δ {metric}{_unit(info)} (better: {better})')
         panel.grid(axis='x', color='0.9', linewidth=0.6)
         panel.set_ylim(max(places) + 0.7, -0.7)
     ticks = sorted([*zip(places, texts), *titles])
@@ -148,9 +151,13 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Optional[A
     return figure
 
 
+def _unit(info: MetricInfo) -> str:
+    return f', {info.unit}' if info.unit else ''
+
+
 def _rows(arms: Sequence[Mapping[str, Any]]
-          ) -> Tuple[List[int], List[Tuple[int, str]]]:
-    """Lines of the arms, and those of the groups' names above them."""
+          ) -> tuple[list[int], list[tuple[int, str]]]:
+    """Returns the rows of the arms, and rows and names of the groups above them."""
     places, titles = [], []
     group = None
     for arm in arms:
@@ -173,7 +180,7 @@ def _draw_difference(panel: Any, found: Any, place: int) -> None:
 
 
 def _draw_lines(panel: Any, lines: _Lines) -> None:
-    """Each seed thin, their mean thick."""
+    """Draws each seed as a thin line and their mean as a thick one."""
     for number, (label, seeds) in enumerate(lines):
         style = _STYLES[number % len(_STYLES)]
         marker = _MARKERS[number % len(_MARKERS)]
@@ -188,7 +195,7 @@ def _draw_lines(panel: Any, lines: _Lines) -> None:
 
 
 def _mean_series(series: Sequence[Series]) -> Series:
-    """Over the seeds, where all of them logged."""
+    """Returns the mean over the seeds at the iterations that all of them logged."""
     common = series[0][0]
     for iterations, _ in series[1:]:
         common = np.intersect1d(common, iterations)
@@ -197,7 +204,7 @@ def _mean_series(series: Sequence[Series]) -> Series:
 
 
 def _smoothed(series: Series, window: int = 5) -> Series:
-    """A running mean: what is logged is that of one batch."""
+    """Returns a running mean, because each logged value is of one batch."""
     iterations, values = series
     window = min(window, len(values))
     kernel = np.ones(window)
@@ -211,7 +218,7 @@ def _legend(panel: Any) -> None:
                      frameon=False, handlelength=4)
 
 
-def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, Any]:
+def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
     from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
     figure = Figure(figsize=(columns * width + 0.5, rows * height), dpi=_DPI,
@@ -228,12 +235,12 @@ def _panels(rows: int, columns: int, width: float, height: float) -> Tuple[Any, 
 
 
 def _save(figure: Any, path: Path) -> Path:
-    """Writes a PNG of few colours, whole or not."""
+    """Writes a PNG with few colours, atomically."""
     from PIL import Image
     drawn = io.BytesIO()
     figure.savefig(drawn, format='png', dpi=_DPI)
-    picture = Image.open(drawn).convert('RGB').quantize(
+    image = Image.open(drawn).convert('RGB').quantize(
         _COLOURS, dither=Image.Dither.NONE)
     with atomic_path(path) as part:
-        picture.save(part, format='png', optimize=True)
+        image.save(part, format='png', optimize=True)
     return path

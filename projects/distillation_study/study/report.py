@@ -1,15 +1,17 @@
-"""What a study's results say, as Markdown."""
+"""The report on a study's results, in Markdown."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
+from mmengine.config import Config
 
-from fdsr.reporting.numbers import cell, heading, higher_is_better, interval
-from fdsr.reporting.statistics import CONFIDENCE, RESAMPLES, Estimate
-from fdsr.reporting.tables import markdown
-from fdsr.utils.files import write_text
-from projects.distillation_study.study.results import METRICS, Results, read_results
+from fdsr.benchmark.methods import methods_of
+from fdsr.evaluation import metric_info
+from fdsr.reporting.bootstrap import CONFIDENCE, RESAMPLES, Estimate
+from fdsr.reporting.tables import markdown_table
+from projects.distillation_study.study.results import METRICS, Results
 from projects.distillation_study.study.statistics import (
     Difference,
     arm_mean,
@@ -17,37 +19,33 @@ from projects.distillation_study.study.statistics import (
     gap_recovery,
 )
 
-BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
-#: The paper's Table 1.
-PAPER = dict(
-    teacher=dict(PSNR=26.74, SSIM=0.771, LPIPS=0.2413),
-    control=dict(PSNR=25.837, SSIM=0.750, LPIPS=0.2746),
-    student=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511))
+#: The benchmark's config that stores the paper's Table 1.
+PAPER_TABLE = Path(__file__).parents[3] / 'configs' / 'benchmark' / 'table1.py'
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
-_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations, where D's accuracy is told
-_WINDOW = 0.05  # of the iterations: what is logged is that of one batch
+_HEADINGS = [metric_info(metric).heading(metric) for metric in METRICS]
+_SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations in D's table
+_WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
 Arm = Mapping[str, Any]
 Plan = Mapping[str, Any]
-PathLike = Union[str, Path]
-Table = Tuple[List[str], List[List[str]]]
+Table = tuple[list[str], list[list[str]]]
 
 
-def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
-    """The arms of a plan by group, every one with all keys.
+def arms_of(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """Returns the arms of a plan by group, each with all keys.
 
-    ``paired`` is added: whether a run is compared with the control's of the same seed.
-    A teacher, of which there is one run, is compared with all of them.
+    The key ``paired`` is added. Paired runs are compared with the control's run of the
+    same seed; a teacher has one run, which is compared with all of them.
 
     Args:
-        plan: with ``arms``, each a dict with ``name`` and, if there are any, ``label``,
-            ``group``, ``control``, ``beside``, ``teacher`` and ``seeds``, those that
-            are planned.
-        results: bicubic stands first if they have it and the plan does not.
+        plan: has ``arms``, dicts with ``name`` and optionally ``label``, ``group``,
+            ``control``, ``beside``, ``teacher`` and the planned ``seeds``.
+        results: the results; if they include bicubic and the plan does not, it is
+            added first.
 
     Raises:
-        ValueError: a control, a teacher or an arm beside is not of the plan.
+        ValueError: a control, a teacher or an arm of ``beside`` is not in the plan.
     """
     listed = [*plan['arms']]
     if _BICUBIC in results.arms and _BICUBIC not in [arm['name'] for arm in listed]:
@@ -63,22 +61,22 @@ def arms_of(plan: Plan, results: Results) -> List[Dict[str, Any]]:
     names = [arm['name'] for arm in arms]
     for arm in arms:
         named = [('control', arm['control']), ('teacher', arm['teacher'])]
-        for what, wanted in named + [('beside', other) for other in arm['beside']]:
-            if wanted and wanted not in names:
-                raise ValueError(f'The {what} of {arm["name"]} is {wanted!r}; the '
+        for what, other in named + [('beside', name) for name in arm['beside']]:
+            if other and other not in names:
+                raise ValueError(f'The {what} of {arm["name"]} is {other!r}; the '
                                  f'arms of the plan are {", ".join(names)}.')
     groups = [*dict.fromkeys(arm['group'] for arm in arms)]
     return sorted(arms, key=lambda arm: groups.index(arm['group']))
 
 
-def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
-    """What is compared: teachers and controls, arms and controls, arms and others.
+def compared(plan: Plan, results: Results) -> list[dict[str, Any]]:
+    """Returns the comparisons, each as an arm with its control.
 
     Returns:
-        The arms of which a run has a control of the same seed; before them, each
-        teacher with the control of a student of its, as group 'the gap', if it is not
-        among the arms; behind them each arm with those that it names as ``beside``,
-        these in the control's place, as group 'arm beside arm'.
+        First each teacher with the control of a student, as group 'the gap', unless it
+        is one of the arms; then the arms with a run that has a control; then each arm
+        with those that it names as ``beside`` as its control, as group 'arm beside
+        arm'.
     """
     listed = arms_of(plan, results)
     arms = [arm for arm in listed if arm['control'] and arm['control'] != arm['name']
@@ -96,7 +94,7 @@ def compared(plan: Plan, results: Results) -> List[Dict[str, Any]]:
 
 
 def _runs_compared(results: Results, arm: Arm) -> int:
-    """How many runs of an arm go together with one of its control."""
+    """Returns the number of an arm's runs that can be compared with its control."""
     runs, controls = (set(results.seeds(arm[what])) for what in ('name', 'control'))
     if arm['paired']:
         return len(runs & controls)
@@ -104,7 +102,7 @@ def _runs_compared(results: Results, arm: Arm) -> int:
 
 
 def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
-    """How much an arm differs from its control on a list."""
+    """Returns the difference of an arm to its control on a list."""
     return difference(results.samples(arm['name'], which, metric),
                       results.samples(arm['control'], which, metric),
                       paired=arm['paired'])
@@ -113,12 +111,12 @@ def compare(results: Results, arm: Arm, which: str, metric: str) -> Difference:
 # Tables
 
 def arms_table(plan: Plan, results: Results, which: str) -> Table:
-    """Every arm's means; of unfinished ones, which seeds there are.
+    """Returns the table of means, with the seeds of unfinished arms.
 
     Args:
         plan: as for ``arms_of``.
-        results: of its runs.
-        which: 'val' or 'test'.
+        results: results of its runs.
+        which: ``val`` or ``test``.
     """
     lines = []
     for arm in arms_of(plan, results):
@@ -126,41 +124,43 @@ def arms_table(plan: Plan, results: Results, which: str) -> Table:
         missing = sorted(set(arm['seeds'] or ()) - set(seeds))
         found = ', '.join(map(str, seeds))
         if missing or not seeds:
-            wanted = ', '.join(map(str, missing)) or 'all'
-            found = f'{found} *(unfinished: {wanted})*'.strip()
+            unfinished = ', '.join(map(str, missing)) or 'all'
+            found = f'{found} *(unfinished: {unfinished})*'.strip()
         lines.append([arm['label'], arm['group'], found, *(
-            interval(metric, arm_mean(results.samples(arm['name'], which, metric)))
-            if seeds else cell(metric, None) for metric in METRICS)])
-    return ['Arm', 'group', 'seeds', *map(heading, METRICS)], lines
+            metric_info(metric).interval(
+                arm_mean(results.samples(arm['name'], which, metric)))
+            if seeds else '–' for metric in METRICS)])
+    return ['Arm', 'group', 'seeds', *_HEADINGS], lines
 
 
 def differences_table(plan: Plan, results: Results, which: str) -> Table:
-    """Every arm's differences to its control; below them, those of each seed."""
+    """Returns the table of differences to the controls, also for each seed."""
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     lines = []
     for arm in compared(plan, results):
         lines.append([_marked(results, arm), labels[arm['control']], *(
             _difference_cell(metric, compare(results, arm, which, metric))
             for metric in METRICS)])
-    return ['Arm', 'control', *(f'Δ {heading(name)}' for name in METRICS)], lines
+    return ['Arm', 'control', *(f'Δ {name}' for name in _HEADINGS)], lines
 
 
 def _marked(results: Results, arm: Arm) -> str:
-    """Its label, with a † where but one run is compared."""
+    """Returns an arm's label, with a † if a single run is compared."""
     return arm['label'] + ('' if _runs_compared(results, arm) > 1 else ' †')
 
 
 def _difference_cell(metric: str, found: Difference) -> str:
-    text = interval(metric, found.estimate, sign='+')
+    info = metric_info(metric)
+    text = info.interval(found.estimate, sign='+')
     text = f'**{text}**' if found.excludes_zero else text
     if len(found.seeds) < 2:
         return text
-    by_seed = ', '.join(cell(metric, value, '+') for value in found.per_seed)
+    by_seed = ', '.join(info.format(value, '+') for value in found.per_seed)
     return f'{text}<br>{by_seed} ({found.agreeing}/{len(found.seeds)})'
 
 
 def recovery_table(plan: Plan, results: Results, which: str) -> Table:
-    """The share of the gap to its teacher that every student closes."""
+    """Returns the table of the shares of the gap that students close."""
     lines = []
     for arm in compared(plan, results):
         if arm['teacher'] and results.seeds(arm['teacher']):
@@ -168,7 +168,7 @@ def recovery_table(plan: Plan, results: Results, which: str) -> Table:
                 _recovery_cell(results, arm, which, metric) for metric in METRICS)])
     paper = paper_recovery()
     lines.append(['*the paper*', *(
-        _percent(paper[metric]) if metric in paper else cell(metric, None)
+        _percent(paper[metric]) if metric in paper else '–'
         for metric in METRICS)])
     return ['Student', *METRICS], lines
 
@@ -180,7 +180,7 @@ def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:
                            for key in ('name', 'control', 'teacher')))
     if found is None:
         return 'gap not shown'
-    if (gap > 0) != higher_is_better(metric):
+    if (gap > 0) != metric_info(metric).higher_is_better:
         return 'teacher worse'
     return _share(found)
 
@@ -195,17 +195,19 @@ def _percent(share: float) -> str:
     return f'{100 * share:.0f} %'
 
 
-def paper_recovery() -> Dict[str, float]:
-    """The shares that follow from the paper's Table 1."""
-    student, control, teacher = (PAPER[name] for name in (
-        'student', 'control', 'teacher'))
+def paper_recovery() -> dict[str, float]:
+    """Returns the shares that follow from the paper's Table 1."""
+    paper = {method.name: method.paper
+             for method in methods_of(Config.fromfile(PAPER_TABLE))}
+    student, control, teacher = (paper[name] for name in (
+        "Student, the paper's recipe", 'S w/o KD', 'Teacher'))
     return {metric: (student[metric] - control[metric])
             / (teacher[metric] - control[metric]) for metric in teacher}
 
 
 def accuracies(results: Results, name: str
-               ) -> Iterator[Tuple[str, Dict[int, Tuple[np.ndarray, np.ndarray]]]]:
-    """Each discriminator's name and {seed: its logged accuracy} of an arm."""
+               ) -> Iterator[tuple[str, dict[int, tuple[np.ndarray, np.ndarray]]]]:
+    """Yields the name and {seed: logged accuracy} of an arm's discriminators."""
     curves = results.curves(name)
     columns = dict.fromkeys(column for curve in curves.values() for column in curve
                             if column.startswith(ACCURACY))
@@ -215,7 +217,7 @@ def accuracies(results: Results, name: str
 
 
 def accuracy_table(plan: Plan, results: Results) -> Table:
-    """How often D told F_S from F_T; the mean over seeds, and their range."""
+    """Returns the table of D's accuracy, the mean over seeds and their range."""
     arms = arms_of(plan, results)
     series = [(arm['label'], found) for arm in arms
               for found in accuracies(results, arm['name'])]
@@ -230,7 +232,7 @@ def accuracy_table(plan: Plan, results: Results) -> Table:
     return ['D of', *(f'{place}' for place in places)], lines
 
 
-def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: int,
+def _accuracy_cell(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]], place: int,
                    window: float) -> str:
     means = []
     for iterations, values in seeds.values():
@@ -247,14 +249,14 @@ def _accuracy_cell(seeds: Mapping[int, Tuple[np.ndarray, np.ndarray]], place: in
 
 def report(plan: Plan, results: Results,
            lists: Sequence[str] = ('test', 'val')) -> str:
-    """Everything, in Markdown.
+    """Returns all tables in Markdown.
 
     Args:
         plan: as for ``arms_of``.
-        results: of its runs.
-        lists: which lists, in order.
+        results: results of its runs.
+        lists: the lists to report, in order.
     """
-    parts: List[str] = []
+    parts: list[str] = []
     for which in lists:
         title = _LISTS[which]
         parts += _section(f'{title}: all arms', arms_table(plan, results, which),
@@ -268,67 +270,36 @@ def report(plan: Plan, results: Results,
     known = [arm['name'] for arm in arms_of(plan, results)]
     others = [name for name in results.arms if name not in known]
     if others:
-        parts += [f'Results that are not of the plan: {", ".join(others)}.', '']
+        parts += [f'Results that are not in the plan: {", ".join(others)}.', '']
     return '\n'.join(parts).strip()
 
 
-def _section(title: str, table: Table, note: str) -> List[str]:
-    lines = markdown(*table) if table[1] else ['*There is nothing to compare yet.*']
-    return [f'### {title}', '', *lines, '', note, '']
+def _section(title: str, table: Table, note: str) -> list[str]:
+    text = (markdown_table(*table) if table[1] else
+            '*No comparison is possible yet.*')
+    return [f'### {title}', '', text, '', note, '']
 
 
 def _intervals() -> str:
     return (
         f'Intervals: about {CONFIDENCE:.0%}, bootstrap over seeds and images, which '
-        f'are drawn independently; {RESAMPLES} resamples, the seeds\' part widened to '
-        'Student\'s t for as few runs; with one seed they are those of the images '
-        'alone.')
+        f'are resampled independently ({RESAMPLES} resamples); the contribution of the '
+        "seeds is widened to that of Student's t. With one seed, intervals are over "
+        'images only.')
 
 
 _DIFFERENCES = (
-    'Arm − control, image by image and seed by seed. Bold: the interval leaves out 0; '
-    'it is not corrected for the number of comparisons. Below: the difference of each '
-    'seed, and how many have the sign of the mean. † one seed: how much another run '
-    'of this arm would differ is not in the interval.')
+    'Arm − control, paired by image and by seed. Bold: the interval excludes 0, not '
+    'corrected for multiple comparisons. Below: the difference of each seed, and the '
+    'number of seeds with the sign of the mean. † one seed: the interval does not '
+    'include the variance between runs.')
 _RECOVERY = (
-    '(student − control) / (teacher − control), with the control\'s runs of the '
-    'student\'s seeds. *gap not shown*: the interval of teacher − control holds 0, so '
-    'what is divided by may be nothing; *teacher worse*: it leaves 0 out on the wrong '
-    'side; *∞*: over so few runs the gap may be nothing. A teacher is one run, and '
-    'counts as it is. † one seed, as above. '
-    'The paper\'s shares follow from its Table 1, whose setting is another one.')
+    "(student − control) / (teacher − control), with the control's runs of the "
+    "student's seeds and the teacher's only run. *gap not shown*: the interval of "
+    'teacher − control includes 0; *teacher worse*: it excludes 0 with the wrong sign; '
+    '*∞*: with so few runs the gap may be 0. † one seed, as above. '
+    "The paper's shares follow from its Table 1, which has another setting.")
 _ACCURACY = (
-    'By iteration: the share of feature maps, or pictures, that D told right, 0.5 '
-    f'being chance, mean over what was logged in the {_WINDOW:.0%} of the iterations '
-    'before; the mean over seeds [smallest, largest].')
-
-
-def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
-                 lists: Optional[Sequence[str]] = None) -> Path:
-    """Replaces what stands between the markers of a document.
-
-    Args:
-        plan: as for ``arms_of``.
-        results_folder: as ``read_results`` wants it.
-        document: with ``<!-- study:begin -->`` and ``<!-- study:end -->``.
-        lists: as for ``report``; default: both.
-
-    Returns:
-        The document.
-
-    Raises:
-        FileNotFoundError: there is no such folder or document.
-        ValueError: the markers are not there, each once and in order; or a file of
-            results is broken.
-    """
-    document = Path(document)
-    text = document.read_text(encoding='utf-8')
-    begin, end = text.find(BEGIN), text.find(END)
-    if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
-        raise ValueError(
-            f'{document}: expected one {BEGIN} and, below it, one {END}, found '
-            f'{text.count(BEGIN)} and {text.count(END)}; put them where the tables '
-            'have to stand.')
-    found = report(plan, read_results(results_folder), lists or [*_LISTS])
-    write_text(document, f'{text[:begin]}{BEGIN}\n\n{found}\n\n{text[end:]}')
-    return document
+    'By iteration: the share of feature maps, or images, that D classifies correctly '
+    f'(0.5 is chance), as the mean over the preceding {_WINDOW:.0%} of the iterations; '
+    'mean over seeds [smallest, largest].')

@@ -1,9 +1,10 @@
-"""The files that finished runs leave, and reading all of them at once."""
+"""Result files of finished runs."""
 
 import math
 import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Mapping, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -14,37 +15,37 @@ LISTS = ('val', 'test')
 METRICS = ('PSNR', 'SSIM', 'LPIPS', 'LPIPS-vgg16', 'ID-dlib')
 _KEYS = ('list', 'name')
 _RESULT = re.compile(r'(?P<arm>.+)-s(?P<seed>\d+)\.csv')
-#: (T,) iterations and the (T,) values that were logged there.
-Series = Tuple[np.ndarray, np.ndarray]
-Curve = Dict[str, Series]
-PathLike = Union[str, Path]
+#: (T,) iterations and the (T,) values logged at them.
+Series = tuple[np.ndarray, np.ndarray]
+Curve = dict[str, Series]
+PathLike = str | Path
 
 
 def result_path(folder: PathLike, arm: str, seed: int) -> Path:
-    """The file of a run's values, image by image."""
+    """Returns the file of a run's values for each image."""
     return Path(folder) / f'{arm}-s{seed}.csv'
 
 
 def curve_path(folder: PathLike, arm: str, seed: int) -> Path:
-    """The file of what a run logged."""
+    """Returns the file of a run's logged values."""
     return Path(folder) / f'{arm}-s{seed}-curve.csv'
 
 
 def is_finished(folder: PathLike, arm: str, seed: int) -> bool:
-    """Whether a run's values are there: they are written last, and whole or not."""
+    """Returns True if a run's values exist; they are written last, and atomically."""
     return result_path(folder, arm, seed).is_file()
 
 
 def write_result(folder: PathLike, arm: str, seed: int,
                  rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes what a run reached; from then on it is finished.
+    """Writes a run's values, which marks it as finished.
 
     Args:
-        folder: of the results; it is made.
-        arm: its name.
-        seed: of the run.
-        rows: one an image: 'list', 'name' and every metric, as number or text; what
-            else they hold is left out. Five digits are kept.
+        folder: folder of the results; created if missing.
+        arm: name of the arm.
+        seed: seed of the run.
+        rows: one per image, with ``list``, ``name`` and every metric as number or text;
+            other columns are ignored. Five digits are stored.
 
     Returns:
         The file.
@@ -52,7 +53,7 @@ def write_result(folder: PathLike, arm: str, seed: int,
     Raises:
         OSError: the folder cannot be written.
         ValueError: a column is missing, a value is not a finite number, or an image
-            comes twice.
+            is listed twice.
     """
     path = result_path(folder, arm, seed)
     _values_of(path, rows)
@@ -64,20 +65,21 @@ def write_result(folder: PathLike, arm: str, seed: int,
 
 def write_curve(folder: PathLike, arm: str, seed: int,
                 rows: Sequence[Mapping[str, Any]]) -> Path:
-    """Writes what a run logged.
+    """Writes a run's logged values.
 
     Args:
-        folder: of the results; it is made.
-        arm: its name.
-        seed: of the run.
-        rows: each with 'iteration' and what was logged there. Five digits are kept.
+        folder: folder of the results; created if missing.
+        arm: name of the arm.
+        seed: seed of the run.
+        rows: each with ``iteration`` and the values logged at it. Five digits are
+            stored.
 
     Returns:
         The file.
 
     Raises:
         OSError: the folder cannot be written.
-        ValueError: there are no rows, or one holds what is not a number.
+        ValueError: there are no rows, or a value is not a number.
     """
     path = curve_path(folder, arm, seed)
     columns = [*dict.fromkeys(['iteration', *(key for row in rows for key in row)])]
@@ -94,41 +96,41 @@ def _short(value: Any) -> str:
 
 
 class Results:
-    """What all finished runs of a folder reached and logged.
+    """The values and curves of all finished runs of a folder.
 
     Args:
-        values: {(arm, seed): {list: {metric: {name of the image: value}}}}.
+        values: {(arm, seed): {list: {metric: {image: value}}}}.
         curves: {(arm, seed): curve}; not every run has one.
     """
 
-    def __init__(self, values: Dict[Tuple[str, int], '_Lists'],
-                 curves: Dict[Tuple[str, int], Curve]) -> None:
+    def __init__(self, values: dict[tuple[str, int], '_Lists'],
+                 curves: dict[tuple[str, int], Curve]) -> None:
         self._values, self._curves = values, curves
 
     @property
-    def arms(self) -> List[str]:
-        """Names of the arms of which there is a finished run."""
+    def arms(self) -> list[str]:
+        """Names of the arms with a finished run."""
         return [*dict.fromkeys(arm for arm, _ in sorted(self._values))]
 
-    def seeds(self, arm: str) -> Tuple[int, ...]:
-        """The seeds of an arm's finished runs."""
+    def seeds(self, arm: str) -> tuple[int, ...]:
+        """Returns the seeds of an arm's finished runs."""
         return tuple(sorted(seed for name, seed in self._values if name == arm))
 
-    def images(self, which: str) -> Tuple[str, ...]:
-        """Names of a list's images, in the order of the values."""
+    def images(self, which: str) -> tuple[str, ...]:
+        """Returns the names of a list's images, in the order of the values."""
         lists = next(iter(self._values.values()), {})
         return tuple(sorted(lists[which][METRICS[0]])) if which in lists else ()
 
     def samples(self, arm: str, which: str, metric: str) -> Samples:
-        """What an arm reached.
+        """Returns the values of an arm.
 
         Args:
-            arm: its name.
-            which: 'val' or 'test'.
+            arm: name of the arm.
+            which: ``val`` or ``test``.
             metric: one of ``METRICS``.
 
         Raises:
-            KeyError: there is no finished run of the arm, or no such list or metric.
+            KeyError: the arm has no finished run, or list or metric are unknown.
         """
         seeds, names = self.seeds(arm), self.images(which)
         if not seeds or not names or metric not in METRICS:
@@ -139,8 +141,8 @@ class Results:
             [self._values[arm, seed][which][metric][name] for name in names]
             for seed in seeds]))
 
-    def curves(self, arm: str) -> Dict[int, Curve]:
-        """{seed: {column: iterations and values}} of the runs that logged any."""
+    def curves(self, arm: str) -> dict[int, Curve]:
+        """Returns {seed: {column: iterations and values}} of the runs with a curve."""
         return {seed: self._curves[arm, seed] for seed in self.seeds(arm)
                 if (arm, seed) in self._curves}
 
@@ -149,8 +151,8 @@ def read_results(folder: PathLike) -> Results:
     """Reads every finished run of a folder.
 
     Raises:
-        FileNotFoundError: there is no such folder.
-        ValueError: a file is broken, or two were not measured on the same images.
+        FileNotFoundError: the folder does not exist.
+        ValueError: a file is damaged, or the images of two runs differ.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -168,11 +170,11 @@ def read_results(folder: PathLike) -> Results:
     return Results(values, curves)
 
 
-_Lists = Dict[str, Dict[str, Dict[str, float]]]
+_Lists = dict[str, dict[str, dict[str, float]]]
 
 
 def _values_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> _Lists:
-    """{list: {metric: {name: value}}}, every value looked at."""
+    """Returns {list: {metric: {name: value}}} and checks every value."""
     _check_columns(path, rows, (*_KEYS, *METRICS))
     lists: _Lists = {}
     for number, row in enumerate(rows, 2):
@@ -184,14 +186,14 @@ def _values_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> _Lists:
         for metric in METRICS:
             if row['name'] in columns[metric]:
                 raise ValueError(f'{path}, line {number}, column name: '
-                                 f'{row["name"]!r} comes twice in {row["list"]}.')
+                                 f'{row["name"]!r} is listed twice in {row["list"]}.')
             columns[metric][row['name']] = _number(path, number, metric, row[metric])
     return lists
 
 
 def _curve_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> Curve:
     _check_columns(path, rows, ('iteration',))
-    points: Dict[str, List[Tuple[float, float]]] = {}
+    points: dict[str, list[tuple[float, float]]] = {}
     for number, row in enumerate(rows, 2):
         iteration = _number(path, number, 'iteration', row['iteration'])
         for column, value in row.items():
@@ -205,7 +207,7 @@ def _curve_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> Curve:
 def _check_columns(path: Path, rows: Sequence[Mapping[str, Any]],
                    columns: Sequence[str]) -> None:
     if not rows:
-        raise ValueError(f'{path}: there are no rows; measure the run again.')
+        raise ValueError(f'{path}: there are no rows; test the run again.')
     for number, row in enumerate(rows, 2):
         for column in columns:
             if row.get(column) in ('', None):
@@ -225,8 +227,8 @@ def _number(path: Path, line: int, column: str, value: Any,
     return number
 
 
-def _check_images(folder: Path, values: Dict[Tuple[str, int], _Lists]) -> None:
-    """The comparisons are made image by image."""
+def _check_images(folder: Path, values: dict[tuple[str, int], _Lists]) -> None:
+    """Checks that all runs have the same images, which comparisons need."""
     images = {run: {which: set(columns[METRICS[0]]) for which, columns in lists.items()}
               for run, lists in values.items()}
     first = next(iter(images), None)
@@ -236,6 +238,6 @@ def _check_images(folder: Path, values: Dict[Tuple[str, int], _Lists]) -> None:
             if other:
                 raise ValueError(
                     f'{result_path(folder, *run)}, column name: the images of {which} '
-                    f'are not those of {result_path(folder, *first).name}; '
-                    f'{len(other)} are in one of the two only, e.g. '
+                    f'differ from those of {result_path(folder, *first).name}; '
+                    f'{len(other)} are in only one of them, e.g. '
                     f'{sorted(other)[0]!r}.')

@@ -55,7 +55,7 @@ def test_best_median_and_worst_face_of_every_finished_arm(study, names, tmp_path
     assert width_of(files[0]) == pytest.approx(5 * side, abs=6)
 
 
-def test_pictures_that_were_kept_stand_in_for_networks_that_are_gone(
+def test_kept_images_replace_networks_that_no_longer_exist(
         study, names, tmp_path):
     keep, out = tmp_path / 'kept', tmp_path / 'figure'
     files = draw_arms(study, out, {}, names=names, keep=keep)[1]

@@ -154,7 +154,7 @@ def test_plans_are_checked(plan_path):
                             ({'teacher': None}, 'give it teacher=NAME'),
                             ({'options': {'x': '{start}'}}, 'give it start=NAME'),
                             ({'beside': ['alone', 'nobody']}, "is 'nobody'"),
-                            ({'name': 'alone'}, 'once')):
+                            ({'name': 'alone'}, 'unique')):
         other = Config(plan.to_dict())
         other.arms[1].update(change)
         other.dump(plan_path.with_name('other.py'))
@@ -192,5 +192,5 @@ def test_what_is_of_a_figure_does_not_start_the_study(plan_path, tmp_path, monke
         'run.py', str(plan_path), '--state', str(tmp_path / 'state'), option, 'x'])
     with pytest.raises(SystemExit):
         runpy.run_path(str(RUN), run_name='__main__')
-    assert f'{option} is of a figure: give --figure FILE too' in capsys.readouterr().err
+    assert f'{option} requires --figure FILE' in capsys.readouterr().err
     assert not (tmp_path / 'state').exists()

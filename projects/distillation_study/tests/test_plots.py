@@ -1,4 +1,4 @@
-"""The pictures of a study: what is drawn, and the files."""
+"""Plots of a study: content and files."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def lines_of(panel, thick):
 
 
 def test_the_files_are_small_and_there_is_nothing_else(folder, tmp_path):
-    out = tmp_path / 'pictures'
+    out = tmp_path / 'plots'
     paths = write_plots(PLAN, folder, out)
     assert [path.name for path in paths] == [
         'learning.png', 'accuracy.png', 'forest.png']

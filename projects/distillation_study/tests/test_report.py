@@ -6,9 +6,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from projects.distillation_study.study.report import (
+from projects.distillation_study.study.document import (
     BEGIN,
     END,
+    appendix_of,
+    summary_table,
+    write_report,
+)
+from projects.distillation_study.study.report import (
     accuracy_table,
     arms_of,
     arms_table,
@@ -17,7 +22,6 @@ from projects.distillation_study.study.report import (
     paper_recovery,
     recovery_table,
     report,
-    write_report,
 )
 from projects.distillation_study.study.results import read_results
 from projects.distillation_study.study.statistics import Samples
@@ -153,35 +157,89 @@ def test_a_plan_that_names_what_it_does_not_have(results):
 
 def test_results_that_are_not_of_the_plan_are_named(results):
     plan = dict(arms=[arm for arm in PLAN['arms'] if arm['name'] != 'csd'])
-    assert 'not of the plan: csd.' in report(plan, results)
-    assert 'not of the plan' not in report(PLAN, results)
+    assert 'not in the plan: csd.' in report(plan, results)
+    assert 'not in the plan' not in report(PLAN, results)
 
 
-def test_the_report_replaces_what_stands_between_the_markers(folder, tmp_path):
+def test_the_summary_has_arms_with_several_runs_and_their_teachers(results):
+    table = summary_table(PLAN, results, 'test')
+    assert table[0] == ['Arm', 'runs', 'PSNR ↑', 'LPIPS ↓', 'compared with', 'Δ PSNR ↑',
+                        'Δ LPIPS ↓', 'LPIPS gap closed']
+    lines = by_label(table)
+    assert list(lines) == ['Teacher', 'S w/o KD', 'Student (adversarial)',
+                           'Student (L1)', 'from the teacher, KD']
+    full = {name: by_label(make(PLAN, results, 'test')) for name, make in dict(
+        arms=arms_table, differences=differences_table, shares=recovery_table).items()}
+    line = lines['from the teacher, KD']
+    assert line['runs'] == '3' and line['compared with'] == 'S w/o KD'
+    for metric in ('PSNR ↑', 'LPIPS ↓'):
+        assert full['arms']['from the teacher, KD'][metric].startswith(
+            f'{line[metric]} [')
+        assert full['differences']['from the teacher, KD'][f'Δ {metric}'].startswith(
+            f'{line[f"Δ {metric}"]}<br>')
+    assert line['LPIPS gap closed'] == full['shares']['from the teacher, KD']['LPIPS']
+    assert [*lines['S w/o KD'].values()][4:] == ['–', '–', '–', '–']
+    assert lines['Teacher']['runs'] == '1'
+    assert lines['Teacher']['LPIPS gap closed'] == '–'
+
+
+def test_a_teacher_of_single_runs_is_not_in_the_summary(results):
+    arms = [{**arm, 'teacher': None} if arm['name'] != 'csd' else arm
+            for arm in PLAN['arms']]
+    assert 'Teacher' not in by_label(summary_table(dict(arms=arms), results, 'val'))
+
+
+@pytest.fixture
+def documents(tmp_path):
     document = tmp_path / 'study.md'
-    document.write_text(f'# Study\n\n{BEGIN}\noutdated\n{END}\n\nWhy – because.\n')
-    assert write_report(PLAN, folder, document) == document
-    text = document.read_text()
-    assert text.startswith(f'# Study\n\n{BEGIN}\n\n### Test: all arms\n\n| Arm |')
-    assert text.endswith(f'\n\n{END}\n\nWhy – because.\n') and 'outdated' not in text
-    assert text.index('### Test: diff') < text.index('### Validation: all arms')
+    appendix = appendix_of(document)
+    for path in (document, appendix):
+        path.write_text(f'# Study\n\n{BEGIN}\noutdated\n{END}\n\nWhy – because.\n')
+    return document, appendix
+
+
+def test_the_report_replaces_the_text_between_the_markers(folder, documents):
+    document, appendix = documents
+    assert appendix.name == 'study_appendix.md'
+    assert write_report(PLAN, folder, document) == [document, appendix]
+    page, tables = document.read_text(), appendix.read_text()
+    assert page.startswith(f'# Study\n\n{BEGIN}\n\n| Arm | runs | PSNR ↑ |')
+    assert tables.startswith(f'# Study\n\n{BEGIN}\n\n### Test: all arms\n\n| Arm |')
+    for text in (page, tables):
+        assert text.endswith(f'\n\n{END}\n\nWhy – because.\n')
+        assert 'outdated' not in text
+    assert '\n\nTest: 40 images. ' in page and '###' not in page
+    assert tables.index('### Test: diff') < tables.index('### Validation: all arms')
     write_report(PLAN, folder, document)
-    assert document.read_text() == text
+    assert (document.read_text(), appendix.read_text()) == (page, tables)
     write_report(PLAN, folder, document, ['val'])
-    assert '### Test' not in document.read_text()
+    assert '### Test' not in appendix.read_text()
+    assert '\n\nValidation: 40 images. ' in document.read_text()
 
 
+@pytest.mark.parametrize('broken', [0, 1])
 @pytest.mark.parametrize('text', ['nothing', BEGIN, f'{END}\n{BEGIN}',
                                   f'{BEGIN}{BEGIN}{END}'])
-def test_a_document_without_markers_is_left_alone(folder, tmp_path, text):
-    document = tmp_path / 'study.md'
-    document.write_text(text)
-    with pytest.raises(ValueError, match=r'study\.md: expected one <!-- study:begin'):
+def test_documents_without_markers_are_left_alone(folder, documents, broken, text):
+    documents[broken].write_text(text)
+    before = [path.read_text() for path in documents]
+    name = re.escape(documents[broken].name)
+    with pytest.raises(ValueError, match=f'{name}: expected one <!-- study:begin'):
+        write_report(PLAN, folder, documents[0])
+    assert [path.read_text() for path in documents] == before
+
+
+def test_a_missing_appendix_leaves_the_page_alone(folder, documents):
+    document, appendix = documents
+    before = document.read_text()
+    appendix.unlink()
+    with pytest.raises(FileNotFoundError, match='study_appendix'):
         write_report(PLAN, folder, document)
-    assert document.read_text() == text
+    assert document.read_text() == before
 
 
 def test_nothing_is_finished_yet(tmp_path):
     text = report(PLAN, read_results(tmp_path))
-    assert text.count('There is nothing to compare yet') >= 3
+    assert text.count('No comparison is possible yet') >= 3
     assert '| Teacher | reference | *(unfinished: 0)* | – |' in text
+    assert summary_table(PLAN, read_results(tmp_path), 'test')[1] == []

@@ -78,7 +78,7 @@ def test_two_hundred_images_a_list_stay_small(tmp_path):
     ('a.png,2,3', 'a.png,2,much', r'kd-s0\.csv, line 3, column SSIM: .* \'much\''),
     ('a.png,2,3', 'a.png,2,nan', r'column SSIM: expected a finite number'),
     ('a.png,2,3', 'a.png,2,', r'line 3: column SSIM is missing'),
-    ('a.png', 'b.png', r'column name: \'b.png\' comes twice in val'),
+    ('a.png', 'b.png', r'column name: \'b.png\' is listed twice in val'),
     ('val', 'train', r'column list: expected one of val, test, found \'train\'')])
 def test_broken_results_are_named(tmp_path, old, new, match):
     edited(write_result(tmp_path, 'kd', 0, rows_of([1.0, 2.0])), old, new)

@@ -26,10 +26,10 @@ def write_configs(folder):
                 discriminator=AUTOCAST)))
     configs['bicubic'] = toy.restorer_config(
         'unused', dict(type='fdsr.Bicubic', scale=toy.SCALE),
-        model__test_cfg=dict(name='bicubic'))
+        model__test_cfg=dict(report=['bicubic']))
     configs['bicubic'].pop('optim_wrapper')
     for name, config in configs.items():
-        config.model.setdefault('test_cfg', dict(name='generator'))
+        config.model.setdefault('test_cfg', dict(report=['generator']))
         config.pop('work_dir')
         config.pop('experiment_name')
         config.train_dataloader.dataset.pipeline[-1].meta_keys = ['name', 'mirrored']
@@ -64,7 +64,8 @@ def run_test(config, checkpoint, out):
     from fdsr.evaluation.protocol import write_rows
     rows = [dict(name=f'i{n}', model='x', PSNR=20 + n, SSIM=0.5, LPIPS=0.1,
                  **{'LPIPS-vgg16': 0.2, 'ID-dlib': 0.9}) for n in range(3)]
-    assert (checkpoint is None) == (config.model.test_cfg.name == 'bicubic')
+    assert (checkpoint is None) == (
+        config.model.test_cfg.report == ['bicubic'])
     if checkpoint:
         load_backbone(checkpoint)
     write_rows(Path(out).with_suffix('.csv'), rows)

@@ -80,10 +80,10 @@ def test_the_first_key_that_does_not_fit_is_named(kind, tmp_path):
 
 def test_another_network_is_refused(tmp_path):
     source = saved(official.srfbn_state(2), tmp_path)
-    with pytest.raises(CheckpointMismatch, match=r'no checkpoint of rcan: head\.0'):
+    with pytest.raises(CheckpointMismatch, match=r'not a checkpoint of rcan: head\.0'):
         convert('rcan', source, tmp_path / 'ours.pth')
     for content in ([1, 2], {}, {'weights': 3}):
-        with pytest.raises(CheckpointMismatch, match='holds no state dict'):
+        with pytest.raises(CheckpointMismatch, match='does not hold a state dict'):
             convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
 
 
@@ -149,9 +149,9 @@ def test_half_precision_is_read(tmp_path):
 
 
 @pytest.mark.parametrize('content, message', [
-    ({0: torch.zeros(1)}, 'holds no state dict'),
-    ({'head.0.weight': torch.zeros(())}, 'no checkpoint of rcan: .* wrong shape'),
-    ({'head.0.weight': torch.zeros(0, 3, 3, 3)}, 'no checkpoint of rcan')])
+    ({0: torch.zeros(1)}, 'does not hold a state dict'),
+    ({'head.0.weight': torch.zeros(())}, 'not a checkpoint of rcan: .* wrong shape'),
+    ({'head.0.weight': torch.zeros(0, 3, 3, 3)}, 'not a checkpoint of rcan')])
 def test_strange_files_are_refused(content, message, tmp_path):
     with pytest.raises(CheckpointMismatch, match=message):
         convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
@@ -161,3 +161,28 @@ def test_a_students_checkpoint_will_name_the_teachers_licence(tmp_path):
     convert('srfbn', saved(official.srfbn_state(2), tmp_path), tmp_path / 'ours.pth')
     teacher, _ = build_teacher(str(tmp_path / 'ours.pth'))
     assert 'MIT' in teacher.external_weights.licence
+
+
+def test_a_x4_rcan_reports_its_scale_everywhere(tmp_path):
+    onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+    pytest.importorskip('onnx', reason='needs fdsr[onnx]')
+    from fdsr.apis import FaceSuperResolver
+    from fdsr.interchange.export import export_onnx
+    from fdsr.interchange.publishing import publish
+    from fdsr.profiling.subjects import profile_subjects, subjects_of_checkpoint
+    converted = tmp_path / 'rcan.pth'
+    convert('rcan', saved(official.rcan_state(4), tmp_path), converted)
+    assert load_backbone(converted).scale == 4
+    resolver = FaceSuperResolver(converted, 'cpu')
+    assert resolver.setting.scale == 4
+    side = resolver.setting.lr_size
+    assert resolver.restore(torch.zeros(side, side, 3, dtype=torch.uint8).numpy()
+                            ).shape == (4 * side, 4 * side, 3)
+    export_onnx(converted, tmp_path / 'rcan.onnx')
+    session = onnxruntime.InferenceSession(str(tmp_path / 'rcan.onnx'))
+    assert session.get_modelmeta().custom_metadata_map['scale'] == '4'
+    published = publish(converted, tmp_path / 'out', 'rcan', licence='MIT')
+    assert '×4' in published.card.read_text() and '×8' not in published.card.read_text()
+    subjects = subjects_of_checkpoint(converted, lr_size=8)
+    profiles, _ = profile_subjects(subjects, batch_sizes=(1,), repeats=1, warmup=0)
+    assert [profile.sr_size for profile in profiles.values()] == [32]

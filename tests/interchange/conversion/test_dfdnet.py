@@ -87,7 +87,7 @@ def test_every_official_key_finds_its_place():
             if not key.startswith('dictionary.')
             for name in dfdnet.official_names(key, config)}
     ours.update({key: tuple(value.shape)
-                 for key, value in dfdnet.constants(config).items()})
+                 for key, value in dfdnet.constants().items()})
     used = {key: shape for key, shape in official_shapes.items()
             if not key.startswith(dfdnet.UNUSED)}
     assert ours == used
@@ -109,7 +109,7 @@ def test_every_official_key_finds_its_place():
      'new.bias is not in the network'),
     (lambda state: state.update({'up4.0.bias': torch.full((64,), float('nan'))}),
      'up4.0.bias holds values that are not finite'),
-    (lambda state: state.pop('MSDilate.convi.bias'), 'no checkpoint of dfdnet')])
+    (lambda state: state.pop('MSDilate.convi.bias'), 'not a checkpoint of dfdnet')])
 def test_what_does_not_fit_is_named(content, files, change, message, tmp_path,
                                     monkeypatch):
     state = dict(content)

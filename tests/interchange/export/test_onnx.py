@@ -8,9 +8,11 @@ import pytest
 import torch
 from PIL import Image
 
-from fdsr.apis.networks import example_faces, open_network
+from fdsr.apis.networks import example_inputs, open_network
+from fdsr.interchange.drafts import CannotWrite
 from fdsr.interchange.export import checking, export_onnx
 from fdsr.interchange.export import onnx as exporting
+from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.roi import BoxRegions
 from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
@@ -20,7 +22,7 @@ onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
 pytest.importorskip('onnx', reason='needs fdsr[onnx]')
 
 SIZE, SCALE = 64, 8
-ENCODER = dict(arch='tiny')
+ENCODER = dict(type='fdsr.TinyEncoder')
 NETWORKS = {
     'compact': dict(type='fdsr.CompactSR', scale=SCALE, channels=8, blocks=2,
                     stage_channels=[8, 8, 4], reduction=2),
@@ -44,8 +46,8 @@ def saved(folder, kind, **options):
     if hasattr(network, 'dictionary'):
         network.dictionary.randomise_()
     path = folder / f'{kind}.pth'
-    save_backbone(network, config, path, licence='CC0-1.0',
-                  faces=dict(size=SIZE, scale=SCALE, eye_share=0.3))
+    add_traits(network, dict(size=SIZE, eye_share=0.3))
+    save_backbone(network, config, path, licence='CC0-1.0')
     return path
 
 
@@ -65,7 +67,7 @@ def test_any_batch_is_what_torch_computes(kind, weights, tmp_path):
     done = export_onnx(source, tmp_path / 'out' / 'net.onnx')
     network, setting = open_network(source)
     for batch in (1, 4):
-        faces = list(example_faces(network, setting, batch))
+        faces = list(example_inputs(network, setting, batch))
         if len(faces) == 2:  # other boxes in each sample, some beyond the picture
             shift = torch.arange(batch * 16).reshape(batch, 4, 4) % 7 - 3.0
             faces[1] = faces[1] + 3 * shift
@@ -74,7 +76,7 @@ def test_any_batch_is_what_torch_computes(kind, weights, tmp_path):
         assert np.abs(outputs(done.path, faces) - wanted.numpy()).max() < 1e-4
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['net.onnx']
     assert 'onnxruntime differs by at most' in done.report[0]
-    choices = re.search(r'same atoms, as in (\d+) of (\d+)', done.report[0])
+    choices = re.search(r'the case for (\d+) of (\d+)', done.report[0])
     if kind.startswith('teacher'):
         assert choices[1] == choices[2] == str(4 * 16)  # 4 faces, 4 levels, 4 parts
     else:
@@ -98,7 +100,7 @@ def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     assert names == ['net.onnx', 'net.onnx.data']
     assert (tmp_path / 'out/net.onnx.data').stat().st_size > done.path.stat().st_size
     network, setting = open_network(source)
-    faces = example_faces(network, setting, 2)
+    faces = example_inputs(network, setting, 2)
     with torch.no_grad():
         wanted = network(*faces).numpy()
     assert np.abs(outputs(done.path, faces) - wanted).max() < 1e-4
@@ -182,14 +184,14 @@ def test_quantised_by_faces_of_a_folder(weights, tmp_path):
 def test_what_is_refused(weights, tmp_path):
     with pytest.raises(ValueError, match='other atoms'):
         export_onnx(weights('teacher_B'), tmp_path / 'net.onnx', int8=True)
-    with pytest.raises(ValueError, match='nothing to learn'):
+    with pytest.raises(ValueError, match='no parameters'):
         export_onnx('configs/bicubic_vggface2.py', tmp_path / 'net.onnx')
-    with pytest.raises(PermissionError, match='is a folder'):
+    with pytest.raises(IsADirectoryError, match='found the folder'):
         export_onnx(weights('compact'), tmp_path)
     with pytest.raises(FileNotFoundError, match='no checkpoint'):
         export_onnx(tmp_path / 'absent.pth', tmp_path / 'net.onnx')
     full = saved(tmp_path, 'teacher_A', layout='dfdnet512', size=512, scale=1,
-                 encoder=dict(arch='tiny'))
+                 encoder=dict(type='fdsr.TinyEncoder'))
     with pytest.raises(ValueError, match='3 GiB'):
         export_onnx(full, tmp_path / 'net.onnx')
 
@@ -199,13 +201,13 @@ def test_no_space_left_leaves_nothing(weights, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, 'No space left on device')
     monkeypatch.setattr(exporting.torch.onnx, 'export', full)
     out = tmp_path / 'out'
-    with pytest.raises(OSError, match='net.onnx cannot be written.*Make room'):
+    with pytest.raises(CannotWrite, match='out cannot be written.*Free space'):
         export_onnx(weights('compact'), out / 'net.onnx')
     assert list(out.iterdir()) == []
 
 
 def test_absent_packages_are_named(weights, tmp_path, monkeypatch):
-    monkeypatch.setattr('fdsr.interchange.export.packages.find_spec', lambda name: None)
+    monkeypatch.setattr('fdsr.interchange.export.onnx.find_spec', lambda name: None)
     with pytest.raises(ImportError, match=r'fdsr\[onnx\]'):
         export_onnx(weights('compact'), tmp_path / 'net.onnx')
 

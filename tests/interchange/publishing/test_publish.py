@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from fdsr.apis import FaceSuperResolver, load_backbone
-from fdsr.apis.networks import example_faces
-from fdsr.interchange.publishing import CannotPublish, publish
+from fdsr.apis.networks import example_inputs
+from fdsr.interchange.drafts import CannotWrite
+from fdsr.interchange.publishing import publish
 from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load
@@ -39,7 +40,8 @@ def test_one_network_and_nothing_else(student, tmp_path):
     assert done.path.name == f'toy-{digest[:8]}.pth'
     facts = read_checkpoint(done.path)[0]
     assert facts['licence'] == LICENCE
-    assert facts['faces'] == read_checkpoint(student)[0]['faces']
+    source = read_checkpoint(student)[0]
+    assert list(facts['traits'].values()) == [source['traits'][source['default']]]
     card = done.card.read_text()
     assert digest in card and LICENCE in card and 'Drawn faces.' in card
     assert done.path.stat().st_size < student.stat().st_size / 2
@@ -51,7 +53,7 @@ def test_it_computes_what_its_source_computes(student, tmp_path):
     half = publish(student, tmp_path / 'half', 'toy', licence=LICENCE)
     whole = publish(student, tmp_path / 'whole', 'toy', half=False, licence=LICENCE)
     source = load_backbone(student)
-    lr, = example_faces(source, half.facts.setting, 3)
+    lr, = example_inputs(source, half.facts.geometry, 3)
     with torch.no_grad():
         wanted = source(lr)
         assert torch.equal(load_backbone(whole.path)(lr), wanted)
@@ -111,13 +113,13 @@ def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch)
     (tmp_path / 'none.json').write_text('[]')
     for name, metrics, message in (
             ('toy', [tmp_path / 'absent.json'], 'no metrics at .*absent.json'),
-            ('toy', [tmp_path / 'none.json'], 'no metrics.json'),
+            ('toy', [tmp_path / 'none.json'], 'not a metrics.json'),
             ('a/b', [], "not 'a/b'"), ('', [], "not ''")):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             publish(student, out, name, licence=LICENCE, metrics=metrics)
     assert not out.exists()
     (tmp_path / 'file').touch()
-    with pytest.raises(CannotPublish, match='Nothing can be written to .*file'):
+    with pytest.raises(CannotWrite, match='file cannot be written'):
         publish(student, tmp_path / 'file', 'toy', licence=LICENCE)
     real = torch.save
 
@@ -125,7 +127,7 @@ def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch)
         real(content, path)
         raise RuntimeError('[enforce fail at inline_container.cc:664] . unexpected pos')
     monkeypatch.setattr(torch, 'save', full)
-    with pytest.raises(CannotPublish, match='Make room'):
+    with pytest.raises(CannotWrite, match='out cannot be written.*Free space'):
         publish(student, out, 'toy', licence=LICENCE)
     assert list(out.iterdir()) == []
 
@@ -146,7 +148,7 @@ def test_the_tool_and_the_results_on_the_card(student, tmp_path):
     assert '21.5' in card and 'images: 7' in card and 'Only frontal' in card
     metrics.write_text('[]')
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 1 and 'no metrics.json' in done.stderr
+    assert done.returncode == 1 and 'not a metrics.json' in done.stderr
     about.unlink()
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert done.returncode == 1 and 'There is no text at' in done.stderr

@@ -83,11 +83,15 @@ def test_a_silent_srfbn_is_bilinear_at_each_step():
 
 
 def test_each_step_of_srfbn_feeds_the_next():
-    net = small(SRFBN)
-    steps = net.forward_steps(torch.rand(1, 3, 5, 5))
+    net, lr = small(SRFBN), torch.rand(1, 3, 5, 5)
+    steps = net(lr, all_steps=True)
+    assert len(steps) == net.steps and torch.equal(net(lr), steps[-1])
     assert not any(torch.equal(*pair) for pair in zip(steps, steps[1:]))
-    torch.testing.assert_close(SRFBN.forward(net, torch.zeros(1, 3, 5, 5)),
-                               net.forward_steps(torch.zeros(1, 3, 5, 5))[-1])
+    # fewer steps of the same weights end at an earlier image
+    for number in range(1, net.steps):
+        shorter = small(SRFBN, steps=number)
+        shorter.load_state_dict(net.state_dict())
+        assert torch.equal(shorter(lr), steps[number - 1])
 
 
 def test_attention_weighs_whole_channels():

@@ -26,7 +26,7 @@ def random_boxes(batch: int, side: int, seed: int) -> torch.Tensor:
 def teacher_and_raw_atoms(num_atoms=7, **kwargs):
     torch.manual_seed(0)
     teacher = DictionaryTeacher(
-        size=64, scale=4, encoder=dict(arch='tiny'), width=0.25,
+        size=64, scale=4, encoder=dict(type='fdsr.TinyEncoder'), width=0.25,
         dictionary=dict(num_atoms=num_atoms), **kwargs).eval()
     raw = {}
     for component, level in teacher.dictionary.spec.slots():

@@ -8,7 +8,7 @@ import torch
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones import DictionaryTeacher
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import FeatureEncoder, TinyEncoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -47,7 +47,7 @@ def vgg(seed=0):
 
 @pytest.fixture
 def tiny():
-    return FeatureEncoder('tiny')
+    return TinyEncoder()
 
 
 @pytest.mark.parametrize('kept', [torch.float32, torch.float16])
@@ -99,7 +99,7 @@ def assert_refused(path, encoder, what, expected, found):
 
 
 def test_another_layout_is_refused(tmp_path, tiny):
-    write(tmp_path / 'd.pth', FeatureEncoder('tiny', 'A'))
+    write(tmp_path / 'd.pth', TinyEncoder('A'))
     assert_refused(tmp_path / 'd.pth', tiny, 'layout', 'B', 'A')
 
 
@@ -126,7 +126,7 @@ def test_another_size_or_eye_distance_is_refused(tmp_path, tiny, other, found):
 
 
 def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
-    content_of = FeatureEncoder('tiny')
+    content_of = TinyEncoder()
     write(tmp_path / 'd.pth', content_of)
     content = torch.load(tmp_path / 'd.pth', weights_only=True)
     content['meta']['unbiased'] = True
@@ -137,7 +137,8 @@ def test_the_release_layout_wants_its_own_variance(tmp_path, tiny):
 def test_a_missing_file_tells_how_to_make_one(tmp_path):
     path = tmp_path / 'none.pth'
     with pytest.raises(FileNotFoundError) as missing:
-        DictionaryTeacher(size=SIZE, scale=4, encoder=dict(arch='tiny'), width=0.25,
+        DictionaryTeacher(size=SIZE, scale=4, width=0.25,
+                          encoder=dict(type='fdsr.TinyEncoder'),
                           dictionary=dict(file=str(path)))
     assert str(path) in str(missing.value) and REMEDY in str(missing.value)
 
@@ -176,8 +177,8 @@ def bomb():
 @pytest.mark.parametrize('change, message', [
     (lambda content: content.update(version=bomb()), 'another version.*type list'),
     (lambda content: content.update(version=torch.ones(3)), 'version.*type Tensor'),
-    (lambda content: content.update(format=torch.ones(3)), 'is no dictionary'),
-    (lambda content: content.update(format=bomb()), 'is no dictionary'),
+    (lambda content: content.update(format=torch.ones(3)), 'is not a dictionary'),
+    (lambda content: content.update(format=bomb()), 'is not a dictionary'),
     *((lambda content, key=key: content['meta'].update({key: bomb()}),
        f'damaged dictionary: meta.{key}.*nested too deep')
       for key in ('licence', 'channels', 'sides', 'layout', 'source')),

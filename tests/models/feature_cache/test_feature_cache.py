@@ -1,4 +1,4 @@
-"""Frozen features: what is read is what would be computed, or it is refused."""
+"""Frozen features equal the computed ones, or are refused."""
 
 import copy
 import json
@@ -52,9 +52,8 @@ def student_config(folder, folders=(), **changes):
 
 def test_what_is_read_is_what_would_be_computed(tmp_path):
     config = student_config(tmp_path / 'run')
-    told = []
     torch.manual_seed(0)
-    freeze_student_features(config, tmp_path / 'store', told.append)
+    freeze_student_features(config, tmp_path / 'store')
     store = pickle.loads(pickle.dumps(FeatureStore(tmp_path / 'store')))
     assert len(store.names) == 12 and 'perceptual_relu2_1' in store.shapes
     torch.manual_seed(0)
@@ -99,10 +98,10 @@ def test_training_is_the_same_and_computes_nothing_frozen(tmp_path, monkeypatch)
         lambda self, lr: called.append(self.training) or encode(self, lr))
     frozen = toy.train(reference)
     assert called and not any(called)  # in the validation at the end alone
-    theirs = dict(plain.model.generator.named_parameters())
+    expected = dict(plain.model.generator.named_parameters())
     for name, value in frozen.model.generator.named_parameters():
         assert not torch.isnan(value).any()
-        assert (value - theirs[name]).abs().max() < 0.02, name
+        assert (value - expected[name]).abs().max() < 0.02, name
 
 
 def test_only_the_faces_that_the_loss_compares_are_read(tmp_path):
@@ -149,7 +148,7 @@ def test_a_teacher_whose_features_are_there_is_not_run(tmp_path, monkeypatch):
         DictionaryTeacher, 'transfer',
         lambda self, *args: runs.append(1) or transfer(self, *args))
     runner = toy.train(config)
-    # but once, to see that the features' sizes agree
+    # once, to compare the sizes of the features
     assert len(runs) == 1 and runner.iter == 2
 
 
@@ -160,21 +159,21 @@ def test_features_of_other_networks_are_refused(tmp_path):
     FrozenFeatures([tmp_path / 'store'], generator)
     with torch.no_grad():
         next(generator.encoder.parameters()).add_(1)
-    with pytest.raises(ValueError, match='made with another encoder'):
+    with pytest.raises(ValueError, match='computed by another encoder'):
         FrozenFeatures([tmp_path / 'store'], generator)
     with pytest.raises(ValueError, match='Bicubic has no frozen encoder'):
         FrozenFeatures([tmp_path / 'store'], Bicubic(4))
-    trained = dict(toy.STUDENT, encoder=dict(arch='tiny', frozen=False))
+    trained = dict(toy.STUDENT, encoder=dict(type='fdsr.TinyEncoder', frozen=False))
     with pytest.raises(ValueError, match='no frozen encoder'):
         freeze_student_features(
             student_config(tmp_path / 'b', model__generator=trained), tmp_path / 'c')
 
 
-def test_an_unfinished_store_is_none(tmp_path):
+def test_an_unfinished_store_is_refused(tmp_path):
     writer = FeatureWriter(tmp_path, ['a', 'b'])
-    pictures = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 2 / 255)])
-    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, pictures,
-                 pictures[..., :1, :1])
+    images = torch.stack([torch.zeros(3, 2, 2), torch.full((3, 2, 2), 2 / 255)])
+    writer.write([0, 3], {'x': torch.arange(8.0).reshape(2, 1, 2, 2)}, images,
+                 images[..., :1, :1])
     with pytest.raises(FileNotFoundError, match='not finished'):
         FeatureStore(tmp_path)
     writer.finish(dict(encoder='e'))
@@ -184,9 +183,9 @@ def test_an_unfinished_store_is_none(tmp_path):
     assert found.flatten().tolist() == [4, 5, 6, 7, 0, 1, 2, 3]
     with pytest.raises(KeyError, match='not among the 2 faces'):
         store.read('x', ['c'], [False])
-    store.check(['a', 'b'], [False, True], pictures)
-    with pytest.raises(ValueError, match='features of a .* another picture'):
-        store.check(['a', 'b'], [False, True], pictures.flip(0))
+    store.check(['a', 'b'], [False, True], images)
+    with pytest.raises(ValueError, match='of a were computed from another image'):
+        store.check(['a', 'b'], [False, True], images.flip(0))
     (tmp_path / 'x.bin').write_bytes(b'short')
     with pytest.raises(ValueError, match='x.bin has 5 bytes, expected 32'):
         FeatureStore(tmp_path)
@@ -194,14 +193,14 @@ def test_an_unfinished_store_is_none(tmp_path):
         store.read('x', ['b'], [True])
 
 
-def test_other_crops_are_not_given_these_features(tmp_path):
-    """The same names, but another picture: what is kept belongs to the old one."""
+def test_features_of_another_crop_are_refused(tmp_path):
+    """The names are the same, but the stored features belong to another crop."""
     store = tmp_path / 'store'
     freeze_student_features(student_config(tmp_path / 'run'), store)
     config = student_config(tmp_path / 'other', [str(store)],
                             train_dataloader__dataset__eye_share=0.2)
     config.model.perceptual_loss = None
-    with pytest.raises(ValueError, match='made of another picture'):
+    with pytest.raises(ValueError, match='computed from another image'):
         toy.train(config)
 
 
@@ -209,14 +208,6 @@ def degraded(config, **step):
     """A config with another step from HR to LR."""
     config.train_dataloader.dataset.pipeline[2] = dict(scale=toy.SCALE, **step)
     return config
-
-
-def without_marks(store):
-    """A store as it was written before it knew its LR."""
-    path = store / 'store.json'
-    content = json.loads(path.read_text())
-    del content['marks'], content['facts']['degradation']
-    path.write_text(json.dumps(content))
 
 
 BLIND = dict(type='fdsr.BlindDegradation', steps=[dict(type='fdsr.AddNoise')])
@@ -228,7 +219,7 @@ BLIND = dict(type='fdsr.BlindDegradation', steps=[dict(type='fdsr.AddNoise')])
     (dict(BLIND, seed=1), dict(BLIND, seed=2), True),
     (dict(BLIND, seed=1), {}, True), ({}, dict(scale=8), True)])
 def test_the_features_of_another_lr_are_refused(tmp_path, made, read, wrong):
-    """For a student, whose maps are of LR; GT's features are the same for both."""
+    """The encoder's maps depend on LR; the perceptual features of GT do not."""
     plain = dict(type='fdsr.DownsampleToLR')
     store = tmp_path / 'store'
     freeze_student_features(
@@ -243,12 +234,12 @@ def test_the_features_of_another_lr_are_refused(tmp_path, made, read, wrong):
         assert frozen.encoded(batch['data_samples'], batch['inputs'])
         return
     words = 'degradation: Gaussian noise' if made else 'LR = HR / 4 by PIL bicubic'
-    with pytest.raises(ValueError, match=f'made of another LR: .*{words}.*between epo'):
+    with pytest.raises(ValueError, match=f'from another LR: .*{words}.*between epochs'):
         frozen.encoded(batch['data_samples'], batch['inputs'])
 
 
 def test_a_training_on_another_lr_stops(tmp_path):
-    """Student and teacher: each restorer hands its LR to what it reads."""
+    """Both restorers check LR, for the student's and the teacher's features."""
     checkpoint = toy.trained_teacher(tmp_path / 'teacher')
     config = with_mirrored(toy.distiller_config(tmp_path / 'run', checkpoint))
     freeze_student_features(config, tmp_path / 'student')
@@ -259,29 +250,22 @@ def test_a_training_on_another_lr_stops(tmp_path):
             ('student', lambda folder: toy.distiller_config(folder, checkpoint)),
             ('features', lambda folder: toy.distiller_config(folder, checkpoint)))):
         other = with_mirrored(make(tmp_path / str(number)), [str(tmp_path / name)])
-        with pytest.raises(ValueError, match='made of another LR'):
+        with pytest.raises(ValueError, match='computed from another LR'):
             toy.train(degraded(other, **BLIND))
 
 
-@pytest.mark.parametrize('scale, steps, wrong', [
-    (8, [], False), (8, BLIND['steps'], True), (4, [], True)])
-def test_a_store_that_does_not_know_its_lr_has_the_default(
-        tmp_path, scale, steps, wrong):
-    config = student_config(tmp_path / 'run')
-    config.train_dataloader.dataset.pipeline[2].scale = 8
-    config.model.generator.scale = 8
-    freeze_student_features(config, tmp_path / 'store')
-    without_marks(tmp_path / 'store')
-    step = dict(type='fdsr.BlindDegradation', steps=steps, scale=scale)
-    config.train_dataloader.dataset.pipeline[2] = step
-    batch = MODELS.build(dict(type='fdsr.FacePreprocessor'))(collate_samples(
-        [DATASETS.build(config.train_dataloader.dataset)[index] for index in (3, 5)]))
-    frozen = FrozenFeatures([tmp_path / 'store'], MODELS.build(toy.STUDENT))
-    if not wrong:
-        assert len(frozen.encoded(batch['data_samples'], batch['inputs'])[0]) == 2
-        return
-    with pytest.raises(ValueError, match='another LR: LR = HR / 8 by PIL bicubic'):
-        frozen.encoded(batch['data_samples'], batch['inputs'])
+def test_a_store_of_an_earlier_format_is_refused(tmp_path):
+    store = tmp_path / 'store'
+    freeze_student_features(student_config(tmp_path / 'run'), store)
+    index = store / 'store.json'
+    content = json.loads(index.read_text())
+    index.write_text(json.dumps({**content, 'format': 0}))
+    with pytest.raises(ValueError, match='expected format 1 .*found format 0'):
+        FeatureStore(store)
+    del content['marks']
+    index.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match='missing: marks. Recompute'):
+        FeatureStore(store)
 
 
 def test_an_lr_of_each_epoch_is_not_frozen(tmp_path):
@@ -291,7 +275,7 @@ def test_an_lr_of_each_epoch_is_not_frozen(tmp_path):
     assert not (tmp_path / 'store').exists()
 
 
-def test_a_pipeline_that_does_not_tell_of_mirroring(tmp_path):
+def test_a_pipeline_without_mirrored_is_refused(tmp_path):
     store = tmp_path / 'store'
     freeze_student_features(student_config(tmp_path / 'run'), store)
     config = student_config(tmp_path / 'other', [str(store)])

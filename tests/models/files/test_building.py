@@ -31,7 +31,7 @@ POSITIONS = {
 }
 TYPES = [
     'subprocess.Popen', 'torch.nn.Sequential', 'Sequential', 'mmengine.BaseModel',
-    'fdsr.DictionaryDistiller', 'FaceTester', 'fdsr.PerceptualLoss', 'PixelLoss',
+    'fdsr.FeatureDistiller', 'FaceTester', 'fdsr.PerceptualLoss', 'PixelLoss',
     'fdsr.FeatureDiscriminator', 'fdsr.FacePreprocessor', 'mmagic.DiffusersWrapper',
     'mmagic.BasicVSRNet', 'mmagic.fdsr.RCAN', 'fdsr.mmagic.DICNet', 'fdsr..RCAN',
     'fdsr.models.backbones.rcan.RCAN', 'mmengine.runner.Runner', ' fdsr.RCAN',

@@ -11,7 +11,7 @@ import torch
 from fdsr.apis import load_backbone
 from fdsr.geometry.components import FFHQ_EYE_SHARE
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import FeatureEncoder, build_encoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -27,7 +27,7 @@ from fdsr.registry import MODELS
 from fdsr.weights import sha256_of
 from tests import toy
 
-TINY = dict(arch='tiny', frozen=True)
+TINY = dict(type='fdsr.TinyEncoder', frozen=True)
 ONE_STEP = dict(train_cfg__max_iters=1, default_hooks__checkpoint__interval=1)
 AVERAGED = [dict(type='fdsr.TrainedEMAHook', name='student', momentum=0.5)]
 BOXES = torch.tensor([[2., 2, 10, 10], [16, 2, 26, 11], [11, 12, 18, 20],
@@ -37,7 +37,7 @@ LR = torch.rand(2, 3, 8, 8, generator=torch.Generator().manual_seed(0))
 
 def write_dictionary(path, encoder, seed=0, **facts):
     """Random atoms that fit a toy teacher."""
-    encoder = FeatureEncoder(layout='B', **encoder)
+    encoder = build_encoder(encoder, 'B')
     torch.manual_seed(seed)
     spec = DictionarySpec.uniform(
         num_atoms=3, **dictionary_shape(encoder, toy.SIZE, 0.243))
@@ -109,10 +109,12 @@ def same_output(one, other):
 
 def test_a_checkpoint_says_what_it_holds(world):
     meta = torch.load(world['distilled'], weights_only=True)['meta']['fdsr']
-    assert set(meta) == {'format', 'backbones', 'default', 'external', 'faces'}
-    faces = dict(meta['faces'])
-    assert faces.pop('eye_share') == pytest.approx(FFHQ_EYE_SHARE, abs=0.1)
-    assert faces == dict(size=toy.SIZE, scale=toy.SCALE)
+    assert set(meta) == {'format', 'backbones', 'default', 'external', 'traits'}
+    assert set(meta['traits']) == {'student', 'student_ema', 'teacher'}
+    traits = dict(meta['traits']['student_ema'])
+    assert traits.pop('eye_share') == pytest.approx(FFHQ_EYE_SHARE, abs=0.1)
+    assert traits == dict(size=toy.SIZE, scale=toy.SCALE, uses_boxes=False)
+    assert meta['traits']['teacher']['uses_boxes']
     assert meta['format'] == 1 and meta['default'] == 'student_ema'
     student = {**toy.STUDENT, 'encoder': TINY, 'width': 0.1}
     assert meta['backbones']['student'] == meta['backbones']['student_ema'] == student

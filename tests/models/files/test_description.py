@@ -85,6 +85,14 @@ def broad():
     (dict(external=dict(generator={**RECORD, 'member': 5})), 'member: expected a text'),
     (dict(external=dict(generator={'name': 'x'})), 'generator.path: .*found nothing'),
     (dict(faces=5), 'faces: expected a dict, found 5'),
+    (dict(traits=3), 'traits: expected a dict of traits by backbone, found 3'),
+    (dict(traits=dict(a=3)), 'traits.a: expected a dict, found 3'),
+    (dict(traits=dict(a=dict(size=8))), 'traits.a: .*missing.*scale'),
+    (dict(traits=dict(a=dict(scale=2, speed=3))), 'traits.a: .*unexpected.*speed'),
+    (dict(traits=dict(a=dict(scale=2.5))), 'traits.a: .*scale: .*found 2.5'),
+    (dict(traits=dict(a=dict(scale=2, size=1))), 'traits.a: .*size: .*found 1'),
+    (dict(traits=dict(a=dict(scale=2, eye_share=2))), 'traits.a: .*eye_share: '),
+    (dict(traits=dict(a=dict(scale=2, uses_boxes=1))), 'traits.a: .*uses_boxes: '),
     (dict(faces=dict(size='large')), "faces.size: .*found 'large'"),
     (dict(faces=dict(size=10**9)), 'faces.size: expected a number from 1 to 4096'),
     (dict(faces=dict(scale=0)), 'faces.scale: expected'),
@@ -116,7 +124,7 @@ def test_an_external_path_that_no_file_can_have_is_missing(tmp_path):
 def test_sizes_that_leave_no_lr_are_refused(tmp_path):
     path = files.write(tmp_path / 'model.pth', dict(type='fdsr.Bicubic', scale=64), {},
                        faces=dict(size=32))
-    message = r'model\.pth: Bicubic is for SR of 32 px at scale 64'
+    message = r'model\.pth: .*size: expected an integer from scale=64 .*found 32'
     with pytest.raises(ValueError, match=message):
         FaceSuperResolver(path, 'cpu')
 

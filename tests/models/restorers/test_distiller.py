@@ -6,7 +6,8 @@ from torch import nn
 
 from fdsr.models.files.checkpoints import CheckpointMismatch, load_backbone
 from fdsr.models.losses import AdversarialFeatureLoss, FeatureL1Loss
-from fdsr.models.restorers import DictionaryDistiller
+from fdsr.models.restorers import FeatureDistiller
+from fdsr.models.restorers.discriminator_step import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from tests import toy
@@ -17,7 +18,7 @@ def teacher(tmp_path_factory):
     return toy.trained_teacher(tmp_path_factory.mktemp('teacher'))
 
 
-def distiller(teacher, **changes) -> DictionaryDistiller:
+def distiller(teacher, **changes) -> FeatureDistiller:
     config = toy.distiller_config('unused', teacher).model.to_dict()
     return MODELS.build({**config, **changes})
 
@@ -54,7 +55,7 @@ def test_a_step_trains_student_and_discriminator_and_not_the_teacher(teacher):
 
 
 def test_losses_are_the_papers_equations(teacher):
-    model = distiller(teacher, loss_weights='literal').train()
+    model = distiller(teacher, pixel_loss=dict(type='fdsr.PixelLoss')).train()
     data = model.data_preprocessor(batch(), True)
     lr, samples = data['inputs'], data['data_samples']
     tap = 'decoder.to_rgb:input'
@@ -68,19 +69,20 @@ def test_losses_are_the_papers_equations(teacher):
     expected_adversarial = ((judge(ours[tap]) - 1)**2).mean()
     expected_d = ((judge(theirs[tap]) - 1)**2).mean() + (judge(ours[tap])**2).mean()
 
-    encoded, their_features = model.teacher_forward(lr, samples)
+    encoded, their_features = model.distillation_targets(lr, samples)
     losses, our_features = model.student_losses(lr, samples, encoded, their_features)
     torch.testing.assert_close(losses['loss_pixel'], expected_pixel)
     torch.testing.assert_close(losses['loss_adversarial'], expected_adversarial)
-    log = model.discriminator_step(our_features, their_features,
-                                   optimisers(model)['discriminator'])
+    log = discriminator_step(model.feature_losses, model.discriminator, our_features,
+                             their_features, optimisers(model)['discriminator'])
     torch.testing.assert_close(log['loss_d_adversarial'], expected_d.detach())
 
 
 def test_the_adversarial_gradient_reaches_the_student_alone(teacher):
-    model = distiller(teacher, loss_weights=dict(pixel=0.0)).train()
+    no_pixels = dict(type='fdsr.PixelLoss', loss_weight=0.0)
+    model = distiller(teacher, pixel_loss=no_pixels).train()
     data = model.data_preprocessor(batch(), True)
-    encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+    encoded, theirs = model.distillation_targets(data['inputs'], data['data_samples'])
     losses, _ = model.student_losses(data['inputs'], data['data_samples'], encoded,
                                      theirs)
     losses['loss_adversarial'].backward()
@@ -104,7 +106,8 @@ def test_the_shared_encoder_runs_once_and_changes_nothing(teacher, monkeypatch):
     model.eval()
 
     def losses():
-        encoded, theirs = model.teacher_forward(data['inputs'], data['data_samples'])
+        encoded, theirs = model.distillation_targets(
+            data['inputs'], data['data_samples'])
         return model.student_losses(data['inputs'], data['data_samples'], encoded,
                                     theirs)[0]
 
@@ -244,3 +247,86 @@ def test_taps_leave_no_hooks_behind(teacher):
         model.student(torch.rand(1, 3, 8, 8))
     assert features['decoder.tail:output'].shape[-1] == 8 * toy.SCALE
     assert not model.student.decoder.tail._forward_hooks
+
+
+# Any module as a teacher
+
+OUTPUT = dict(type='fdsr.FeatureL1Loss', teacher=':output')
+
+
+def test_a_config_alone_makes_a_teacher(tmp_path):
+    model = distiller(dict(network=dict(type='fdsr.Bicubic', scale=toy.SCALE)),
+                      feature_losses=[OUTPUT])
+    log = model.train().train_step(batch(), optimisers(model))
+    assert log['loss_feature_l1'] > 0
+    assert not any(value.requires_grad for value in model.teacher.parameters())
+
+
+@pytest.mark.parametrize('wrap', [
+    lambda state: state, lambda state: {'params_ema': state, 'params': {}},
+    lambda state: {'state_dict': state, 'epoch': 3}])
+def test_a_plain_state_dict_fills_a_teacher(tmp_path, wrap):
+    torch.manual_seed(3)
+    network = MODELS.build(dict(type='PlainStudent'))
+    torch.save(wrap(network.state_dict()), tmp_path / 'foreign.pth')
+    model = distiller(
+        dict(network=dict(type='PlainStudent'), weights=str(tmp_path / 'foreign.pth')),
+        student=dict(type='PlainStudent'),
+        feature_losses=[dict(type='fdsr.FeatureL1Loss', teacher='last:input')])
+    for name, value in network.state_dict().items():
+        assert torch.equal(value, model.teacher.state_dict()[name]), name
+    assert model.teacher.scale == toy.SCALE and not model.teacher.training
+    log = model.train().train_step(batch(), optimisers(model))
+    assert log['loss_feature_l1'] > 0
+    before = {name: value.clone() for name, value in model.teacher.state_dict().items()}
+    model.train_step(batch(), optimisers(model))
+    assert all(torch.equal(value, before[name])
+               for name, value in model.teacher.state_dict().items())
+
+
+def test_a_foreign_teachers_errors_name_what_is_wrong(tmp_path):
+    network = dict(type='PlainStudent')
+    with pytest.raises(FileNotFoundError, match='nowhere.pth.*model.teacher.weights'):
+        distiller(dict(network=network, weights='nowhere.pth'))
+    torch.save([1, 2], tmp_path / 'list.pth')
+    with pytest.raises(CheckpointMismatch, match='list.pth: expected a state dict'):
+        distiller(dict(network=network, weights=str(tmp_path / 'list.pth')))
+    torch.save({'other': torch.zeros(1)}, tmp_path / 'other.pth')
+    with pytest.raises(CheckpointMismatch, match='other.pth'):
+        distiller(dict(network=network, weights=str(tmp_path / 'other.pth')))
+    with pytest.raises(ValueError, match='found the keys network, checkpoint'):
+        distiller(dict(network=network, checkpoint='teacher.pth'))
+
+
+def test_an_unknown_name_in_the_report_is_an_error(teacher):
+    with pytest.raises(ValueError, match="unknown name 'techer'; expected student, te"):
+        distiller(teacher, test_cfg=dict(report=['student', 'techer']))
+
+
+def test_a_recurrent_student_has_the_same_pixel_loss_as_without_a_teacher(teacher):
+    """All steps count, also beside a teacher."""
+    student = dict(type='fdsr.SRFBN', scale=toy.SCALE, channels=8, steps=3, groups=2)
+    torch.manual_seed(5)
+    alone = MODELS.build(dict(type='fdsr.FaceRestorer', generator=student))
+    torch.manual_seed(5)
+    model = distiller(teacher, student=student, feature_losses=[OUTPUT])
+    model.student.load_state_dict(alone.generator.state_dict())
+    data = model.data_preprocessor(batch(), True)
+    lr, samples = data['inputs'], data['data_samples']
+    encoded, targets = model.distillation_targets(lr, samples)
+    losses, _ = model.student_losses(lr, samples, encoded, targets)
+    expected = alone.forward_train(lr, samples)['loss_pixel']
+    torch.testing.assert_close(losses['loss_pixel'], expected)
+    last = model.pixel_loss(model.student(lr), samples.gt_img)
+    assert losses['loss_pixel'] > 1.5 * last
+
+
+def test_the_iteration_is_the_runs(teacher):
+    from mmengine.logging import MessageHub
+    model = distiller(teacher, feature_losses=[
+        dict(type='fdsr.FeatureL1Loss', loss_weight=[(0, 0.0), (10, 1.0)])]).train()
+    hub = MessageHub.get_instance('test_iteration')
+    for iteration, zero in ((0, True), (10, False)):
+        hub.update_info('iter', iteration)
+        log = model.train_step(batch(), optimisers(model))
+        assert (log['loss_feature_l1'] == 0) == zero

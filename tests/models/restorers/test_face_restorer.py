@@ -4,7 +4,6 @@ import pytest
 import torch
 from torch import nn
 
-from fdsr.models.losses import LOSS_PRESETS, loss_weights
 from fdsr.models.restorers import FaceRestorer, FaceTester
 from fdsr.registry import DATASETS, FUNCTIONS, MODELS
 from tests import toy
@@ -32,12 +31,14 @@ class TwoSteps(nn.Module):
         coarse = self.up(lr)
         return [coarse * self.gain, coarse * self.gain**2]
 
-    def forward(self, lr):
-        return self.forward_steps(lr)[-1]
+    def forward(self, lr, all_steps=False):
+        outputs = self.forward_steps(lr)
+        return outputs if all_steps else outputs[-1]
 
 
 def test_pixel_loss_sums_over_the_steps():
-    model = FaceRestorer(dict(type='TwoSteps'), loss_weights=dict(pixel=3.0))
+    model = FaceRestorer(dict(type='TwoSteps'),
+                         pixel_loss=dict(type='fdsr.PixelLoss', loss_weight=3.0))
     data = model.data_preprocessor(batch(), True)
     gt = data['data_samples'].gt_img
     losses = model(**data, mode='loss')
@@ -69,7 +70,7 @@ def test_a_backbone_that_needs_boxes_says_so_when_there_are_none():
 
 
 def test_predictions_are_rounded_pictures_beside_bicubic():
-    model = FaceRestorer(toy.STUDENT, test_cfg=dict(name='student', bicubic=True))
+    model = FaceRestorer(toy.STUDENT, test_cfg=dict(report=['bicubic', 'student']))
     samples = model.eval().val_step(batch(3))
     assert len(samples) == 3
     for sample in samples:
@@ -89,15 +90,21 @@ def test_ground_truth_survives_the_way_through_the_network():
     assert torch.equal(sample.input, data['inputs'][0])
 
 
-def test_presets_and_weights():
-    assert loss_weights('dfdnet') == dict(pixel=100, perceptual=1, adversarial=1)
-    assert set(loss_weights('literal').values()) == {1.0}
-    assert loss_weights(dict(adversarial=0.1))['pixel'] == 100
-    assert LOSS_PRESETS['dfdnet']['adversarial'] == 1, 'a preset was changed in place'
-    with pytest.raises(ValueError, match='Unknown loss preset'):
-        loss_weights('esrgan')
-    with pytest.raises(ValueError, match='adverserial'):
-        loss_weights(dict(adverserial=1))
+def test_each_loss_has_its_own_weight():
+    """The default is DFDNet's weight for the pixel loss."""
+    model = FaceRestorer(toy.STUDENT)
+    assert model.pixel_loss.loss_weight == 100
+    with pytest.raises(TypeError, match='loss_weights'):
+        FaceRestorer(toy.STUDENT, loss_weights='dfdnet')
+
+
+@pytest.mark.parametrize('test_cfg, message', [
+    (dict(name='student', bicubic=True), "found {'name': 'student', 'bicubic': True}"),
+    (dict(report='student'), "report=\\['bicubic', 'generator'\\]"),
+    (dict(report=['student', 'teacher']), 'one network, found the names student, t')])
+def test_a_wrong_test_cfg_is_an_error(test_cfg, message):
+    with pytest.raises(ValueError, match=message):
+        FaceRestorer(toy.STUDENT, test_cfg=test_cfg)
 
 
 def test_a_student_starts_from_a_teachers_file(tmp_path):

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.geometry.components import COMPONENTS, boxes_from_five_points
 from fdsr.models.backbones import DictionaryTeacher
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.component_dictionary import ComponentDictionary
 from fdsr.models.dictionary.files import save_dictionary
 from fdsr.preparation.dictionary.building import DictionaryBuilder
@@ -29,7 +29,7 @@ def items():
 
 
 def make_builder(**kwargs) -> DictionaryBuilder:
-    settings = dict(encoder=FeatureEncoder('tiny'), size=SIZE, eye_share=EYE_SHARE,
+    settings = dict(encoder=TinyEncoder(), size=SIZE, eye_share=EYE_SHARE,
                     num_atoms=NUM_ATOMS)
     return DictionaryBuilder(**{**settings, **kwargs})
 
@@ -41,7 +41,7 @@ def same_atoms(one: ComponentDictionary, other: ComponentDictionary) -> bool:
 
 def naive_features(items, component, level, side):
     """Plain slices of the encoder's maps, one face at a time."""
-    encoder, features = FeatureEncoder('tiny'), []
+    encoder, features = TinyEncoder(), []
     for item in items:
         image = torch.from_numpy(item['img']).permute(2, 0, 1)[None] / 255
         with torch.no_grad():
@@ -118,7 +118,8 @@ def test_atoms_are_the_normalised_means_of_their_faces(items, component, level):
 
 def test_features_are_those_that_the_teacher_matches(items, monkeypatch):
     teacher = DictionaryTeacher(
-        size=SIZE, eye_share=EYE_SHARE, scale=1, encoder=dict(arch='tiny'), width=0.25,
+        size=SIZE, eye_share=EYE_SHARE, scale=1, width=0.25,
+        encoder=dict(type='fdsr.TinyEncoder'),
         dictionary=dict(num_atoms=2)).eval()
     asked = {}
     match = ComponentDictionary.match
@@ -174,7 +175,7 @@ def test_more_atoms_than_faces_are_refused(items):
 
 def test_a_layout_of_another_size_is_refused():
     with pytest.raises(ValueError, match='512 px alone, found 64'):
-        make_builder(encoder=FeatureEncoder('tiny', 'dfdnet512'))
+        make_builder(encoder=TinyEncoder('dfdnet512'))
 
 
 def test_bad_faces_are_left_out_and_counted(items):
@@ -212,7 +213,8 @@ def test_the_teacher_reads_what_was_built(items, tmp_path, dtype):
     path = tmp_path / 'folder' / 'dictionary.pth'
     save_dictionary(built.dictionary.to(dtype), path, builder.encoder, seed=0)
     teacher = DictionaryTeacher(
-        size=SIZE, eye_share=EYE_SHARE, scale=4, encoder=dict(arch='tiny'), width=0.25,
+        size=SIZE, eye_share=EYE_SHARE, scale=4, width=0.25,
+        encoder=dict(type='fdsr.TinyEncoder'),
         dictionary=dict(file=str(path), dtype=str(dtype).removeprefix('torch.')))
     assert same_atoms(teacher.dictionary, built.dictionary)
     assert teacher.dictionary.atoms('nose', 0).dtype == dtype

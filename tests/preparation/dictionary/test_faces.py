@@ -33,7 +33,8 @@ def test_settings_have_the_teachers_defaults():
     assert settings['layout'] == 'B' and settings['eye_share'] == FFHQ_EYE_SHARE
     with pytest.raises(ValueError, match='Unknown encoder'):
         encoder_of({**settings, 'encoder': dict(arch='resnet')})
-    encoder = encoder_of({**settings, 'encoder': dict(arch='tiny'), 'layout': 'A'})
+    encoder = encoder_of(
+        {**settings, 'encoder': dict(type='fdsr.TinyEncoder'), 'layout': 'A'})
     assert (encoder.arch, encoder.layout) == ('tiny', 'A')
 
 

@@ -10,7 +10,7 @@ import torch
 from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -50,7 +50,7 @@ def strong(faces):
 
 @pytest.fixture(scope='module')
 def encoder():
-    return FeatureEncoder('tiny')
+    return TinyEncoder()
 
 
 @pytest.fixture(scope='module')

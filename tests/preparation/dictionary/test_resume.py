@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.models.backbones.encoder import FeatureEncoder
-from fdsr.models.dictionary.component_dictionary import normalise
+from fdsr.models.backbones.encoder import TinyEncoder
+from fdsr.models.dictionary.component_dictionary import normalize
 from fdsr.preparation.dictionary.building import DictionaryBuilder
 from fdsr.preparation.dictionary.clustering import SignProjection, cluster
 from fdsr.preparation.dictionary.resume import BuildState
@@ -35,7 +35,7 @@ def builder_of(folder=None, cut_at=None, **settings) -> DictionaryBuilder:
             raise Cut
 
     state = folder and BuildState(folder, settings, save_every=4)
-    return DictionaryBuilder(FeatureEncoder('tiny'), SIZE, 0.3125, NUM_ATOMS, SEED,
+    return DictionaryBuilder(TinyEncoder(), SIZE, 0.3125, NUM_ATOMS, SEED,
                              report=report, state=state)
 
 
@@ -46,7 +46,7 @@ def same(one, other):
 
 
 def test_the_algorithm_itself_is_what_it_was(faces):
-    """Bit for bit: project, cluster, add one after the other, divide, normalise."""
+    """Bit for bit: project, cluster, add one after the other, divide, normalize."""
     builder = builder_of()
     built, batches = builder.build(faces), [dict(builder.features(*one))
                                             for one in faces]
@@ -59,7 +59,7 @@ def test_the_algorithm_itself_is_what_it_was(faces):
         for label, vector in zip(labels, torch.cat(parts)):
             sums[label] += vector
         sums /= torch.from_numpy(np.bincount(labels))[:, None]
-        expected = normalise(sums.view(builder.spec.atom_shape(*slot)), False)
+        expected = normalize(sums.view(builder.spec.atom_shape(*slot)), False)
         assert torch.equal(built.dictionary.atoms(*slot), expected), slot
 
 
@@ -146,6 +146,6 @@ def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(np, 'save', broken)
     with pytest.raises(OSError, match='points_000000.npy .*disk full.*Free disk space'):
         state.keep_points(0, np.zeros((1, 1, 1)))
-    assert state.points(0) is None and not list(tmp_path.rglob('*.part'))
+    assert state.points(0) is None and not list(tmp_path.rglob('*.part-*'))
     state.remove()
     assert not (tmp_path / 'p').exists()

@@ -1,9 +1,10 @@
-"""The qualitative figure: faces below each other, methods beside each other."""
+"""The qualitative figure: one row per face, one column per method."""
 
 import textwrap
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Dict, List, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -12,43 +13,43 @@ from fdsr.utils.files import atomic_path
 _DPI = 200
 _GAP, _HEADER, _CAPTION = 6, 34, 30  # pixels
 _LETTERS = 8  # points
-_LETTER, _LINE = 13, 25  # pixels that a letter and a line of a label take
-Box = Tuple[int, int, int, int]
+_LETTER, _LINE = 13, 25  # width of a letter and height of a line, in pixels
+Box = tuple[int, int, int, int]
 
 
 @dataclass(frozen=True)
 class FigureFace:
-    """One face of the figure.
+    """One row of the figure.
 
     Args:
-        pictures: {label: (h, w, 3) uint8 RGB}; smaller ones, the LR above all, are
-            shown enlarged with their pixels visible.
-        captions: {label: what stands below the picture}.
-        zooms: regions shown once more, enlarged, each x1, y1, x2, y2 in pixels of the
-            largest picture.
+        images: {label: (h, w, 3) uint8 RGB}. Smaller images, such as LR, are upsampled
+            with nearest neighbours.
+        captions: {label: text below the image}.
+        zooms: Regions that are shown enlarged below, each x1, y1, x2, y2 in pixels of
+            the largest image.
     """
 
-    pictures: Dict[str, np.ndarray]
-    captions: Dict[str, str] = field(default_factory=dict)
+    images: dict[str, np.ndarray]
+    captions: dict[str, str] = field(default_factory=dict)
     zooms: Sequence[Box] = ()
 
 
 def draw_figure(faces: Sequence[FigureFace], labels: Sequence[str]) -> Any:
-    """Draws the figure; one pixel of a picture is a whole number of the PNG's.
+    """Draws the figure, each image pixel as a whole number of PNG pixels.
 
     Args:
-        faces: in rows.
-        labels: in columns; one that is longer than a picture is wide is wrapped.
+        faces: The rows.
+        labels: The columns; labels wider than an image are wrapped.
 
     Returns:
-        A matplotlib figure, for ``save_figure``.
+        A matplotlib figure for ``save_figure``.
 
     Raises:
-        ValueError: there are no faces, or one lacks a label's picture.
+        ValueError: There are no faces or labels, or a face lacks the image of a label.
     """
     _check(faces, labels)
     from matplotlib.figure import Figure
-    side = max(picture.shape[0] for face in faces for picture in face.pictures.values())
+    side = max(image.shape[0] for face in faces for image in face.images.values())
     cell = side * max(1, round(256 / side))
     heights = [_height(face, cell, side) for face in faces]
     width = len(labels) * (cell + _GAP) - _GAP
@@ -71,11 +72,11 @@ def _check(faces: Sequence[FigureFace], labels: Sequence[str]) -> None:
     if not faces or not labels:
         raise ValueError('draw_figure: there are no faces, or no labels.')
     for number, face in enumerate(faces):
-        missing = [label for label in labels if label not in face.pictures]
+        missing = [label for label in labels if label not in face.images]
         if missing:
             raise ValueError(
-                f'draw_figure: face {number} has no picture of {missing[0]!r}; it has '
-                f'{", ".join(face.pictures)}.')
+                f'draw_figure: face {number} has no image of {missing[0]!r}, found '
+                f'{", ".join(face.images)}.')
 
 
 def _height(face: FigureFace, cell: int, side: int) -> int:
@@ -90,10 +91,10 @@ def _zoom_height(box: Box, cell: int) -> int:
 
 def _draw_cell(canvas: '_Canvas', face: FigureFace, label: str, left: int, top: int,
                cell: int, side: int) -> None:
-    picture = face.pictures[label]
-    canvas.show(picture, left, top, cell, cell)
+    image = face.images[label]
+    canvas.show(image, left, top, cell, cell)
     top += cell + _GAP
-    large = _enlarged(picture, side)
+    large = _upsampled(image, side)
     for x1, y1, x2, y2 in face.zooms:
         height = _zoom_height((x1, y1, x2, y2), cell)
         canvas.show(large[y1:y2, x1:x2], left, top, cell, height)
@@ -103,24 +104,24 @@ def _draw_cell(canvas: '_Canvas', face: FigureFace, label: str, left: int, top: 
                      top - _GAP + _CAPTION / 2)
 
 
-def _enlarged(picture: np.ndarray, side: int) -> np.ndarray:
-    """By whole pixels, so that a zoom into LR shows its pixels."""
-    index = np.arange(side) * len(picture) // side
-    return picture[index[:, None], index]
+def _upsampled(image: np.ndarray, side: int) -> np.ndarray:
+    """Returns the image upsampled to ``side`` with nearest neighbours."""
+    index = np.arange(side) * len(image) // side
+    return image[index[:, None], index]
 
 
 class _Canvas:
-    """Places pictures and words on a figure, in pixels from the top left corner."""
+    """Places images and text in pixels from the top left corner of a figure."""
 
     def __init__(self, figure: Any, width: int, height: int) -> None:
         self.figure, self.width, self.height = figure, width, height
 
-    def show(self, picture: np.ndarray, left: int, top: int, width: int,
+    def show(self, image: np.ndarray, left: int, top: int, width: int,
              height: int) -> None:
         axes = self.figure.add_axes((
             left / self.width, 1 - (top + height) / self.height,
             width / self.width, height / self.height))
-        axes.imshow(picture, interpolation='nearest', aspect='auto')
+        axes.imshow(image, interpolation='nearest', aspect='auto')
         axes.set_axis_off()
 
     def write(self, text: str, x: float, y: float) -> None:
@@ -128,12 +129,12 @@ class _Canvas:
                          va='center', fontsize=_LETTERS)
 
 
-def zoom_regions(boxes: np.ndarray, side: int) -> List[Box]:
-    """Where eyes and mouth are: two regions for ``FigureFace``.
+def zoom_regions(boxes: np.ndarray, side: int) -> list[Box]:
+    """Returns the regions of the eyes and of the mouth for ``FigureFace.zooms``.
 
     Args:
         boxes: (4, 4) component boxes in pixels.
-        side: of the picture, which the regions stay in.
+        side: Side of the image; the regions are clipped to it.
     """
     left_eye, right_eye, _, mouth = np.asarray(boxes, dtype=np.float64)
     eyes = (left_eye[0], min(left_eye[1], right_eye[1]), right_eye[2],
@@ -146,18 +147,18 @@ def zoom_regions(boxes: np.ndarray, side: int) -> List[Box]:
     return regions
 
 
-def save_figure(figure: Any, path: Union[str, Path]) -> List[Path]:
-    """Writes a figure as PNG and as PDF, each whole or not.
+def save_figure(figure: Any, path: str | Path) -> list[Path]:
+    """Writes a figure as PNG and as PDF, atomically.
 
     Args:
-        figure: as ``draw_figure`` returns it.
-        path: of the files, with or without suffix; their folder is made.
+        figure: As ``draw_figure`` returns it.
+        path: Path of both files, with or without suffix; missing folders are created.
 
     Returns:
         The two paths.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: A file cannot be written.
     """
     path = Path(path)
     path = path.with_suffix('') if path.suffix in ('.png', '.pdf') else path

@@ -1,8 +1,8 @@
-"""How alike the features of two networks are, in the same basis and in any."""
+"""Similarity of two networks' features, in the same basis and in any basis."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import List, Sequence
 
 import torch
 from mmengine.config import Config
@@ -15,17 +15,16 @@ from fdsr.registry import DATASETS, FUNCTIONS, MODELS
 
 
 @dataclass
-class Alikeness:
-    """What two networks' features have in common.
+class FeatureSimilarity:
+    """Similarity of features to a reference.
 
-    Attributes:
-        correlation: of the channels of the same number, their mean: in the same basis
-            it is high. NaN where the numbers of channels differ.
+    Args:
+        correlation: mean correlation of channels with the same index; high in the same
+            basis. NaN if the numbers of channels differ.
         explained: share of the reference's variance that the best 1×1 convolution of
-            the features explains on faces that it was not fitted to: what is the same
-            but for the basis.
-        cka: linear centred kernel alignment (Kornblith et al. 2019), which does not
-            change when either basis is rotated.
+            the features explains on faces outside the fit; independent of the basis.
+        cka: linear centred kernel alignment (Kornblith et al. 2019), which is invariant
+            to rotations of either basis.
     """
 
     correlation: float
@@ -33,28 +32,28 @@ class Alikeness:
     cka: float
 
 
-def alikeness(features: Tensor, reference: Tensor) -> Alikeness:
-    """Compares features at the same places of the same faces.
+def feature_similarity(features: Tensor, reference: Tensor) -> FeatureSimilarity:
+    """Compares features at the same positions of the same faces.
 
     Args:
-        features: (N, P, C), of P places of N faces.
+        features: (N, P, C), at P positions of N faces.
         reference: (N, P, D).
 
     Raises:
-        ValueError: fewer than two faces, or other places.
+        ValueError: there are fewer than two faces, or the positions differ.
     """
     if len(features) < 2 or features.shape[:2] != reference.shape[:2]:
         raise ValueError(
-            'Features of the same places of at least two faces can be compared, found '
+            'Expected features at the same positions of at least two faces, found '
             f'{tuple(features.shape)} and {tuple(reference.shape)}.')
     features, reference = features.double(), reference.double()
-    return Alikeness(_correlation(features.flatten(0, 1), reference.flatten(0, 1)),
-                     _explained(features, reference),
-                     _cka(features.flatten(0, 1), reference.flatten(0, 1)))
+    flat = features.flatten(0, 1), reference.flatten(0, 1)
+    return FeatureSimilarity(
+        _correlation(*flat), _explained(features, reference), _cka(*flat))
 
 
 def _correlation(features: Tensor, reference: Tensor) -> float:
-    """(R, C) and (R, D); channels that are constant correlate with nothing."""
+    """Correlates (R, C) with (R, D); constant channels count as 0."""
     if features.shape[1] != reference.shape[1]:
         return math.nan
     first, second = _centred(features), _centred(reference)
@@ -64,15 +63,15 @@ def _correlation(features: Tensor, reference: Tensor) -> float:
 
 
 def _explained(features: Tensor, reference: Tensor) -> float:
-    """Fits to every other face of (N, P, C) and (N, P, D), and looks at the others."""
+    """Fits on every other face of (N, P, C) and (N, P, D), evaluates on the rest."""
     ones = torch.ones_like(features[..., :1])
     inputs = torch.cat([features, ones], dim=-1)
-    known, other = inputs[::2].flatten(0, 1), inputs[1::2].flatten(0, 1)
-    wanted = reference[1::2].flatten(0, 1)
+    fitted, held_out = inputs[::2].flatten(0, 1), inputs[1::2].flatten(0, 1)
+    target = reference[1::2].flatten(0, 1)
     weight = torch.linalg.lstsq(
-        known, reference[::2].flatten(0, 1), driver='gelsd').solution
-    left = (wanted - other @ weight).square().sum()
-    return float(1 - left / _centred(wanted).square().sum())
+        fitted, reference[::2].flatten(0, 1), driver='gelsd').solution
+    residual = (target - held_out @ weight).square().sum()
+    return float(1 - residual / _centred(target).square().sum())
 
 
 def _cka(features: Tensor, reference: Tensor) -> float:
@@ -87,31 +86,31 @@ def _centred(values: Tensor) -> Tensor:
 
 @torch.inference_mode()
 def sample_features(networks: Sequence[nn.Module], taps: Sequence[str], loader: dict,
-                    faces: int = 64, places: int = 256) -> List[Tensor]:
-    """Features of some faces of a data set, at places drawn once for all networks.
+                    faces: int = 64, places: int = 256) -> list[Tensor]:
+    """Samples features at random positions, the same for all networks.
 
     Args:
-        networks: in eval mode.
-        taps: where each is tapped, e.g. ``decoder.to_rgb:input``.
+        networks: networks in eval mode.
+        taps: tap of each network, e.g. ``decoder.to_rgb:input``.
         loader: config of a data loader, e.g. a config's ``val_dataloader``.
-        faces: how many, from the list's beginning.
-        places: on each.
+        faces: number of faces, from the beginning of the dataset.
+        places: positions per face.
 
     Returns:
-        (N, P, C) of each network.
+        (N, P, C) for each network.
 
     Raises:
-        ValueError: the networks' maps are not of the same size.
+        ValueError: the sizes of the feature maps differ.
     """
     dataset = DATASETS.build(loader['dataset'])
     preprocess = MODELS.build(dict(type='fdsr.FacePreprocessor'))
     batches = DataLoader(
         torch.utils.data.Subset(dataset, range(min(faces, len(dataset)))), batch_size=8,
         collate_fn=FUNCTIONS.get('fdsr.collate_samples'))
-    chance = torch.Generator().manual_seed(0)
-    found: List[List[Tensor]] = [[] for _ in networks]
+    generator = torch.Generator().manual_seed(0)
+    found: list[list[Tensor]] = [[] for _ in networks]
     for batch in batches:
-        if not len(batch['inputs']):  # none of them can be read
+        if not len(batch['inputs']):  # all samples were skipped
             continue
         batch = preprocess(batch)
         maps = [_tapped(network, tap, batch) for network, tap in zip(networks, taps)]
@@ -119,10 +118,10 @@ def sample_features(networks: Sequence[nn.Module], taps: Sequence[str], loader: 
         if len(sizes) > 1:
             found_sizes = ', '.join(f'{height} × {width}'
                                     for height, width in sorted(sizes))
-            raise ValueError('Feature maps of one size can be compared, found '
+            raise ValueError('Expected feature maps of one size, found '
                              f'{found_sizes}: tap other layers.')
         height, width = sizes.pop()
-        chosen = torch.randint(height * width, (places, ), generator=chance)
+        chosen = torch.randint(height * width, (places, ), generator=generator)
         for values, kept in zip(maps, found):
             kept.append(values.flatten(2)[..., chosen].transpose(1, 2))
     return [torch.cat(kept) for kept in found]
@@ -135,21 +134,22 @@ def _tapped(network: nn.Module, tap: str, batch: dict) -> Tensor:
 
 
 def compare_checkpoints(config: Config, reference: str, checkpoints: Sequence[str],
-                        taps: Sequence[str], faces: int = 64) -> List[Alikeness]:
-    """How alike each checkpoint's features are to a reference's.
+                        taps: Sequence[str], faces: int = 64
+                        ) -> list[FeatureSimilarity]:
+    """Compares the features of checkpoints with those of a reference.
 
     Args:
-        config: whose ``val_dataloader`` gives the faces.
+        config: config with a ``val_dataloader``.
         reference: a self-describing checkpoint, such as a teacher's.
-        checkpoints: others.
-        taps: of the reference, and of the others.
-        faces: how many.
+        checkpoints: the checkpoints to compare with it.
+        taps: the tap of the reference and that of the others.
+        faces: number of faces.
 
     Raises:
-        ValueError: a tap that a network has not.
+        ValueError: a network does not have its tap.
     """
     from fdsr.apis import load_backbone
     networks = [load_backbone(path) for path in (reference, *checkpoints)]
     all_taps = [taps[0], *[taps[1]] * len(checkpoints)]
     found = sample_features(networks, all_taps, config.val_dataloader, faces)
-    return [alikeness(values, found[0]) for values in found[1:]]
+    return [feature_similarity(values, found[0]) for values in found[1:]]

@@ -1,4 +1,4 @@
-"""Intervals and paired differences, against what theory says of them."""
+"""Bootstrap intervals and paired differences against theory."""
 
 import math
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-from fdsr.reporting.statistics import bootstrap_mean, draws, paired_difference
+from fdsr.reporting.bootstrap import bootstrap_mean, draws, paired_difference
 
 
 def test_the_interval_is_that_of_the_normal_law():
@@ -38,7 +38,7 @@ def test_the_same_values_give_the_same_interval():
 def test_many_images_are_drawn_in_parts(monkeypatch):
     values = np.random.default_rng(1).normal(size=(3, 50))
     expected = draws(values)
-    monkeypatch.setattr('fdsr.reporting.statistics._KEPT', 10)
+    monkeypatch.setattr('fdsr.reporting.bootstrap._KEPT', 10)
     assert draws(values) == pytest.approx(expected)
 
 
@@ -55,7 +55,7 @@ def test_nothing_has_no_mean():
 
 
 def test_pairs_are_compared_image_by_image():
-    """A difference that is the same on every image is certain, however these vary."""
+    """A constant difference has an interval of width zero."""
     reference = {f'i{n}': value for n, value in enumerate(
         np.random.default_rng(2).normal(20, 5, 30))}
     better = {name: reference[name] + 0.25 for name in reversed(reference)}

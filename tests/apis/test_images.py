@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.apis.pictures import (
-    BadPicture,
+from fdsr.apis.images import (
+    BadImage,
     as_arrays,
     from_array,
     from_pil,
     is_single,
-    read_picture,
+    read_image,
 )
 from tests.hostile import BROKEN
 
@@ -42,19 +42,19 @@ def test_modes_become_rgb(red):
     assert np.array_equal(from_pil(deep)[..., 1], red[..., 0])
 
 
-def test_pictures_are_turned_as_they_are_meant(red, tmp_path):
+def test_the_exif_orientation_is_applied(red, tmp_path):
     image = Image.fromarray(red)
     exif = image.getexif()
     exif[274] = 6  # the camera was held upright
     image.save(tmp_path / 'turned.png', exif=exif)
-    assert np.array_equal(read_picture(tmp_path / 'turned.png'), np.rot90(red, -1))
+    assert np.array_equal(read_image(tmp_path / 'turned.png'), np.rot90(red, -1))
 
 
 @pytest.mark.parametrize('file', BROKEN_HERE)
 def test_what_cannot_be_read_is_named(file, tmp_path):
     (tmp_path / file).write_bytes(BROKEN[file][0])
-    with pytest.raises(BadPicture, match=f'{file} cannot be read as a picture'):
-        read_picture(tmp_path / file)
+    with pytest.raises(BadImage, match=f'{file} cannot be read as an image'):
+        read_image(tmp_path / file)
 
 
 def test_arrays_say_their_order(red):
@@ -64,7 +64,7 @@ def test_arrays_say_their_order(red):
     assert np.array_equal(from_array(four), red)
     assert from_array(red[..., 0]).shape == (6, 8, 3)
     for bad in (red.astype(float), red[None], red[:0], red[..., :2]):
-        with pytest.raises(BadPicture, match='uint8'):
+        with pytest.raises(BadImage, match='uint8'):
             from_array(bad)
     with pytest.raises(ValueError, match="'rgb' or 'bgr'"):
         from_array(red, 'gbr')
@@ -77,33 +77,33 @@ def test_bad_files_are_named(red, tmp_path):
     for name, content in (('cut.jpg', whole[:len(whole) // 2]), ('empty.png', b''),
                           ('paper.jpg', b'%PDF-1.7 and so on')):
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(BadPicture, match=name):
-            read_picture(tmp_path / name)
+        with pytest.raises(BadImage, match=name):
+            read_image(tmp_path / name)
     with pytest.raises(FileNotFoundError, match='nowhere.png'):
-        read_picture(tmp_path / 'nowhere.png')
+        read_image(tmp_path / 'nowhere.png')
 
 
 def test_too_many_pixels_are_refused_before_they_are_read(tmp_path, monkeypatch):
     Image.new('1', (300, 200)).save(tmp_path / 'large.png')
-    monkeypatch.setattr('fdsr.apis.pictures.MOST_PIXELS', 50_000)
-    with pytest.raises(BadPicture, match='300x200 pixels'):
-        read_picture(tmp_path / 'large.png')
+    monkeypatch.setattr('fdsr.apis.images.MOST_PIXELS', 50_000)
+    with pytest.raises(BadImage, match='300x200 pixels'):
+        read_image(tmp_path / 'large.png')
 
 
-def test_the_limits_of_pil_are_no_broken_picture(tmp_path, monkeypatch, recwarn):
+def test_an_image_beyond_pils_limits_is_not_broken(tmp_path, monkeypatch, recwarn):
     Image.new('1', (300, 200)).save(tmp_path / 'large.png')
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 50_000)
-    assert read_picture(tmp_path / 'large.png').shape == (200, 300, 3)
+    assert read_image(tmp_path / 'large.png').shape == (200, 300, 3)
     assert not recwarn.list
     monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 20_000)
-    with pytest.raises(BadPicture, match='large.png .* has too many pixels.*smaller'):
-        read_picture(tmp_path / 'large.png')
+    with pytest.raises(BadImage, match='large.png .* has too many pixels.*smaller'):
+        read_image(tmp_path / 'large.png')
 
 
-def test_anything_is_a_sequence_of_pictures(red, tmp_path):
+def test_every_supported_input_yields_images(red, tmp_path):
     for name in ('b.png', 'a.PNG'):
         Image.fromarray(red).save(tmp_path / name)
-    (tmp_path / 'notes.txt').write_text('no picture')
+    (tmp_path / 'notes.txt').write_text('not an image')
     image = Image.fromarray(red)
     for given, count in ((red, 1), (red[None].repeat(3, 0), 3), (image, 1),
                          (tmp_path / 'b.png', 1), (str(tmp_path), 2),
@@ -115,5 +115,5 @@ def test_anything_is_a_sequence_of_pictures(red, tmp_path):
     with pytest.raises(TypeError, match='found int'):
         list(as_arrays(3))
     (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no picture in'):
+    with pytest.raises(FileNotFoundError, match='no image in'):
         list(as_arrays(tmp_path / 'empty'))

@@ -1,104 +1,118 @@
-"""A benchmark's rows as tables: in Markdown, in LaTeX, and as CSV to compute with."""
+"""The results of a benchmark as Markdown, LaTeX and CSV tables."""
 
 import math
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 
 from fdsr.benchmark.costs import cost_cells, cost_header, flat_profile, profile_notes
 from fdsr.benchmark.running import Row
+from fdsr.evaluation.metric_info import column_infos
 from fdsr.evaluation.protocol import write_rows
-from fdsr.reporting.numbers import cell, flat, heading, higher_is_better, interval
-from fdsr.reporting.statistics import (
+from fdsr.reporting.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
     Estimate,
     bootstrap_mean,
     paired_difference,
 )
-from fdsr.reporting.tables import latex, markdown, protocol_lines
+from fdsr.reporting.tables import (
+    SpanningNote,
+    flat,
+    latex_table,
+    markdown_table,
+    protocol_lines,
+)
 from fdsr.utils.files import write_text
 
 #: The columns of the paper's Table 1.
 PAPER_COLUMNS = ('PSNR', 'SSIM', 'LPIPS')
-Cells = List[List[str]]
+#: Header and rows.
+Table = tuple[list[str], list[list[str]]]
 
 
 class BenchmarkTable:
-    """What is printed of a benchmark.
+    """All tables of a benchmark.
 
     Args:
-        rows: in order.
-        reference: name of the method that the others are compared with, image by
-            image; None for no comparison.
-        with_paper: whether the paper's numbers stand beside.
-        note: on the setting.
+        rows: The rows in order.
+        reference: Name of the method with which the others are compared image by image;
+            None for no comparison.
+        with_paper: Whether to add columns with the paper's numbers.
+        note: Remark for the protocol.
 
     Raises:
-        ValueError: the measured methods were not measured on the same images.
+        ValueError: The methods were measured on different images, or a column is
+            unknown, see ``column_infos``.
     """
 
-    def __init__(self, rows: Sequence[Row], reference: Optional[str] = None,
+    def __init__(self, rows: Sequence[Row], reference: str | None = None,
                  with_paper: bool = False, note: str = '') -> None:
-        self.rows, self.note = list(rows), note
-        self.with_paper = with_paper
+        self.rows, self.note, self.with_paper = list(rows), note, with_paper
         self.measured = [row for row in rows if not row.problem]
-        names = [row.method.name for row in self.measured]
-        self.wanted_reference = reference
-        self.reference = reference if reference in names else None
-        columns = dict.fromkeys(name for row in self.measured for name in row.values)
-        self.columns = [*columns]
+        _check_images(self.measured)
+        self.requested_reference = reference
+        self.reference = next((row for row in self.measured
+                               if row.method.name == reference), None)
+        self.columns = [*dict.fromkeys(
+            name for row in self.measured for name in row.values)]
         self.set_columns = [*dict.fromkeys(
             name for row in self.measured for name in row.set_values)]
-        _check_images(self.measured)
+        stored = {column: info for row in self.measured for column, info
+                  in row.facts['protocol'].get('columns', {}).items()}
+        self.infos = column_infos(dict(columns=stored), [
+            *PAPER_COLUMNS, *self.columns, *self.set_columns])
         self.estimates = {
             (row.method.name, column): bootstrap_mean(np.array([*values.values()]))
             for row in self.measured for column, values in row.values.items()}
         self.differences = self._compare()
 
-    def _compare(self) -> Dict[Tuple[str, str], Tuple[Estimate, Tuple[float, float]]]:
+    def _compare(self) -> dict[tuple[str, str], tuple[Estimate, tuple[float, float]]]:
         if self.reference is None:
             return {}
-        base = next(row for row in self.measured if row.method.name == self.reference)
+        base = self.reference.values
         return {
-            (row.method.name, column): paired_difference(values, base.values[column])
-            for row in self.measured if row is not base
-            for column, values in row.values.items() if column in base.values}
+            (row.method.name, column): paired_difference(values, base[column])
+            for row in self.measured if row is not self.reference
+            for column, values in row.values.items() if column in base}
 
     # Cells
 
-    def quality(self) -> Tuple[List[str], Cells]:
-        """Header and rows of the paper's columns."""
+    def quality(self) -> Table:
+        """Returns the table of the paper's columns."""
         columns = [name for name in PAPER_COLUMNS
                    if name in self.columns] or list(PAPER_COLUMNS)
-        header = ['Method', *map(heading, columns)]
+        header = ['Method', *self._headings(columns)]
         if self.with_paper:
-            header += [f'{heading(name)}, paper' for name in columns]
+            header += [f'{heading}, paper' for heading in self._headings(columns)]
         cells = []
         for row in self.rows:
-            found = ([row.problem] + [''] * (len(columns) - 1) if row.problem
-                     else [self._estimate(row, column) for column in columns])
-            papers = [cell(column, row.method.paper.get(column))
+            found = ([SpanningNote(row.problem)] + [''] * (len(columns) - 1)
+                     if row.problem else
+                     [self._estimate(row, column) for column in columns])
+            papers = [self.infos[column].format(row.method.paper.get(column))
                       for column in columns] if self.with_paper else []
             cells.append([row.method.name, *found, *papers])
         return header, cells
 
-    def other_metrics(self) -> Tuple[List[str], Cells]:
-        """Header and rows of all other columns; no rows if there are none."""
+    def other_metrics(self) -> Table:
+        """Returns the table of all other columns, without rows if there are none."""
         columns = [name for name in self.columns if name not in PAPER_COLUMNS]
-        header = ['Method', *map(heading, [*columns, *self.set_columns])]
+        header = ['Method', *self._headings([*columns, *self.set_columns])]
         cells = [
             [row.method.name, *(self._estimate(row, column) for column in columns),
-             *(cell(column, row.set_values.get(column))
+             *(self.infos[column].format(row.set_values.get(column))
                for column in self.set_columns)] for row in self.measured]
         return header, cells if columns or self.set_columns else []
 
-    def paired(self) -> Tuple[List[str], Cells]:
-        """Header and rows of the differences to the reference."""
+    def paired(self) -> Table:
+        """Returns the table of the differences from the reference."""
         columns = [name for name in self.columns if name in PAPER_COLUMNS]
-        header = ['Method', *(f'Δ {heading(name)}' for name in columns),
+        infos = [self.infos[name] for name in columns]
+        header = ['Method', *(f'Δ {heading}' for heading in self._headings(columns)),
                   *(f'{name} better on' for name in columns)]
         cells = []
         for row in self.measured:
@@ -106,43 +120,48 @@ class BenchmarkTable:
             if found and all(found):
                 cells.append([
                     row.method.name,
-                    *(interval(name, difference, sign='+')
-                      for name, (difference, _) in zip(columns, found)),
-                    *(f'{share if higher_is_better(name) else lower:.0%}'
-                      for name, (_, (share, lower)) in zip(columns, found))])
+                    *(info.interval(difference, sign='+')
+                      for info, (difference, _) in zip(infos, found)),
+                    *(f'{larger if info.higher_is_better else smaller:.0%}'
+                      for info, (_, (larger, smaller)) in zip(infos, found))])
         return header, cells
 
-    def cost(self) -> Tuple[List[str], Cells]:
-        """Header and rows of what a method costs."""
+    def cost(self) -> Table:
+        """Returns the table of the costs, empty if none were measured."""
         profiles = self._profiles()
         if not profiles:
             return [], []
         cells = [[name, *cost_cells(profile)] for name, profile in profiles.items()]
         return cost_header([*profiles.values()]), cells
 
-    def _profiles(self) -> Dict[str, Any]:
+    def _headings(self, columns: Sequence[str]) -> list[str]:
+        return [self.infos[column].heading(column) for column in columns]
+
+    def _profiles(self) -> dict[str, Any]:
         return {row.method.name: row.facts['profile'] for row in self.measured
                 if row.facts.get('profile')}
 
     def _estimate(self, row: Row, column: str) -> str:
         found = self.estimates.get((row.method.name, column))
-        return cell(column, None) if found is None else interval(column, found)
+        info = self.infos[column]
+        return info.format(None) if found is None else info.interval(found)
 
     # Files
 
     def markdown(self, title: str) -> str:
-        """Everything, with its protocol."""
-        parts = [f'# {title}', '', *markdown(*self.quality())]
+        """Returns all tables and the protocol as a Markdown page."""
+        parts = [f'# {title}', '', markdown_table(*self.quality())]
         for name, table in (
                 ('Other metrics', self.other_metrics()),
-                (f'Differences to {self.reference}, image by image', self.paired()),
+                (f'Differences to {self.requested_reference}, image by image',
+                 self.paired()),
                 ('Cost', self.cost())):
             if table[1]:
-                parts += ['', f'## {name}', '', *markdown(*table)]
+                parts += ['', f'## {name}', '', markdown_table(*table)]
         return '\n'.join([*parts, '', '## Protocol', '', *self.notes()]) + '\n'
 
-    def notes(self) -> List[str]:
-        """What has to stand beside the numbers, one line each."""
+    def notes(self) -> list[str]:
+        """Returns the protocol and all remarks, one line each."""
         lines = [f'- {row.method.name}: {row.facts["caption"]}'
                  for row in self.measured if row.facts.get('caption')]
         lines += [f'- {self.note}'] if self.note else []
@@ -151,27 +170,28 @@ class BenchmarkTable:
             facts = self.measured[0].facts
             lines += [
                 f'- intervals: {CONFIDENCE:.0%}, percentile bootstrap over the images, '
-                f'{RESAMPLES} resamples; another training run is not in them',
+                f'{RESAMPLES} resamples; they do not cover other training runs',
                 f'- images: {facts["num_images"]}, skipped: {facts["skipped"]}',
                 *protocol_lines(facts['protocol']), *self._other_hardware()]
             lines += profile_notes(self._profiles()) if self._profiles() else []
         return lines
 
-    def _other_hardware(self) -> List[str]:
-        """Where a method was not measured on the same machine as the first."""
+    def _other_hardware(self) -> list[str]:
+        """Returns the methods whose hardware differs from that of the first one."""
         first = self.measured[0].facts['protocol']['hardware']
         return [
             f'- {row.method.name} was measured on: '
             f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
             if row.facts['protocol']['hardware'] != first]
 
-    def _gaps(self) -> List[str]:
-        """What is not in the tables, and why."""
+    def _gaps(self) -> list[str]:
+        """Returns what the tables lack and why."""
         lines = []
-        if self.wanted_reference and not self.reference:
-            lines.append(f'- no differences: {self.wanted_reference} was not measured')
+        if self.requested_reference and not self.reference:
+            lines.append(
+                f'- no differences: {self.requested_reference} was not measured')
         if any(row.problem and not row.failed for row in self.rows):
-            lines.append('- a missing checkpoint: train it, or give it with '
+            lines.append('- a missing checkpoint: train it, or pass it with '
                          '`--checkpoint NAME=PATH`')
         equal = {
             row.method.name: sum(map(math.isinf, row.values.get('PSNR', {}).values()))
@@ -181,16 +201,16 @@ class BenchmarkTable:
             'mean' for name, count in equal.items() if count]
 
     def latex(self) -> str:
-        """Every table as a booktabs tabular."""
-        notes = [f'% {line[2:]}' for line in self.notes()]
-        lines = [*notes, r'% needs \usepackage{booktabs}']
+        """Returns all tables as booktabs tabulars, with the protocol as comments."""
+        lines = [*(f'% {line[2:]}' for line in self.notes()),
+                 r'% needs \usepackage{booktabs}']
         for table in (self.quality(), self.other_metrics(), self.paired(),
                       self.cost()):
-            lines += ['', *latex(*table)] if table[1] else []
+            lines += ['', latex_table(*table)] if table[1] else []
         return '\n'.join(lines) + '\n'
 
-    def records(self) -> List[Dict[str, Any]]:
-        """One dict a method with every number, for a CSV."""
+    def records(self) -> list[dict[str, Any]]:
+        """Returns one dict per method with all numbers, for a CSV."""
         records = []
         for row in self.rows:
             record = dict(method=row.method.name, problem=row.problem,
@@ -203,7 +223,7 @@ class BenchmarkTable:
         keys = dict.fromkeys(key for record in records for key in record)
         return [{key: record.get(key, '') for key in keys} for record in records]
 
-    def _numbers(self, row: Row, column: str) -> Dict[str, Any]:
+    def _numbers(self, row: Row, column: str) -> dict[str, Any]:
         name = row.method.name
         found = self.estimates.get((name, column))
         numbers = {column: row.set_values.get(column, '') if found is None
@@ -217,8 +237,8 @@ class BenchmarkTable:
                             f'{column} difference high': difference.high})
         return {**numbers, f'{column} paper': row.method.paper.get(column, '')}
 
-    def image_rows(self) -> List[Dict[str, Any]]:
-        """One dict an image and method, for a CSV."""
+    def image_rows(self) -> list[dict[str, Any]]:
+        """Returns one dict per image and method, for a CSV."""
         return [
             dict(name=name, method=row.method.name,
                  **{column: row.values.get(column, {}).get(name, '')
@@ -227,45 +247,45 @@ class BenchmarkTable:
             for name in sorted(next(iter(row.values.values()), {}))]
 
 
-def tables_of(config: Config, rows: Sequence[Row]) -> Tuple[BenchmarkTable, str]:
-    """The table of a benchmark's rows as its config wants it, and its title."""
+def tables_of(config: Config, rows: Sequence[Row]) -> tuple[BenchmarkTable, str]:
+    """Returns the tables of a benchmark as its config specifies them, and the title."""
     with_paper, note = paper_setting(config, rows)
     title = config.get('title') or Path(config.filename).stem
     return BenchmarkTable(rows, config.get('reference'), with_paper, note), title
 
 
-def paper_setting(config: Config, rows: Sequence[Row]) -> Tuple[bool, str]:
-    """Whether the paper's numbers may stand beside these, and what tells so.
+def paper_setting(config: Config, rows: Sequence[Row]) -> tuple[bool, str]:
+    """Returns whether the paper's numbers are comparable, and a note about it.
 
     Args:
-        config: with ``paper_setting``, facts that the data set's protocol must have.
-        rows: measured.
+        config: With ``paper_setting``: facts that the dataset's protocol must contain.
+        rows: The measured rows.
     """
-    wanted = config.get('paper_setting')
+    expected = config.get('paper_setting')
     measured = [row for row in rows if not row.problem]
-    if wanted is None or not measured:
+    if expected is None or not measured:
         return False, ''
     facts = measured[0].facts
     found = dict(facts['protocol']['dataset'], scale=facts['scale'])
-    differing = [f'{name} is {found.get(name)}, the paper\'s {value}'
-                 for name, value in wanted.items() if found.get(name) != value]
+    differing = [f'{name} is {found.get(name)}, in the paper {value}'
+                 for name, value in expected.items() if found.get(name) != value]
     if differing:
-        return False, ('The paper\'s numbers are left out, for this is not its '
-                       f'setting: {"; ".join(differing)}.')
+        return False, ('The paper\'s numbers are left out, because its setting '
+                       f'differs: {"; ".join(differing)}.')
     return True, 'The paper\'s numbers are for its own test list, which is not known.'
 
 
 def write_tables(table: BenchmarkTable, title: str,
-                 out: Union[str, Path]) -> Dict[str, Path]:
+                 out: str | Path) -> dict[str, Path]:
     """Writes table.md, table.tex, table.csv and images.csv.
 
     Args:
-        table: what to write.
-        title: over the Markdown.
-        out: their folder.
+        table: The tables.
+        title: Title of the Markdown page.
+        out: Folder of the files.
 
     Returns:
-        The files by kind.
+        {kind: path}; 'images' is missing if nothing was measured.
     """
     out = Path(out)
     paths = {kind: out / name for kind, name in dict(
@@ -291,6 +311,6 @@ def _check_images(rows: Sequence[Row]) -> None:
             other = sorted(found ^ first[1])[0]
             raise ValueError(
                 f'{name} was measured on {len(found)} images, {first[0]} on '
-                f'{len(first[1])}, and they are not the same, e.g. {other}: the '
-                'numbers cannot stand in one table. Remove the folder rows and measure '
-                'again.')
+                f'{len(first[1])}, and they differ, for example {other}. Numbers on '
+                'different images are not comparable: remove the folder rows and '
+                'measure again.')

@@ -1,10 +1,10 @@
-"""The qualitative figure, looked at pixel by pixel."""
+"""The qualitative figure, pixel by pixel."""
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.reporting.figure import (
+from fdsr.reporting.face_figure import (
     FigureFace,
     draw_figure,
     save_figure,
@@ -27,12 +27,12 @@ def test_pictures_lie_in_their_cells_enlarged_by_whole_pixels(tmp_path):
     assert drawn.shape == (HEADER + 2 * CELL + GAP, 2 * CELL + GAP, 3)
     for number, face in enumerate(faces):
         for column, label in enumerate(('LR', 'HR')):
-            picture = face.pictures[label]
+            picture = face.images[label]
             big = picture.repeat(CELL // len(picture), 0).repeat(
                 CELL // len(picture), 1)
             top, left = HEADER + number * (CELL + GAP), column * (CELL + GAP)
             found = drawn[top:top + CELL, left:left + CELL]
-            # but for the outermost pixels, which may fall between two
+            # without the outermost pixels, which may be interpolated
             assert np.array_equal(found[2:-2, 2:-2], big[2:-2, 2:-2])
     assert pdf.read_bytes().startswith(b'%PDF')
     assert [path.name for path in sorted((tmp_path / 'a').iterdir())] == [
@@ -48,7 +48,7 @@ def test_zooms_and_captions_lie_below(tmp_path):
     zoom = hr[8:24, 16:48].repeat(8, 0).repeat(8, 1)
     top = HEADER + CELL + GAP
     assert np.array_equal(drawn[top + 2:top + 126, 2:-2], zoom[2:-2, 2:-2])
-    assert (drawn[top + 128:] < 128).any()  # letters
+    assert (drawn[top + 128:] < 128).any()  # the caption
 
 
 def test_zoom_regions_are_eyes_and_mouth_inside_the_picture():
@@ -61,7 +61,7 @@ def test_zoom_regions_are_eyes_and_mouth_inside_the_picture():
 
 
 def test_a_missing_picture_is_named():
-    with pytest.raises(ValueError, match="face 0 has no picture of 'HR'; it has LR"):
+    with pytest.raises(ValueError, match="face 0 has no image of 'HR', found LR"):
         draw_figure([FigureFace({'LR': image(8, 0)})], ['LR', 'HR'])
     with pytest.raises(ValueError, match='no faces'):
         draw_figure([], ['LR'])

@@ -1,4 +1,4 @@
-"""How alike features are said to be."""
+"""Similarity of features."""
 
 import math
 import subprocess
@@ -9,7 +9,10 @@ import pytest
 import torch
 
 from fdsr.registry import MODELS
-from projects.distillation_study.study.alikeness import alikeness, sample_features
+from projects.distillation_study.study.feature_similarity import (
+    feature_similarity,
+    sample_features,
+)
 from tests import toy
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -28,20 +31,20 @@ def rotation(channels=6):
     return torch.linalg.qr(square).Q
 
 
-def test_the_same_features_are_alike_in_every_way():
-    found = alikeness(some_features(), some_features())
+def test_equal_features_have_the_highest_similarity():
+    found = feature_similarity(some_features(), some_features())
     assert (found.correlation, found.explained, found.cka) == pytest.approx((1, 1, 1))
 
 
 def test_another_basis_is_told_from_other_features():
     reference = some_features()
-    turned = alikeness(reference @ rotation() - 7, reference)
+    turned = feature_similarity(reference @ rotation() - 7, reference)
     assert abs(turned.correlation) < 0.6
     assert (turned.explained, turned.cka) == pytest.approx((1, 1))
-    mixed = alikeness(reference @ torch.rand(6, 9), reference)
+    mixed = feature_similarity(reference @ torch.rand(6, 9), reference)
     assert math.isnan(mixed.correlation)
     assert mixed.explained == pytest.approx(1) and mixed.cka < 0.99
-    other = alikeness(some_features(seed=1), reference)
+    other = feature_similarity(some_features(seed=1), reference)
     assert abs(other.correlation) < 0.1 and other.cka < 0.05
     assert -0.05 < other.explained < 0.05  # the fit is looked at on other faces
 
@@ -49,7 +52,7 @@ def test_another_basis_is_told_from_other_features():
 def test_the_share_that_is_explained_is_that_of_the_signal():
     reference = some_features()
     noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(2))
-    found = alikeness(reference, reference + noise)
+    found = feature_similarity(reference, reference + noise)
     signal = torch.arange(1.0, 7).square().sum()
     assert found.explained == pytest.approx(float(signal / (signal + 6)), abs=0.02)
 
@@ -57,12 +60,12 @@ def test_the_share_that_is_explained_is_that_of_the_signal():
 def test_dead_channels_and_other_places():
     dead = some_features()
     dead[..., :3] = 0
-    found = alikeness(dead, some_features())
+    found = feature_similarity(dead, some_features())
     assert found.correlation == pytest.approx(0.5) and math.isfinite(found.explained)
     with pytest.raises(ValueError, match=r'\(20, 40, 6\) and \(20, 10, 6\)'):
-        alikeness(dead, dead[:, :10])
+        feature_similarity(dead, dead[:, :10])
     with pytest.raises(ValueError, match='at least two faces'):
-        alikeness(dead[:1], dead[:1])
+        feature_similarity(dead[:1], dead[:1])
 
 
 def test_the_places_are_the_same_for_all_networks():

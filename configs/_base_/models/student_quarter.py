@@ -1,0 +1,8 @@
+"""The student for a CPU: VGG-16, a decoder of a quarter of DFDNet's width."""
+_base_ = 'student.py'
+
+model = dict(
+    generator=dict(encoder=dict(arch='vgg16'), width=0.25),
+    # With DFDNet's weight of 1, the perceptual loss outweighs the pixel loss in
+    # short runs.
+    perceptual_loss=dict(encoder='vgg16', loss_weight=0.1))
