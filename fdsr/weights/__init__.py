@@ -10,7 +10,6 @@ from fdsr.weights.announce import (
     weights_follow,
 )
 from fdsr.weights.files import sha256_of
-from fdsr.weights.lpips_heads import lpips_heads
 from fdsr.weights.safe import (
     RefusedCheckpointError,
     check_torch_version,
@@ -18,21 +17,9 @@ from fdsr.weights.safe import (
     safe_load,
 )
 from fdsr.weights.sources import SOURCES, ExternalWeights, Source
-from fdsr.weights.vgg import preferring, vgg_state_dict
+from fdsr.weights.vgg import lpips_heads, preferring, vgg_state_dict
 
-__all__ = [
-    'SOURCES',
-    'ExternalWeights',
-    'RefusedCheckpointError',
-    'Source',
-    'announce_random',
-    'check_torch_version',
-    'install_safe_loader',
-    'lpips_heads',
-    'preferring',
-    'safe_load',
-    'sha256_of',
-    'vgg_state_dict',
-    'weights_are_to_follow',
-    'weights_follow',
-]
+__all__ = ['SOURCES', 'ExternalWeights', 'RefusedCheckpointError', 'Source',
+           'announce_random', 'check_torch_version', 'install_safe_loader',
+           'lpips_heads', 'preferring', 'safe_load', 'sha256_of', 'vgg_state_dict',
+           'weights_are_to_follow', 'weights_follow']

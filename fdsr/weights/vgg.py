@@ -1,4 +1,4 @@
-"""VGG and AlexNet trunks with torchvision's parameter names, from any known file."""
+"""VGG and AlexNet trunks with torchvision's names, and the heads of LPIPS."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Iterable, Iterator
 
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
 from fdsr.weights.safe import safe_load
-from fdsr.weights.sources import ExternalWeights, Source, trunk_sources
+from fdsr.weights.sources import SOURCES, ExternalWeights, Source, trunk_sources
 
 if TYPE_CHECKING:
     import torch
@@ -142,3 +142,28 @@ def _from_flax(name: str, path: str) -> StateDict:
         state[f'features.{index}.weight'] = kernel.permute(3, 2, 0, 1).contiguous()
         state[f'features.{index}.bias'] = torch.from_numpy(layer['bias'].copy())
     return state
+
+
+def lpips_heads(net: str) -> tuple[StateDict, ExternalWeights]:
+    """Returns the checked linear heads of LPIPS.
+
+    Args:
+        net: name of the net in the package lpips, 'alex' or 'vgg'.
+
+    Returns:
+        The state dict ('lin0.model.1.weight' (1, C, 1, 1), ...) and the record of its
+        file.
+
+    Raises:
+        FileNotFoundError: the package lpips is not installed.
+        ValueError: the file in the package has another SHA-256.
+    """
+    source = SOURCES[f'lpips-{net}']
+    path = locate(source)
+    if path is None:
+        raise FileNotFoundError(
+            f'The heads of LPIPS ({source.filename}) are in the package lpips, which '
+            f'is not installed. Run `{source.get}`.')
+    found = check_sha256(path, source.sha256, f'Install it again: {source.get}')
+    record = ExternalWeights(source.name, str(path), found, source.licence)
+    return safe_load(path), record

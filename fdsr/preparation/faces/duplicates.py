@@ -20,11 +20,10 @@ def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return _ONES[words].sum(axis=1, dtype=np.uint8)
 
 
-def earliest_alike(
-    hashes: np.ndarray, distance: int, found: np.ndarray | None = None,
-    most: int = MOST_AT_ONCE, exact: np.ndarray | None = None,
-    confirm: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> np.ndarray:
+def earliest_alike(hashes: np.ndarray, distance: int, found: np.ndarray | None = None,
+                   most: int = MOST_AT_ONCE, exact: np.ndarray | None = None,
+                   confirm: Callable[[np.ndarray, np.ndarray], np.ndarray]
+                   | None = None) -> np.ndarray:
     """Finds the earliest similar hash of each hash.
 
     The 64 bits are divided into ``distance + 2`` blocks. Two hashes that differ in at
@@ -141,8 +140,7 @@ class _Search:
                 first, second = positions[left[near]], positions[right[near]]
                 similar = self.confirm(first, second)
                 first, second = first[similar], second[similar]
-                _lower(self.found, np.maximum(first, second),
-                       np.minimum(first, second))
+                _lower(self.found, np.maximum(first, second), np.minimum(first, second))
 
 
 def _lower(found: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
