@@ -133,11 +133,11 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
         ['2.png', 'several faces', '3'],
         ['3.png', 'too small', 'eyes 20.0 px apart'],
         ['4.png', 'detector failed', 'RuntimeError: a model is broken'],
-        ['5.gif', 'format', '.gif is not read by the data set: convert it to .png'],
-        ['6.webp', 'same name', '6.png has the NAME_ID 6 already'],
+        ['5.gif', 'format', 'the dataset does not read .gif: convert it to .png'],
+        ['6.webp', 'same name', '6.png has the same NAME_ID 6'],
         ['7.png', 'no face', ''],
-        ['8.png', 'no face', 'its EXIF orientation 6 is not applied by the data set: '
-                             'turn its pixels']]
+        ['8.png', 'no face', 'the dataset does not apply its EXIF orientation 6: '
+                             'rotate its pixels']]
     assert found.faces == 1 and found.skipped['no face'] == 3
     largest = ExtractionSettings(settings.detector, largest=True)
     assert run(source, tmp_path / 'largest', largest).faces == 3
