@@ -27,7 +27,7 @@ from torch import Tensor
 
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import Encoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -77,7 +77,7 @@ class DictionaryBuilder:
         state: storage for resuming.
     """
 
-    def __init__(self, encoder: FeatureEncoder, size: int, eye_share: float,
+    def __init__(self, encoder: Encoder, size: int, eye_share: float,
                  num_atoms: int, seed: int = 0, projected: int = PROJECTED,
                  device: str = 'cpu',
                  report: Callable[[str, int], None] = lambda step, faces: None,

@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Subset
 
 from fdsr.geometry.components import boxes_from_five_points
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import Encoder, build_encoder
 from fdsr.preparation.dictionary.balance import PoseSample, landmarks_of, sample_by_pose
 from fdsr.registry import DATASETS, MODELS
 
@@ -51,14 +51,14 @@ def teacher_settings(config: Any) -> dict[str, Any]:
     return dict(arguments.arguments)
 
 
-def encoder_of(settings: dict[str, Any]) -> FeatureEncoder:
+def encoder_of(settings: dict[str, Any]) -> Encoder:
     """Builds the encoder of a teacher from ``teacher_settings``.
 
     Raises:
         ValueError: the architecture or layout is unknown.
         FileNotFoundError: the weights are not on this machine.
     """
-    return FeatureEncoder(layout=settings['layout'], **(settings['encoder'] or {}))
+    return build_encoder(settings['encoder'] or {}, settings['layout'])
 
 
 def training_faces(config: Any) -> Any:

@@ -5,14 +5,14 @@ from collections.abc import Iterator, Sequence
 from torch import Tensor
 
 from fdsr.geometry.components import COMPONENTS
-from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.models.backbones.encoder import Encoder, layout_of
 from fdsr.models.dictionary.roi import BoxRegions
 
 #: (component, level)
 Slot = tuple[str, int]
 
 
-def component_features(encoder: FeatureEncoder, sides: dict[str, Sequence[int]],
+def component_features(encoder: Encoder, sides: dict[str, Sequence[int]],
                        images: Tensor, boxes: Tensor
                        ) -> Iterator[tuple[Slot, Tensor]]:
     """Encodes faces and cuts out their components at each level.

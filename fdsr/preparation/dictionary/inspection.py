@@ -10,7 +10,7 @@ from PIL import Image
 from torch import Tensor
 
 from fdsr.geometry.components import COMPONENTS
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import Encoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     channel_statistics,
@@ -145,7 +145,7 @@ class DictionaryInspector:
         device: device of both.
     """
 
-    def __init__(self, encoder: FeatureEncoder, dictionary: ComponentDictionary,
+    def __init__(self, encoder: Encoder, dictionary: ComponentDictionary,
                  device: str = 'cpu') -> None:
         self.encoder = encoder.eval().to(device)
         self.dictionary = dictionary.to(device)
