@@ -189,7 +189,7 @@ def test_other_settings_and_strange_folders_are_refused(people, prepared, tmp_pa
 def test_two_runs_at_once_are_refused(people, prepared, tmp_path):
     settings = people.settings()
     assert prepare._begin(tmp_path / 'out', settings.request()) is None
-    with prepare._alone(tmp_path / 'out' / '.work'):
+    with prepare._locked(tmp_path / 'out' / '.work'):
         with pytest.raises(prepare.Stopped, match='Another run'):
             prepared(settings)
 
