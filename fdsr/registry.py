@@ -1,8 +1,8 @@
-"""fdsr's registries, scope ``fdsr``.
+"""Registries of the scope ``fdsr``.
 
-They are children of mmagic's registries where mmagic is installed, else of mmengine's.
-A component registers itself here, in this project or in a package of its own; configs
-refer to it as ``type='fdsr.Name'``, and to mmagic's components as ``mmagic.Name``.
+Their parents are mmagic's registries if mmagic is installed, otherwise mmengine's.
+Components of fdsr and of plugins register themselves here. Configs refer to them as
+``type='fdsr.Name'``, and to mmagic's components as ``type='mmagic.Name'``.
 """
 
 import difflib
@@ -18,9 +18,9 @@ from fdsr import openmmlab
 SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
-_DATASETS = ('fdsr.datasets.drawn_faces', 'fdsr.datasets.face_manifest',
+_DATASETS = ('fdsr.datasets.synthetic_faces', 'fdsr.datasets.face_manifest',
              'fdsr.datasets.vggface2')
-# Importing these registers every component of the project.
+# Importing these modules registers every component of fdsr.
 _COMPONENT_MODULES = (
     *_DATASETS,
     'fdsr.datasets.transforms',
@@ -39,16 +39,16 @@ _COMPONENT_MODULES = (
 
 
 class FdsrRegistry(Registry):
-    """A registry that suggests the nearest names for a mistyped one."""
+    """Registry that suggests the nearest names for an unknown one."""
 
     def get(self, key: str) -> Optional[Type]:
-        """Finds a registered object by ``Name`` or ``scope.Name``.
+        """Returns a registered object by ``Name`` or ``scope.Name``.
 
-        Of mmagic, only the module that defines the name is imported.
+        For a name of mmagic, only the module that defines it is imported.
 
         Raises:
-            KeyError: nothing has that name; the message lists the nearest names.
-            ImportError: the name is one of mmagic's, which cannot be imported.
+            KeyError: the name is unknown; the message lists the nearest names.
+            ImportError: the name is in mmagic, which cannot be imported.
         """
         scope, name = self.split_scope_key(key)
         if scope == 'mmagic':
@@ -58,7 +58,7 @@ class FdsrRegistry(Registry):
         else:
             try:
                 found = super().get(key)
-            except RuntimeError:  # mmengine: not an import path either
+            except RuntimeError:  # mmengine tries the key as an import path
                 found = None
             if found is None and scope is None:
                 found = openmmlab.find_component(self, name)
@@ -76,7 +76,7 @@ class FdsrRegistry(Registry):
         without = '' if _mmagic is not None else f' {_without_mmagic}'
         return (
             f'{key!r} is not a registered {self.name}.{hint} '
-            f'Write {SCOPE}.Name for components of this project and mmagic.Name for '
+            f'Write {SCOPE}.Name for components of fdsr and mmagic.Name for '
             f"mmagic's; a plugin needs an entry point in the group {PLUGIN_GROUP!r} "
             f"or a line in the config's custom_imports.{without}")
 
@@ -98,11 +98,11 @@ except ImportError as _error:
 
 
 def _child(kind: str, *locations: str) -> FdsrRegistry:
-    """Returns a child of mmagic's registry of a kind, or of mmengine's.
+    """Returns a child of a registry of mmagic or mmengine.
 
     Args:
-        kind: name of the registry.
-        *locations: modules to import when a component is first looked up.
+        kind: name of the parent registry.
+        *locations: modules to import on the first lookup.
     """
     if hasattr(_mmagic, kind):
         parent = getattr(_mmagic, kind)
@@ -118,7 +118,7 @@ EVALUATORS = _child('EVALUATORS')
 FUNCTIONS = _child('FUNCTIONS', 'fdsr.datasets.base')
 HOOKS = _child('HOOKS')
 INFERENCERS = _child('INFERENCERS')
-#: Neither mmagic nor mmengine has this kind of component.
+#: Without a parent, because neither mmagic nor mmengine has landmark detectors.
 LANDMARKS = FdsrRegistry('landmark detector', scope=SCOPE)
 LOG_PROCESSORS = _child('LOG_PROCESSORS')
 LOOPS = _child('LOOPS')
@@ -139,19 +139,19 @@ WEIGHT_INITIALIZERS = _child('WEIGHT_INITIALIZERS')
 
 
 def require_training() -> None:
-    """Checks that training and measuring are possible.
+    """Checks that the packages for training and evaluation are installed.
 
     Raises:
-        ImportError: mmagic, or what it needs, is missing; the message says how to
-            install it.
+        ImportError: mmagic or one of its requirements is missing; the message contains
+            the command that installs it.
     """
     if _mmagic is None:
         raise ImportError(
-            f'Training and measuring need more than restoring does. {_without_mmagic}')
+            f'Training and evaluation need additional packages. {_without_mmagic}')
 
 
 def load_plugins() -> None:
-    """Imports every installed package that announces itself as a plugin.
+    """Imports every installed plugin (entry points of the group ``fdsr.plugins``).
 
     Raises:
         ImportError: a plugin cannot be imported; the message names it.
@@ -162,16 +162,15 @@ def load_plugins() -> None:
         except Exception as error:
             raise ImportError(
                 f'The fdsr plugin {plugin.name!r} ({plugin.value}) cannot be loaded: '
-                f'{error!r}. Mend it, or uninstall the package that brings it.'
-            ) from error
+                f'{error!r}. Fix it, or uninstall its package.') from error
 
 
 def register_all(init_default_scope: bool = True) -> None:
-    """Registers every component, plugins included, and sets the default scope.
+    """Registers every component, including plugins, and sets the default scope.
 
     Args:
-        init_default_scope: make ``fdsr`` mmengine's default scope, so that configs
-            can omit the prefix of this project's components.
+        init_default_scope: make ``fdsr`` mmengine's default scope, so that configs can
+            omit the prefix of fdsr's components.
 
     Raises:
         ImportError: the packages of the extra ``train`` are missing.

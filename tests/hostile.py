@@ -1,8 +1,29 @@
-"""Pictures of every odd and broken kind, as files' bytes."""
+"""Hostile inputs of all tests: unusual and damaged images, and code in files."""
 import io
+import os
 
 import numpy as np
 from PIL import Image
+
+
+class Code:
+    """Object that creates a folder when it is unpickled.
+
+    Args:
+        trace: the folder; it exists if the code was executed.
+    """
+
+    def __init__(self, trace):
+        self.trace = trace
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.trace),)
+
+
+def config_calls(trace):
+    """Returns configs that create a file or folder ``trace`` when they are built."""
+    return [dict(type='os.mkdir', path=str(trace)),
+            dict(type='subprocess.Popen', args=['touch', str(trace)])]
 
 
 def encoded(image, kind, **options):
@@ -18,14 +39,14 @@ def noise(mode='RGB', size=(160, 200)):
 
 
 def deep_colours():
-    """A PNG of three channels with 16 bits each."""
+    """Returns a PNG of three channels with 16 bits each."""
     import cv2
     return cv2.imencode('.png', np.asarray(noise())[..., ::-1].astype(np.uint16) * 257
                         )[1].tobytes()
 
 
 def transparent():
-    """A PNG with one corner that is not to be seen, and is green where it is not."""
+    """Returns a PNG with a transparent green corner."""
     image = noise('RGBA')
     image.paste((0, 255, 0, 0), (0, 0, 6, 6))
     return encoded(image, 'PNG')
@@ -33,7 +54,7 @@ def transparent():
 
 _OTHER = dict(save_all=True, append_images=[Image.new('RGB', (160, 200), 'red')])
 
-#: All of them show ``noise()``, in grey at least.
+#: Readable files that show ``noise()``, in colour or grey.
 GOOD = {
     'cmyk.jpg': encoded(noise('CMYK'), 'JPEG', quality=95),
     'grey.png': encoded(noise('L'), 'PNG'),
@@ -52,10 +73,10 @@ GOOD = {
 _DDS = bytearray(encoded(noise(), 'DDS'))
 _DDS[80:84] = (128).to_bytes(4, 'little')
 
-#: What cannot be read, and a part of what is said of it.
+#: Unreadable files, each with a part of the error message.
 BROKEN = {
     'empty.jpg': (b'', 'cannot be decoded'),
-    'text.jpg': (b'no picture', 'cannot be decoded'),
+    'text.jpg': (b'no image', 'cannot be decoded'),
     'cut.jpg': (encoded(noise(), 'JPEG')[:2000], 'truncated'),
     'cut.png': (encoded(noise(), 'PNG')[:9000], 'cannot be decoded'),
     'cut.webp': (encoded(noise(), 'WEBP')[:300], 'cannot be decoded'),
@@ -63,5 +84,5 @@ BROKEN = {
     'floats.png': (encoded(noise('F'), 'TIFF'), 'floats'),
     'unknown pixels.png': (bytes(_DDS), 'pixel format'),
 }
-#: One pixel: it can be read, and no face be cut out of it.
+#: Readable image of one pixel, too small for a face.
 DOT = encoded(noise(size=(1, 1)), 'PNG')

@@ -70,7 +70,7 @@ def short_run(config: Config, size: int, work_dir: Path) -> Config:
     """Changes a config to two iterations on two synthetic faces, no validation."""
     pipeline = config.train_dataloader.dataset.pipeline
     config.train_dataloader.dataset = dict(
-        type='fdsr.DrawnFacesDataset', length=2, size=size, pipeline=pipeline)
+        type='fdsr.SyntheticFacesDataset', length=2, size=size, pipeline=pipeline)
     config.train_dataloader.update(
         batch_size=1, num_workers=0, persistent_workers=False)
     for key in ('val_dataloader', 'val_cfg', 'val_evaluator', 'test_dataloader',

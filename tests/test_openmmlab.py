@@ -56,9 +56,9 @@ def test_any_module_of_fdsr_may_be_imported_first():
                ) == 'imported'
     assert run('''
         from fdsr.registry import DATASETS
-        print(DATASETS.build(dict(type='fdsr.DrawnFacesDataset', length=1, size=64,
+        print(DATASETS.build(dict(type='fdsr.SyntheticFacesDataset', length=1, size=64,
                                   pipeline=[])).__class__.__name__)
-    ''') == 'DrawnFacesDataset'
+    ''') == 'SyntheticFacesDataset'
 
 
 def test_mmagic_may_be_imported_first():

@@ -146,7 +146,7 @@ def test_a_broken_plugin_is_named(tmp_path, monkeypatch):
     with pytest.raises(ImportError) as caught:
         load_plugins()
     message = str(caught.value)
-    for part in ("'cracked' (fdsr_broken)", 'no_such_package_at_all', 'Mend it'):
+    for part in ("'cracked' (fdsr_broken)", 'no_such_package_at_all', 'Fix it'):
         assert part in message
     shape = re.search(r'ImportError: (The fdsr plugin .*)', DOCS).group(1)
     replaced = message.replace('cracked', 'shuffle').replace(

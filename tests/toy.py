@@ -30,8 +30,8 @@ def loaders(batch_size=2, length=12) -> dict:
         return dict(
             batch_size=batch_size, num_workers=0, sampler=sampler,
             collate_fn=dict(type='fdsr.collate_samples'),
-            dataset=dict(type='fdsr.DrawnFacesDataset', size=SIZE, pipeline=pipeline,
-                         **dataset))
+            dataset=dict(type='fdsr.SyntheticFacesDataset', size=SIZE,
+                         pipeline=pipeline, **dataset))
 
     test = loader(pipeline[1:], dict(type='DefaultSampler', shuffle=False), length=3,
                   first=1000, test_mode=True)

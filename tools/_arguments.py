@@ -1,8 +1,9 @@
-"""What several tools share of the command line. Imports nothing heavy."""
+"""Command-line arguments shared by several tools. It is cheap to import."""
 
 import argparse
 import ast
-from typing import Any, Callable, Dict, List
+from collections.abc import Callable
+from typing import Any
 
 from fdsr.cli.errors import report_errors
 
@@ -14,53 +15,53 @@ __all__ = [
 
 
 def add_common_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what every tool that runs a config takes."""
+    """Adds the arguments of tools that run a config."""
     add_config_arguments(parser)
     parser.add_argument(
         '--launcher', choices=['none', 'pytorch'], default='none',
-        help='pytorch: one of several processes that torchrun started')
-    # some launchers give it; torchrun sets the environment
+        help='pytorch: started by torchrun as one of several processes')
+    # some launchers pass it; torchrun sets the environment instead
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0,
                         help=argparse.SUPPRESS)
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Adds what every tool that reads a config takes."""
+    """Adds the arguments of tools that read a config."""
     add_override_arguments(parser)
     parser.add_argument(
         '--work-dir', metavar='DIR',
-        help='where to write; default: work_dirs, and below it '
-             'the place that the config has in configs')
+        help='output folder (default: work_dirs/ plus the path of the config in '
+             'configs/)')
 
 
 def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that override values of a config."""
     parser.add_argument(
         '--data-root', metavar='DIR',
-        help="root of the data; replaces data_root of the config's datasets")
+        help='root of the data; overrides data_root of the datasets in the config')
     parser.add_argument(
         '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-        help='values of the config by dotted key, as Python literals: '
-        "train_dataloader.batch_size=4 model.student.width=0.5")
+        help='overrides of the config by dotted key, as Python literals: '
+        'train_dataloader.batch_size=4 model.student.width=0.5')
 
 
-def common_options(arguments: argparse.Namespace) -> Dict[str, Any]:
-    """The arguments of ``fdsr.engine.config.load_config``."""
+def common_options(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the arguments for ``fdsr.engine.config.load_config``."""
     return dict(override_options(arguments), work_dir=arguments.work_dir)
 
 
-def override_options(arguments: argparse.Namespace) -> Dict[str, Any]:
+def override_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns ``data_root`` and ``cfg_options`` for ``load_config``."""
     return dict(data_root=arguments.data_root,
                 cfg_options=parse_options(arguments.cfg_options))
 
 
-def parse_options(options: List[str], name: str = '--cfg-options') -> Dict[str, Any]:
-    """Turns KEY=VALUE into a dict; a value that is no literal is a string.
+def parse_options(options: list[str], name: str = '--cfg-options') -> dict[str, Any]:
+    """Parses KEY=VALUE to a dict; a value that is not a literal is a string.
 
     Args:
-        options: as they were given.
-        name: of the argument that takes them.
+        options: options from the command line.
+        name: name of the argument for messages.
 
     Raises:
         SystemExit: an option has no ``=``.
@@ -78,7 +79,7 @@ def parse_options(options: List[str], name: str = '--cfg-options') -> Dict[str, 
 
 
 def whole_number(least: int) -> Callable[[str], int]:
-    """A type for argparse: whole numbers, of which the least is told."""
+    """Returns an argparse type for whole numbers with a minimum."""
     def whole(text: str) -> int:
         value = int(text)
         if value < least:

@@ -1,14 +1,14 @@
-r"""Builds the dictionary that a teacher reads, from the faces it trains on.
+r"""Builds the dictionary of a teacher from its training faces.
 
     python tools/build_dictionary.py configs/teacher_vggface2.py \
         --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \
         --out work_dirs/dictionary_vggface2.pth
 
-Takes the teacher's size, layout and encoder and the training faces out of CONFIG,
-cuts their features at the components' boxes, and clusters them into K atoms for each
-component and level. The teacher then names the file: dictionary=dict(file=FILE).
-A build that was cut off goes on where it was when it is started again with the same
-words; until then FILE.partial holds what is finished.
+Reads the size, layout and encoder of the teacher and the training faces from CONFIG,
+cuts out the features of the facial components, and clusters them to K atoms for each
+component and level. The config of the teacher refers to the file:
+dictionary=dict(file=FILE). The same command resumes an interrupted build from
+FILE.partial.
 """
 
 import argparse
@@ -33,31 +33,32 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--num-atoms', required=True, type=int, metavar='K',
                         help='atoms of each component and level; DFDNet has 512')
     parser.add_argument('--max-faces', type=whole_number(1), metavar='N',
-                        help='use N faces, drawn by the seed (default: all)')
+                        help='use N random faces (default: all)')
     parser.add_argument('--balance', choices=('pose',),
-                        help='draw the faces evenly over how far heads are turned, '
-                        'told by the five landmarks')
+                        help='sample faces uniformly over the yaw of the heads, '
+                        'estimated from the landmarks')
     parser.add_argument('--batch-size', type=whole_number(1), default=4, metavar='B',
-                        help='faces encoded at once (default: 4)')
+                        help='faces per batch (default: 4)')
     parser.add_argument('--seed', type=whole_number(0), default=0,
-                        help='of the draw, the projections and K-means (default: 0)')
+                        help='seed of the sample, the projections and K-means '
+                        '(default: 0)')
     parser.add_argument('--dtype', choices=('float16', 'float32'), default='float16',
-                        help='of the atoms in the file (default: float16)')
+                        help='dtype of the atoms in the file (default: float16)')
     parser.add_argument('--device', default='cpu',
-                        help='that computes the features, e.g. cuda (default: cpu)')
+                        help='device of the encoder, e.g. cuda (default: cpu)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
-                        help='processes that read pictures (default: 0, this one)')
+                        help='processes that read images (default: 0, no worker)')
     parser.add_argument('--no-resume', dest='resume', action='store_false',
-                        help='throw FILE.partial away and start again')
+                        help='delete FILE.partial and start again')
     add_config_arguments(parser)
     return parser.parse_args()
 
 
 class Progress:
-    """One bar over both passes, so that the time to go is that of the whole.
+    """Progress bar over both passes.
 
     Args:
-        num_faces: in one pass.
+        num_faces: number of faces of one pass.
     """
 
     def __init__(self, num_faces: int) -> None:
@@ -66,7 +67,7 @@ class Progress:
                          dynamic_ncols=True)
 
     def __call__(self, step: str, faces: int) -> None:
-        """Names the step and counts faces on."""
+        """Shows the step and adds processed faces."""
         self._bar.set_description(step, refresh=not faces)
         self._bar.update(faces)
 
@@ -78,7 +79,7 @@ class Progress:
 
 
 def build(args: argparse.Namespace) -> None:
-    """Builds the dictionary, writes it, and says what is in it."""
+    """Builds and writes the dictionary and prints a summary."""
     from fdsr.engine.config import load_config
     from fdsr.preparation.dictionary.from_config import build_from_config
     from fdsr.registry import register_all
@@ -93,25 +94,25 @@ def build(args: argparse.Namespace) -> None:
 
 
 def peak_memory() -> int:
-    """Bytes of the largest resident set that this process has had."""
+    """Returns the peak resident set size of this process in bytes."""
     import resource
     unit = 1 if sys.platform == 'darwin' else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def describe(args: argparse.Namespace, written: Any) -> None:
-    """Prints what was made, and of what."""
+    """Prints a summary."""
     built, faces = written.built, written.faces
-    print(f'{args.out}\n  SHA-256 {written.sha256}\n  {args.num_atoms} atoms a '
-          f'component and level, {args.dtype}, of {built.num_faces} faces; '
+    print(f'{args.out}\n  SHA-256 {written.sha256}\n  {args.num_atoms} atoms per '
+          f'component and level, {args.dtype}, from {built.num_faces} faces; '
           f'{faces.skipped} bad ones skipped; seed {args.seed}')
-    print(f'  eyes are {faces.eye_share:.3f} of the side apart on average; the config '
-          f'sizes the atoms for eye_share={written.eye_share:g}')
+    print(f'  mean eye distance {faces.eye_share:.3f} of the side; size of the atoms '
+          f'for eye_share={written.eye_share:g} in the config')
     print(f'  peak memory of this process: {peak_memory() / 1e6:.0f} MB')
     if faces.pose:
-        print('  faces by pose, turned left to turned right: '
+        print('  faces by pose, from left to right: '
               f'{faces.pose.drawn} of {faces.pose.available}')
-    print('  share of the features\' variance explained, finest level first:')
+    print('  explained variance of the features, finest level first:')
     for component, shares in built.explained.items():
         print(f'    {component:<10}' + ''.join(f'{share:7.3f}' for share in shares))
 
@@ -123,8 +124,8 @@ def main() -> None:
     try:
         build(args)
     except KeyboardInterrupt:
-        print(f'Stopped. {args.out}.partial holds what is finished; the same command '
-              'goes on.', file=sys.stderr)
+        print(f'Interrupted. Run the same command again to resume from '
+              f'{args.out}.partial.', file=sys.stderr)
         sys.exit(130)
 
 

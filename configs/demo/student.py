@@ -3,7 +3,7 @@
     python tools/train.py configs/demo/student.py
 """
 _base_ = [
-    '../_base_/models/student_quarter.py', '../_base_/datasets/drawn_faces.py',
+    '../_base_/models/student_quarter.py', '../_base_/datasets/synthetic_faces.py',
     '../_base_/schedules/linear_decay.py', '../_base_/runtime.py'
 ]
 

@@ -7,7 +7,7 @@ The encoder is VGG-16; the dictionary has 32 atoms per component and level.
     python tools/train.py configs/demo/teacher.py
 """
 _base_ = [
-    '../_base_/models/teacher_quarter.py', '../_base_/datasets/drawn_faces.py',
+    '../_base_/models/teacher_quarter.py', '../_base_/datasets/synthetic_faces.py',
     '../_base_/schedules/linear_decay.py', '../_base_/runtime.py'
 ]
 

@@ -39,9 +39,10 @@ def make_examples(folder: Path) -> List[Example]:
 
 
 def _drawn_faces(folder: Path) -> List[Example]:
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     from fdsr.geometry.components import FFHQ_EYE_SHARE
-    faces = DrawnFacesDataset(_DRAWN, _HR_SIZE, eye_share=FFHQ_EYE_SHARE, first=_FIRST)
+    faces = SyntheticFacesDataset(
+        _DRAWN, _HR_SIZE, eye_share=FFHQ_EYE_SHARE, first=_FIRST)
     return [Example(_write(faces.load(index)['img'], folder / f'drawn_{index + 1}.png',
                            _LR_SIZE)) for index in range(_DRAWN)]
 

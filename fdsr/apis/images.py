@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from fdsr.datasets.reading import as_rgb, said_by, whole_pictures
+from fdsr.datasets.reading import as_rgb, complete_images, said_by
 
 #: Suffixes of the images in a folder.
 SUFFIXES = ('.jpg', '.jpeg', '.png', '.bmp', '.webp', '.tif', '.tiff')
@@ -39,7 +39,7 @@ def read_image(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'There is no image at {path}.')
     try:
-        with _without_bomb_warning(), whole_pictures(), Image.open(path) as image:
+        with _without_bomb_warning(), complete_images(), Image.open(path) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise BadImage(
                     f'{path} has {image.width}x{image.height} pixels; at most '

@@ -1,14 +1,14 @@
-"""Data sets of faces and their transforms.
+"""Datasets of faces and their transforms.
 
-The data sets are imported on first use: restoring needs this package's geometry, but
-none of what training needs.
+The datasets are imported on first use, because restoring needs only a part of this
+package.
 """
 from importlib import import_module
 from typing import Any
 
 _MODULES = {
     'BadSample': 'base',
-    'DrawnFacesDataset': 'drawn_faces',
+    'SyntheticFacesDataset': 'synthetic_faces',
     'FaceDataset': 'base',
     'FaceManifestDataset': 'face_manifest',
     'SampleKey': 'base',
@@ -20,7 +20,7 @@ __all__ = list(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what is asked for."""
+    """Imports a name on first use."""
     if name not in _MODULES:
         raise AttributeError(f'module {__name__!r} has no attribute {name!r}')
     return getattr(import_module(f'{__name__}.{_MODULES[name]}'), name)

@@ -1,10 +1,11 @@
-"""What every data set of faces shares: keys, seeding, skipping, collating."""
+"""Base of all datasets of faces: keys, seeding, skipped samples, collation."""
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
 import random
+import warnings
 from typing import Any, Callable, Iterator, NamedTuple, Sequence
 
 import numpy as np
@@ -19,22 +20,22 @@ from fdsr.registry import FUNCTIONS, TRANSFORMS
 
 
 class SampleKey(NamedTuple):
-    """What the sampler asks a data set for: sample ``index`` as seen in ``epoch``."""
+    """Key from the sampler: sample ``index`` in ``epoch``."""
 
     epoch: int
     index: int
 
 
 class BadSample(Exception):
-    """A sample that cannot be used; the data set lists it and the run goes on.
+    """Raised for a sample that cannot be used; the dataset skips and lists it.
 
     Args:
-        name: The sample's name, e.g. ``n000002/0001_01``.
-        reason: What is wrong with it, in words that help to mend it.
+        name: Name of the sample, e.g. ``n000002/0001_01``.
+        reason: Description of the problem.
     """
 
     def __init__(self, name: str, reason: str) -> None:
-        super().__init__(name, reason)  # both in args, so that it can be pickled
+        super().__init__(name, reason)  # pickle passes args to __init__
         self.name = name
         self.reason = reason
 
@@ -44,22 +45,22 @@ class BadSample(Exception):
 
 @contextlib.contextmanager
 def seeded(seed: int, epoch: int, index: int) -> Iterator[None]:
-    """Seed ``random``, ``np.random`` and torch's CPU generator for one sample.
+    """Seeds ``random``, ``np.random`` and torch's CPU generator for one sample.
 
-    The draws inside depend on nothing but the three numbers, so a sample is the
-    same whatever worker makes it and wherever a run was resumed. The generators'
-    states are restored on leaving.
+    Random numbers inside of the block depend only on the three arguments, so that a
+    sample is independent of the worker and of where a run was resumed. The previous
+    states are restored at the end.
 
     Args:
-        seed: The run's seed, >= 0.
+        seed: Seed of the run, >= 0.
         epoch: Pass over the data, from 0.
-        index: The sample's index in the data set.
+        index: Index of the sample in the dataset.
     """
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     words = np.random.SeedSequence((seed, epoch, index)).generate_state(4)
     random.seed(int(words[0]))
     np.random.seed(words[1])
-    # torch.manual_seed would touch the GPUs' generators too
+    # torch.manual_seed would also seed the generators of the GPUs
     torch.default_generator.manual_seed(int(words[2]) << 32 | int(words[3]))
     try:
         yield
@@ -69,34 +70,53 @@ def seeded(seed: int, epoch: int, index: int) -> Iterator[None]:
         torch.set_rng_state(states[2])
 
 
-class FaceDataset(Dataset):
-    """Faces with five landmarks, and the pipeline that they go through.
+def random_subset(total: int, count: int | None, seed: int) -> np.ndarray:
+    """Returns the sorted indices, int64, of a random subset.
 
-    A subclass implements ``__len__``, :meth:`load` and :meth:`protocol`; its
-    attributes ``size`` and ``eye_share`` are kept in checkpoints. An item
-    before the pipeline (what ``pipeline=[]`` returns) is a dict with
+    Args:
+        total: Number of samples.
+        count: Samples to keep; all if ``None`` or more than ``total``.
+        seed: Seed of the subset.
+
+    Raises:
+        ValueError: ``count`` is less than 1.
+    """
+    if count is None or count >= total:
+        return np.arange(total)
+    if count < 1:
+        raise ValueError(f'subset is {count}, expected a number >= 1, or None for all '
+                         'faces.')
+    # numpy guarantees RandomState's stream: every version selects the same subset
+    return np.sort(np.random.RandomState(seed).permutation(total)[:count])
+
+
+class FaceDataset(Dataset):
+    """Base class of datasets of faces with five landmarks.
+
+    A subclass implements ``__len__``, :meth:`load` and :meth:`protocol`. Its attributes
+    ``size`` and ``eye_share`` are stored in checkpoints. An item before the pipeline
+    (the result for ``pipeline=[]``) is a dict with
 
     - ``img``: uint8 (S, S, 3), RGB, at HR size;
-    - ``landmarks``: float32 (5, 2), x then y in pixels of ``img`` (the centre of
-      the top left pixel is (0, 0)): left eye, right eye, nose tip, left and right
-      mouth corner, where left is the image's left;
+    - ``landmarks``: float32 (5, 2), x then y in pixels of ``img`` (the centre of the
+      top left pixel is (0, 0)): image-left eye, image-right eye, nose tip, image-left
+      and image-right mouth corner;
     - ``name``: str, e.g. ``n000002/0001_01``.
 
     A sample that raises :class:`BadSample` becomes a row of
-    ``report_dir/skipped_<name>.csv`` and the item is ``None``, which
-    :func:`collate_samples` drops. It is never replaced by another one.
+    ``report_dir/skipped_<name>.csv`` and an item ``None``, which
+    :func:`collate_samples` drops. It is never replaced by another sample.
 
     Args:
         pipeline: Transforms, as configs for ``fdsr.registry.TRANSFORMS`` or as
             callables from dict to dict.
-        seed: Seed of the transforms' draws, together with epoch and index.
-        test_mode: Draws do not depend on the epoch, so that an evaluation can be
-            repeated.
-        max_bad_share: The run stops when more than this share of the samples (but
-            at least one, unless the share is 0) was skipped.
-        report_dir: Folder for the list of skipped samples; ``None`` for one in the
-            system's temporary folder.
-        name: Name in reports and protocols; default: the class's name.
+        seed: Seed of the transforms, combined with epoch and index.
+        test_mode: Make the transforms independent of the epoch, so that an evaluation
+            can be repeated.
+        max_bad_share: Raise an error when more than this share of the samples (but more
+            than one, unless the share is 0) was skipped.
+        report_dir: Folder of the list of skipped samples; default: a temporary folder.
+        name: Name in reports and protocols; default: the name of the class.
 
     Raises:
         ValueError: ``max_bad_share`` is not in [0, 1] or ``seed`` is negative.
@@ -125,29 +145,33 @@ class FaceDataset(Dataset):
         raise NotImplementedError
 
     def load(self, index: int) -> dict[str, Any]:
-        """The item before the pipeline; raises :class:`BadSample` if it has none."""
+        """Returns the item before the pipeline.
+
+        Raises:
+            BadSample: The sample cannot be used.
+        """
         raise NotImplementedError
 
     def sample_name(self, index: int) -> str:
-        """The name of a sample, good or bad; subclasses tell it without loading."""
+        """Returns the name of a sample; subclasses avoid loading the image."""
         return self.load(index)['name']
 
     def protocol(self) -> dict[str, Any]:
-        """Plain facts (JSON) that a number measured on this set comes with."""
+        """Returns the facts, as plain JSON, that accompany results on this dataset."""
         raise NotImplementedError
 
     def fingerprint(self) -> str:
-        """A hash that changes with the faces, as far as can be told in short time."""
+        """Returns a hash of the faces that is fast to compute."""
         names = '\n'.join(self.sample_name(index) for index in range(len(self)))
         return hashlib.sha256(names.encode()).hexdigest()
 
     def setting(self) -> dict[str, Any]:
-        """How faces have to be cut for a network that was trained on this set.
+        """Returns the crop that a network trained on this dataset expects.
 
         Returns:
-            ``size`` of HR; ``eye_share``, the (mean) distance of the eyes as a share of
-            it; and ``scale``, if the pipeline makes LR. Empty for a subclass that does
-            not tell its size.
+            ``size`` of HR; ``eye_share``, the mean eye distance as a share of the size;
+            and ``scale`` if the pipeline creates LR. Empty if the subclass has no
+            ``size``.
         """
         if not hasattr(self, 'size'):
             return {}
@@ -158,30 +182,30 @@ class FaceDataset(Dataset):
         return facts
 
     def mean_eye_share(self) -> float:
-        """Mean distance of the eyes as a share of HR's side."""
+        """Returns the mean eye distance as a share of HR's side."""
         return getattr(self, 'eye_share', FFHQ_EYE_SHARE)
 
     def pipeline_protocol(self) -> list[str]:
-        """One line for each transform that has something to say (``protocol()``)."""
+        """Returns the ``protocol()`` of each transform that has one."""
         return [step.protocol() for step in self.pipeline
                 if hasattr(step, 'protocol')]
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What mmengine's evaluator gets to know of the data set."""
+        """Metadata for mmengine's evaluator."""
         return dict(name=self.name, protocol=self.protocol(),
                     pipeline=self.pipeline_protocol())
 
     @property
     def num_skipped(self) -> int:
-        """Samples lost so far, in the index and, by any worker process, in loading."""
+        """Number of samples skipped so far, in the index and by all workers."""
         return sum(row['stage'] != 'note' for row in self.report.rows())
 
     def __getitem__(self, key: int | SampleKey) -> dict[str, Any] | None:
-        """The item after the pipeline, or ``None`` for a skipped sample.
+        """Returns the item after the pipeline, or ``None`` for a skipped sample.
 
         Args:
-            key: An index (epoch 0), or epoch and index from our sampler.
+            key: An index (epoch 0), or epoch and index from fdsr's sampler.
 
         Raises:
             IndexError: The index is out of range.
@@ -193,12 +217,14 @@ class FaceDataset(Dataset):
         index %= len(self)
         try:
             results = self.load(index)
-            if not self.pipeline:  # there is nothing to draw
+            if not self.pipeline:
                 return results
             with seeded(self.seed, 0 if self.test_mode else epoch, index):
                 return self._transformed(results)
         except BadSample as bad:
-            self._skip(bad)
+            if not self.report.has(bad.name):
+                self.check_bad_share(
+                    self.report.add(bad.name, bad.reason), len(self), bad)
             return None
 
     def _transformed(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -209,44 +235,45 @@ class FaceDataset(Dataset):
                 raise BadSample(name, f'{type(step).__name__} returned nothing')
         return results
 
-    def _skip(self, bad: BadSample) -> None:
-        if self.report.has(bad.name):
-            return
-        self.check_bad_share(self.report.add(bad.name, bad.reason), len(self), bad)
+    def warn_of_small(self, subset: int | None, total: int) -> None:
+        """Warns if fewer samples are available than requested as a subset."""
+        if subset is not None and subset > total:
+            warnings.warn(f'subset={subset} exceeds the {total} faces of {self.name}: '
+                          'all of them are used.', stacklevel=3)
 
     def check_bad_share(self, bad: int, total: int,
                         last: BadSample | None = None) -> None:
-        """Stop when too many samples are bad.
+        """Raises an error if too many samples are bad.
 
         Args:
-            bad: How many are.
-            total: Of how many.
-            last: The last one, to be named as an example.
+            bad: Number of bad samples.
+            total: Number of all samples.
+            last: The last bad sample, named as an example.
 
         Raises:
-            RuntimeError: More than ``max_bad_share`` are; names the list's path.
+            RuntimeError: The share exceeds ``max_bad_share``; the message names the
+                list of the skipped samples.
         """
-        # a share of a handful means little: one sample may always be bad
+        # one bad sample is always allowed, because shares of few samples mean little
         allowed = max(1.0, self.max_bad_share * total) if self.max_bad_share else 0
         if bad > allowed:
             raise RuntimeError(
                 f'{bad} of {total} samples of {self.name} cannot be used, more than '
-                f'max_bad_share={self.max_bad_share:g} allows. They are listed with '
-                f'their reasons in {self.report.path}'
-                + (f' (the last one: {last})' if last else '')
-                + '. Mend or remove them, or raise max_bad_share.') from last
+                f'max_bad_share={self.max_bad_share:g} allows. Their list is '
+                f'{self.report.path}' + (f' (the last one: {last})' if last else '')
+                + '. Fix or remove them, or increase max_bad_share.') from last
 
 
 @FUNCTIONS.register_module()
 def collate_samples(batch: Sequence[dict | None]) -> dict[str, Any]:
-    """Collate as mmengine's ``pseudo_collate``, leaving skipped samples out.
+    """Collates like mmengine's ``pseudo_collate`` and drops skipped samples.
 
     Args:
-        batch: Items of a :class:`FaceDataset`; ``None`` where one was skipped.
+        batch: Items of a :class:`FaceDataset`; ``None`` for skipped samples.
 
     Returns:
-        A dict of lists. ``{'inputs': [], 'data_samples': []}`` when all of the
-        batch was skipped.
+        A dict of lists; ``{'inputs': [], 'data_samples': []}`` if all samples were
+        skipped.
     """
     kept = [item for item in batch if item is not None]
     if not kept:

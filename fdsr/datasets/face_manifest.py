@@ -1,87 +1,61 @@
-"""Prepared faces, read from a manifest."""
+"""Dataset of prepared faces."""
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import os
-import warnings
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 import numpy as np
 
-from fdsr.datasets.base import BadSample, FaceDataset
+from fdsr.datasets.base import BadSample, FaceDataset, random_subset
+from fdsr.datasets.image_storage import decode
 from fdsr.datasets.manifest import MANIFEST, Manifest
-from fdsr.datasets.picture_storage import decode
 from fdsr.registry import DATASETS
 
 
 @DATASETS.register_module()
 class FaceManifestDataset(FaceDataset):
-    """Faces that ``tools/prepare_faces.py`` has cut, resized and written.
+    """Faces written by ``tools/prepare_faces.py``.
 
-    Items are those of :class:`FaceDataset`. Nothing is listed in memory: a face is
-    looked up in the index of its shard, which is mapped when it is first needed.
+    Items are those of :class:`FaceDataset`. A face is looked up in the index of its
+    shard, which is memory-mapped on first use.
 
     Args:
-        data_root: Folder that was prepared, with a manifest in each split's folder.
+        data_root: Folder with a manifest in the folder of each split.
         split: ``train``, ``val`` or ``test``.
-        size: Side that HR is expected to have; ``None`` takes the manifest's.
-        subset: Keep this many faces, drawn by ``subset_seed``, in their order; all of
-            them if there are fewer.
+        size: Expected side of HR; ``None`` accepts any.
+        subset: Keep this many random faces, in their order; all if there are fewer.
         subset_seed: Seed of the subset.
-        pipeline: See :class:`FaceDataset`, as the following ones.
-        seed: Seed of the transforms.
-        test_mode: Transforms draw the same in every epoch.
-        max_bad_share: Share of bad samples at which to stop.
-        report_dir: Folder for the list of skipped samples.
-        name: Name in reports and protocols; default ``faces_<split>``.
+        name: Name in reports and protocols; default: ``faces_<split>``.
+        **options: Further arguments of :class:`FaceDataset`.
 
     Raises:
-        FileNotFoundError: There is no manifest of the split.
-        ValueError: It is malformed or empty, or its faces have another size.
+        FileNotFoundError: The split has no manifest.
+        ValueError: The manifest is malformed or empty, or its faces have another size.
     """
 
     def __init__(self, data_root: str | os.PathLike, split: str = 'train',
                  size: int | None = None, subset: int | None = None,
-                 subset_seed: int = 0, pipeline: Sequence[dict | Callable] = (),
-                 seed: int = 0, test_mode: bool = False, max_bad_share: float = 0.01,
-                 report_dir: str | os.PathLike | None = None,
-                 name: str | None = None) -> None:
+                 subset_seed: int = 0, name: str | None = None, **options: Any) -> None:
         self.data_root, self.split = Path(data_root), split
         self.manifest = Manifest(self.data_root / split)
         self.size = self.manifest.facts['size']
         self.eye_share = self.manifest.facts['eye_share']
         self.subset, self.subset_seed = subset, subset_seed
-        self._check_arguments(size)
-        super().__init__(pipeline, seed, test_mode, max_bad_share, report_dir,
-                         name or f'faces_{split}')
-        self._rows = self._drawn()
-
-    def _check_arguments(self, size: int | None) -> None:
-        file = self.manifest.folder / MANIFEST
-        if not len(self.manifest):
+        file, total = self.manifest.folder / MANIFEST, len(self.manifest)
+        if not total:
             raise ValueError(f'{file} has no face: prepare more identities for the '
-                             f'split {self.split!r}.')
+                             f'split {split!r}.')
         if size is not None and size != self.size:
             raise ValueError(f'size is {size}, the faces of {file} have {self.size} '
                              'px: prepare them with --size, or change the config.')
-        if self.subset is not None and self.subset < 1:
-            raise ValueError(f'subset is {self.subset}, expected a number >= 1, or '
-                             'None for all faces.')
-
-    def _drawn(self) -> np.ndarray | None:
-        """int64, the subset's faces; None for all of them."""
-        if self.subset is None:
-            return None
-        total = len(self.manifest)
-        if self.subset >= total:
-            warnings.warn(f'subset={self.subset} faces of {self.name} were asked for, '
-                          f'{total} are there: all of them are taken.', stacklevel=3)
-            return None
-        # RandomState's stream is frozen: the same subset with every numpy
-        order = np.random.RandomState(self.subset_seed).permutation(total)
-        return np.sort(order[:self.subset])
+        super().__init__(name=name or f'faces_{split}', **options)
+        self.warn_of_small(subset, total)
+        # without a subset nothing grows with the number of faces
+        self._rows = (None if subset is None or subset >= total else
+                      random_subset(total, subset, subset_seed))
 
     def __len__(self) -> int:
         return len(self.manifest) if self._rows is None else len(self._rows)
@@ -90,7 +64,7 @@ class FaceManifestDataset(FaceDataset):
         return index if self._rows is None else int(self._rows[index])
 
     def sample_name(self, index: int) -> str:
-        """The name of a sample; where its index is lost, its shard and row."""
+        """Returns the name of a sample, or shard and row if the index is missing."""
         try:
             return self.manifest.record(self._row(index))['name'].decode()
         except (OSError, ValueError):
@@ -98,7 +72,7 @@ class FaceManifestDataset(FaceDataset):
             return f'{self.split}/{self.manifest.shards[shard].folder}#{row}'
 
     def all_landmarks(self) -> np.ndarray:
-        """float32 (len, 5, 2) without the pictures; NaN where a shard is lost."""
+        """Returns the landmarks, float32 (len, 5, 2); NaN if a shard is missing."""
         points = np.full((len(self), 5, 2), np.nan, np.float32)
         for index in range(len(self)):
             with contextlib.suppress(OSError, ValueError):
@@ -106,7 +80,7 @@ class FaceManifestDataset(FaceDataset):
         return points
 
     def load(self, index: int) -> dict[str, Any]:
-        """The picture, decoded, with its landmarks; see :class:`FaceDataset`."""
+        """Loads an image and its landmarks, see :class:`FaceDataset`."""
         try:
             record, data = self.manifest.read(self._row(index))
             img = decode(data, self.manifest.facts['encoding'], self.size)
@@ -118,7 +92,7 @@ class FaceManifestDataset(FaceDataset):
                     name=record['name'].decode())
 
     def protocol(self) -> dict[str, Any]:
-        """Which faces these are, and how they were made; all from the manifest."""
+        """Returns the facts of the manifest and the subset."""
         subset = None if self.subset is None else dict(
             asked=self.subset, seed=self.subset_seed)
         facts = {fact: value for fact, value in self.manifest.facts.items()
@@ -128,7 +102,7 @@ class FaceManifestDataset(FaceDataset):
                     kept=len(self), subset=subset, **facts)
 
     def fingerprint(self) -> str:
-        """A hash of the shards' indices, as the manifest lists them, and the subset."""
+        """Returns a hash of manifest (with the digests of all shards) and subset."""
         rows = None if self._rows is None else self._rows.tolist()
         text = repr((self.manifest.facts, self.manifest.shards, rows))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -1,11 +1,11 @@
-"""Manifests of prepared faces: sharded, each shard with its own index on disk.
+"""Manifests of prepared faces. Each shard has an index on disk.
 
-    FOLDER/manifest.json        facts, and the shards in their order
-    FOLDER/000000/index.npy     a record for each face, mapped into memory
-    FOLDER/000000/...           the pictures, as files or in pictures.lmdb
+    FOLDER/manifest.json        facts and the ordered list of shards
+    FOLDER/000000/index.npy     one record per face, memory-mapped
+    FOLDER/000000/...           the images, as files or in pictures.lmdb
 
-Nothing grows with the number of faces but the number of shards: what a process holds
-is a number for each shard, and the few shards that it has open.
+Memory grows with the number of shards only: a process holds one number per shard and
+a few open shards.
 """
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from fdsr.datasets.picture_storage import (
-    PictureReader,
+from fdsr.datasets.image_storage import (
+    ImageReader,
     forget_readers,
     open_reader,
 )
 from fdsr.utils.files import write_bytes
 
-#: Raise it whenever the files' meaning changes.
+#: Version of the file format.
 FORMAT = 1
 MANIFEST, INDEX = 'manifest.json', 'index.npy'
-#: What ``manifest.json`` has to hold.
+#: Required keys of ``manifest.json``.
 FACTS = ('format', 'split', 'count', 'size', 'alignment', 'eye_share', 'storage',
          'encoding', 'source', 'shards')
-#: Shards that a process keeps open; each takes a file's handle, or two.
+#: Maximum number of open shards per process; each has one or two file handles.
 MOST_OPEN = 128
 
 
 class Shard(NamedTuple):
-    """A shard as the manifest lists it.
+    """Entry of a shard in the manifest.
 
     Attributes:
-        folder: Relative to the manifest's.
-        count: Faces in it.
-        digest: First 16 digits of the SHA-256 of its ``index.npy``.
+        folder: Path relative to the folder of the manifest.
+        count: Number of faces.
+        digest: First 16 hex digits of the SHA-256 of ``index.npy``.
     """
 
     folder: str
@@ -51,16 +51,16 @@ class Shard(NamedTuple):
 
 
 def record_type(longest_name: int) -> np.dtype:
-    """The type of an index's records.
+    """Returns the dtype of the records of an index.
 
     Args:
-        longest_name: Bytes of the longest name of the shard.
+        longest_name: Bytes of the longest name in the shard.
 
     Returns:
-        ``name``, UTF-8; ``key``, the picture's number in the shard; ``landmarks``, five
-        points in pixels of HR; ``side``, pixels of the source that HR's side stands
-        for; ``padded``, share of HR that reflection filled; ``sharpness``, variance of
-        the Laplacian; ``hash``, 64-bit dHash.
+        ``name``, UTF-8; ``key``, number of the image in the shard; ``landmarks``, five
+        points in pixels of HR; ``side``, side of the crop in pixels of the source;
+        ``padded``, share of HR filled by reflection; ``sharpness``, variance of the
+        Laplacian; ``hash``, 64-bit dHash.
     """
     return np.dtype([
         ('name', f'S{max(longest_name, 1)}'), ('key', '<u4'),
@@ -72,22 +72,22 @@ COLUMNS = record_type(1).names
 
 
 def digest_of(index: Path) -> str:
-    """The digest that a manifest keeps of an ``index.npy``."""
+    """Returns the digest of an ``index.npy`` as stored in the manifest."""
     return hashlib.sha256(index.read_bytes()).hexdigest()[:16]
 
 
 def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
                    ) -> Path:
-    """Write ``manifest.json``; the shards have to be there already.
+    """Writes ``manifest.json`` after the shards.
 
     Args:
         folder: Folder of the manifest and its shards.
         facts: Plain JSON, see :data:`FACTS`; ``format``, ``count`` and ``shards`` are
             added.
-        shards: In the order of their faces.
+        shards: Shards in the order of their faces.
 
     Returns:
-        The file.
+        The path of the manifest.
     """
     whole = {'format': FORMAT, **facts, 'count': sum(shard.count for shard in shards)}
     text = json.dumps(whole, indent=1)
@@ -99,29 +99,31 @@ def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
 
 def join_manifests(folders: Sequence[str | os.PathLike], out: str | os.PathLike
                    ) -> Path:
-    """Make one manifest of several; no picture is moved.
+    """Joins several manifests without moving images.
 
     Args:
-        folders: Folders of manifests whose faces were cut and written alike.
-        out: Folder of the new one, which points to the shards where they are.
+        folders: Folders of manifests with the same preparation.
+        out: Folder of the new manifest, which refers to the existing shards.
 
     Returns:
-        The new ``manifest.json``.
+        The path of the new ``manifest.json``.
 
     Raises:
-        FileNotFoundError: One of them is missing.
-        ValueError: They differ in size, cut, storage or encoding; or there is none.
+        FileNotFoundError: A manifest is missing.
+        ValueError: The manifests differ in split, size, crop, storage or encoding; or
+            ``folders`` is empty.
     """
     manifests = [Manifest(folder) for folder in folders]
     if not manifests:
-        raise ValueError('There is no manifest to join: give two or more folders.')
+        raise ValueError('folders is empty, expected the folders of the manifests.')
     first = manifests[0].facts
     for other in manifests[1:]:
         for fact in ('split', 'size', 'alignment', 'storage', 'encoding'):
             if other.facts[fact] != first[fact]:
                 raise ValueError(
                     f'{other.folder} has {fact} {other.facts[fact]!r}, '
-                    f'{manifests[0].folder} {first[fact]!r}: prepare them alike.')
+                    f'{manifests[0].folder} has {first[fact]!r}: prepare them with the '
+                    'same options.')
     out = Path(out)
     out.mkdir(parents=True, exist_ok=True)
     shards = [Shard(os.path.relpath(manifest.folder / shard.folder, out), *shard[1:])
@@ -130,7 +132,7 @@ def join_manifests(folders: Sequence[str | os.PathLike], out: str | os.PathLike
 
 
 def _joined_facts(manifests: Sequence[Manifest]) -> dict[str, Any]:
-    """What is common, the sums of what is counted, and the single sources."""
+    """Returns the common facts, the sums of the counts, and the list of sources."""
     facts = [manifest.facts for manifest in manifests]
     total = max(sum(map(len, manifests)), 1)
     eyes = sum(fact['eye_share'] * len(manifest) / total
@@ -146,35 +148,34 @@ def _joined_facts(manifests: Sequence[Manifest]) -> dict[str, Any]:
 
 
 class Manifest:
-    """The faces of one ``manifest.json``.
+    """Reader of the faces of one ``manifest.json``.
 
     Args:
         folder: Folder of the manifest.
 
     Raises:
-        FileNotFoundError: There is none.
-        ValueError: It is malformed, or of another format.
+        FileNotFoundError: The manifest is missing.
+        ValueError: The manifest is malformed or has another format.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self.facts = _read_facts(self.folder / MANIFEST)
-        shards = [Shard(*row) for row in self.facts.pop('shards')]
-        self.shards = shards
-        self.ends = np.cumsum([shard.count for shard in shards], dtype=np.int64)
-        self._open: OrderedDict[int, tuple[np.ndarray, PictureReader]] = OrderedDict()
+        self.shards = [Shard(*row) for row in self.facts.pop('shards')]
+        self.ends = np.cumsum([shard.count for shard in self.shards], dtype=np.int64)
+        self._open: OrderedDict[int, tuple[np.ndarray, ImageReader]] = OrderedDict()
         _MANIFESTS.add(self)
         if len(self) != self.facts['count']:
             raise ValueError(f'{self.folder / MANIFEST} counts {self.facts["count"]} '
-                             f'faces, its shards have {len(self)}. {_MEND}')
+                             f'faces, its shards have {len(self)}. {_REMEDY}')
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
 
     def close(self) -> None:
-        """Close the shards that are open; they open again when they are needed."""
-        for _, pictures in self._open.values():
-            pictures.close()
+        """Closes the open shards; they are reopened on demand."""
+        for _, images in self._open.values():
+            images.close()
         self._open.clear()
 
     def __del__(self) -> None:
@@ -189,35 +190,35 @@ class Manifest:
         _MANIFESTS.add(self)
 
     def locate(self, index: int) -> tuple[int, int]:
-        """The shard of a face, and the face's row in it."""
+        """Returns the shard of a face and its row in the shard."""
         shard = int(np.searchsorted(self.ends, index, side='right'))
         return shard, int(index - self.ends[shard] + self.shards[shard].count)
 
     def record(self, index: int) -> np.void:
-        """A face's record, see :func:`record_type`.
+        """Returns the record of a face, see :func:`record_type`.
 
         Raises:
-            OSError, ValueError: The shard's index is missing, or not what it was.
+            OSError, ValueError: The index of the shard is missing or has changed.
         """
         shard, row = self.locate(index)
         return self.opened(shard)[0][row]
 
     def read(self, index: int) -> tuple[np.void, bytes]:
-        """A face's record and its encoded picture.
+        """Returns the record and the encoded image of a face.
 
         Raises:
-            OSError, ValueError: One of them is missing, or not what it was.
+            OSError, ValueError: One of them is missing, or the index has changed.
         """
         shard, row = self.locate(index)
-        records, pictures = self.opened(shard)
+        records, images = self.opened(shard)
         record = records[row]
-        return record, pictures.read(int(record['key']), record['name'].decode())
+        return record, images.read(int(record['key']), record['name'].decode())
 
-    def opened(self, number: int) -> tuple[np.ndarray, PictureReader]:
-        """A shard's records, mapped, and its pictures.
+    def opened(self, number: int) -> tuple[np.ndarray, ImageReader]:
+        """Returns the memory-mapped records of a shard and the reader of its images.
 
         Raises:
-            OSError, ValueError: The index is missing, or not what it was.
+            OSError, ValueError: The index is missing or has changed.
         """
         if number in self._open:
             self._open.move_to_end(number)
@@ -227,7 +228,7 @@ class Manifest:
         records = np.load(folder / INDEX, mmap_mode='r')
         if len(records) != shard.count or records.dtype.names != COLUMNS:
             raise ValueError(f'{folder / INDEX} is not the index of {shard.count} '
-                             f'faces that {self.folder / MANIFEST} lists. {_MEND}')
+                             f'faces that {self.folder / MANIFEST} lists. {_REMEDY}')
         self._open[number] = records, open_reader(
             folder, self.facts['storage'], self.facts['encoding'])
         if len(self._open) > MOST_OPEN:
@@ -238,33 +239,33 @@ class Manifest:
 _MANIFESTS: weakref.WeakSet[Manifest] = weakref.WeakSet()
 
 
-def _begin_anew() -> None:
-    """LMDB must not be used behind a fork: a worker opens its shards itself."""
+def _reset_after_fork() -> None:
+    """Drops open shards in a forked worker, because LMDB does not survive a fork."""
     for manifest in _MANIFESTS:
         manifest._open.clear()
     forget_readers()
 
 
 if hasattr(os, 'register_at_fork'):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_reset_after_fork)
 
-_MEND = 'Prepare the faces again: python tools/prepare_faces.py.'
+_REMEDY = 'Prepare the faces again: python tools/prepare_faces.py.'
 
 
 def _read_facts(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
-            f'There is no manifest {path}. Give the folder that tools/prepare_faces.py '
-            'has written, and a split that is in it; a run that was stopped writes its '
-            'manifests when it is started again.')
+            f'{path}: expected a manifest, found none. Pass the output folder of '
+            'tools/prepare_faces.py and one of its splits. An interrupted run writes '
+            'its manifests when it is resumed.')
     try:
         facts = json.loads(path.read_text(encoding='utf-8'))
         missing = [fact for fact in FACTS if fact not in facts]
     except (ValueError, TypeError) as error:
-        raise ValueError(f'{path} is no manifest: {error}. {_MEND}') from error
+        raise ValueError(f'{path} is not a manifest: {error}. {_REMEDY}') from error
     if missing:
-        raise ValueError(f'{path} lacks {", ".join(missing)}. {_MEND}')
+        raise ValueError(f'{path} lacks {", ".join(missing)}. {_REMEDY}')
     if facts['format'] != FORMAT:
-        raise ValueError(f'{path} has format {facts["format"]}, this version reads '
-                         f'{FORMAT}. {_MEND}')
+        raise ValueError(f'{path} has format {facts["format"]}, expected {FORMAT}. '
+                         f'{_REMEDY}')
     return facts

@@ -1,4 +1,4 @@
-"""Pictures out of files, as every tool that prepares or reads data sees them."""
+"""Reading of image files, shared by datasets and preparation."""
 from __future__ import annotations
 
 import contextlib
@@ -13,11 +13,10 @@ from fdsr.datasets.base import BadSample
 
 
 @contextlib.contextmanager
-def whole_pictures() -> Iterator[None]:
-    """Have PIL refuse truncated pictures, whatever else this process wants of it.
+def complete_images() -> Iterator[None]:
+    """Makes PIL reject truncated images inside of the block.
 
-    Some packages switch the opposite on for the whole process: half a face would then
-    come back as a whole one with a grey rest.
+    Some packages allow them globally. Half a face would then be completed with grey.
     """
     tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
     try:
@@ -27,10 +26,10 @@ def whole_pictures() -> Iterator[None]:
 
 
 def files_below(folder: Path) -> Iterator[str]:
-    """Paths of all files in a folder and the folders in it, in a fixed order.
+    """Yields the files in a folder and its subfolders, in a fixed order.
 
-    Hidden files and folders are passed over. Links are followed, but each folder is
-    looked into once, so that those that lead back do no harm.
+    Hidden files and folders are ignored. Links are followed, but each folder is visited
+    only once, so that cyclic links are harmless.
 
     Yields:
         Paths relative to the folder, with slashes.
@@ -50,53 +49,52 @@ def files_below(folder: Path) -> Iterator[str]:
 
 
 def said_by(error: Exception) -> str:
-    """What a decoder's error says, its kind if it says nothing."""
+    """Returns the message of a decoder's error, or its type if it has no message."""
     return str(error) or type(error).__name__
 
 
-def open_picture(path: Path, name: str, exif: bool = False) -> Image.Image:
-    """Read a picture, whole; see :func:`as_rgb`.
+def open_image(path: Path, name: str, exif: bool = False) -> Image.Image:
+    """Reads and decodes an image, see :func:`as_rgb`.
 
     Args:
-        path: The file; of several pictures in it, the first is taken.
-        name: The sample's name, for the error.
-        exif: Turn it by its EXIF orientation; otherwise it stays as it lies in the
-            file.
+        path: The file. Of several frames, the first is used.
+        name: Name of the sample for the error.
+        exif: Apply the EXIF orientation.
 
     Returns:
-        The picture, RGB, decoded.
+        The decoded RGB image.
 
     Raises:
-        BadSample: There is no such file, it is truncated, too large, or no picture.
+        BadSample: The file is missing, truncated, too large, or not an image.
     """
     try:
-        with whole_pictures(), Image.open(path) as file:
+        with complete_images(), Image.open(path) as file:
             file.load()
             return as_rgb(ImageOps.exif_transpose(file) if exif else file)
     except FileNotFoundError as error:
-        raise BadSample(name, f'no such picture: {path}') from error
-    except Exception as error:  # decoders raise nearly anything on broken files
+        raise BadSample(name, f'missing image: {path}') from error
+    except Exception as error:  # decoders raise many types for damaged files
         raise BadSample(
             name, f'cannot be decoded: {path} ({said_by(error)})') from error
 
 
-def read_picture(path: Path, name: str, exif: bool = False) -> np.ndarray:
-    """:func:`open_picture`'s picture as uint8 (H, W, 3), RGB."""
-    return np.asarray(open_picture(path, name, exif))
+def read_image(path: Path, name: str, exif: bool = False) -> np.ndarray:
+    """Reads an image like :func:`open_image`, as uint8 (H, W, 3), RGB."""
+    return np.asarray(open_image(path, name, exif))
 
 
 def as_rgb(image: Image.Image) -> Image.Image:
-    """A decoded picture as RGB: 16 bits become 8, transparency is put on white.
+    """Converts a decoded image to RGB.
 
-    An RGB picture is returned as it is, without a copy.
+    16 bits are reduced to 8, and transparency is blended with white. An RGB image is
+    returned without a copy.
 
     Raises:
-        ValueError: Its pixels are floats, whose white is not known.
+        ValueError: The pixels are floats of unknown range.
     """
     if image.mode == 'F':
-        raise ValueError('its pixels are floats, and what is white is not known: '
-                         'convert it to 8 bits')
-    if image.mode.startswith('I'):  # PIL itself would cut off above 255: nearly white
+        raise ValueError('its pixels are floats of unknown range: convert it to 8 bits')
+    if image.mode.startswith('I'):  # PIL would clip at 255, which is nearly white
         deep = np.asarray(image, np.float64) * (255 / 65535)
         return Image.fromarray(deep.round().clip(0, 255).astype(np.uint8)).convert(
             'RGB')

@@ -1,76 +1,70 @@
-"""Photographs in VGGFace2's layout."""
+"""Dataset of photographs in VGGFace2's layout."""
 from __future__ import annotations
 
 import hashlib
 import os
-import warnings
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any, Iterator
 
 import numpy as np
 from mmengine.dist import is_main_process
 from PIL import Image
 
-from fdsr.datasets.base import BadSample, FaceDataset
-from fdsr.datasets.reading import open_picture
+from fdsr.datasets.base import BadSample, FaceDataset, random_subset
+from fdsr.datasets.reading import open_image
 from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
 from fdsr.geometry import alignment
 from fdsr.registry import DATASETS
 
-#: Pictures whose size is looked up to tell how many crops are padded.
+#: Maximum number of images whose size is read to count padded crops.
 PADDING_PROBE = 2000
 
 
 @DATASETS.register_module()
 class VGGFace2Dataset(FaceDataset):
-    """Faces cut out of pictures that lie in VGGFace2's layout.
+    """Faces cropped from images in VGGFace2's layout.
 
-    The layout is described by ``fdsr.datasets.vggface2_files.LAYOUT``. Items are
-    those of :class:`FaceDataset`; HR is a square, by PIL bicubic, of one of two cuts:
+    ``fdsr.datasets.vggface2_files.LAYOUT`` describes the layout. Items are those of
+    :class:`FaceDataset`. HR is a square crop, resized with PIL's bicubic:
 
-    - ``align=None``: around the box's centre, ``crop_scale`` times its longer side;
-    - ``align='five_point'``: turned, scaled and shifted so that the five landmarks lie
-      on FFHQ's template (:data:`alignment.FFHQ_TEMPLATE_512`), itself scaled about the
-      picture's centre until its eyes are ``eye_share * size`` apart.
+    - ``align=None``: around the centre of the box, ``crop_scale`` times its longer
+    side;
+    - ``align='five_point'``: rotated, scaled and shifted so that the five landmarks
+      match FFHQ's template (:data:`alignment.FFHQ_TEMPLATE_512`), scaled about the
+      centre of the image to an eye distance of ``eye_share * size``.
 
-    Where a cut leaves the picture, the picture is continued by reflection. Pictures
-    are read as they lie in the file (``fdsr.datasets.reading``): an EXIF orientation
-    is not applied, for boxes and landmarks are given in the file's own pixels.
+    Crops beyond the image are filled by reflection. EXIF orientations are not applied,
+    because boxes and landmarks refer to the pixels of the file.
 
-    The rows are selected in this order: the part (by identity), ``min_box_side``, the
-    subset; of those, rows without landmarks and the like are left out and listed in
-    the report. So neither the parts nor a subset change with a mended row.
+    Rows are selected in this order: ``part`` (by identity), ``min_box_side``,
+    ``subset``. Selected rows without landmarks etc. are skipped and listed in the
+    report. Fixing a row therefore changes neither parts nor subsets.
 
     Args:
         data_root: Folder in VGGFace2's layout.
         split: ``train`` or ``test``.
         size: Side of HR in pixels.
-        crop_scale: Side of the square in longer sides of the box; for ``align=None``.
+        crop_scale: Side of the crop in longer sides of the box, for ``align=None``.
         align: ``None`` or ``five_point``.
-        eye_share: Distance of the eyes as a share of HR's side; for ``five_point``.
-        min_box_side: Leave faces out whose box's shorter side is smaller, in pixels.
-        part: ``train``, ``val`` or ``all``: a validation part of the training list is
-            taken apart by identity. Only ``all`` for ``split='test'``.
-        val_identities: Number of identities in ``val``: the last ones of the list...
-        val_seed: ... or, if given, that many drawn by this seed.
-        subset: Keep this many faces, drawn by ``subset_seed``, in the list's order;
-            all of them if there are fewer.
+        eye_share: Eye distance as a share of HR's side, for ``five_point``.
+        min_box_side: Minimum of the shorter side of the box in pixels.
+        part: ``train``, ``val`` or ``all``; divides the training list by identity.
+            ``split='test'`` only has ``all``.
+        val_identities: Number of identities in ``val``, taken from the end of the list.
+        val_seed: Select the identities of ``val`` at random with this seed instead.
+        subset: Keep this many random faces, in the order of the list; all if there are
+            fewer.
         subset_seed: Seed of the subset.
-        cache_dir: Folder for the index; ``None`` takes ``<data_root>/.fdsr_cache`` or,
-            where that cannot be written, ``~/.cache/fdsr``.
-        pipeline: See :class:`FaceDataset`, as the following ones.
-        seed: Seed of the transforms.
-        test_mode: Transforms draw the same in every epoch.
-        max_bad_share: Share of bad samples at which to stop: of the selected rows when
-            the index is read, and of the remaining samples while they are loaded.
-        report_dir: Folder for the list of skipped samples.
-        name: Name in reports and protocols; default ``vggface2_<split>[_<part>]``.
+        cache_dir: Folder of the index; default: ``<data_root>/.fdsr_cache`` or, if that
+            is not writable, ``~/.cache/fdsr``.
+        name: Name in reports and protocols; default: ``vggface2_<split>[_<part>]``.
+        **options: Further arguments of :class:`FaceDataset`. ``max_bad_share`` applies
+            to the selected rows of the index and to the remaining samples.
 
     Raises:
-        FileNotFoundError: The root, the picture folder or a CSV is missing.
-        ValueError: A CSV is malformed, an argument is impossible, or nothing is left
-            after the selection.
+        FileNotFoundError: The root, the image folder or a CSV is missing.
+        ValueError: A CSV is malformed, an argument is out of range, or no face remains.
         RuntimeError: More than ``max_bad_share`` of the selected rows are bad.
     """
 
@@ -80,10 +74,7 @@ class VGGFace2Dataset(FaceDataset):
                  part: str = 'all', val_identities: int = 200,
                  val_seed: int | None = None, subset: int | None = None,
                  subset_seed: int = 0, cache_dir: str | os.PathLike | None = None,
-                 pipeline: Sequence[dict | Callable] = (), seed: int = 0,
-                 test_mode: bool = False, max_bad_share: float = 0.01,
-                 report_dir: str | os.PathLike | None = None,
-                 name: str | None = None) -> None:
+                 name: str | None = None, **options: Any) -> None:
         self.split, self.part = split, part
         self.size, self.align = int(size), align
         self.crop_scale, self.eye_share = crop_scale, eye_share
@@ -92,10 +83,9 @@ class VGGFace2Dataset(FaceDataset):
         self.subset, self.subset_seed = subset, subset_seed
         self._check_arguments()
         files = find_files(data_root, split)
-        self.data_root, self.pictures = Path(data_root), files.pictures
+        self.data_root, self.images = Path(data_root), files.images
         suffix = '' if part == 'all' else f'_{part}'
-        super().__init__(pipeline, seed, test_mode, max_bad_share, report_dir,
-                         name or f'vggface2_{split}{suffix}')
+        super().__init__(name=name or f'vggface2_{split}{suffix}', **options)
         self.index: FaceIndex = open_index(files, split, cache_dir)
         self._rows: np.ndarray | None = None
         self._protocol: dict[str, Any] | None = None
@@ -109,25 +99,22 @@ class VGGFace2Dataset(FaceDataset):
                 raise ValueError(f'{argument} is {getattr(self, argument)!r}, expected '
                                  f'one of {", ".join(map(repr, allowed))}.')
         if self.split == 'test' and self.part != 'all':
-            raise ValueError(f'part={self.part!r} takes the training list apart; '
-                             'split=\'test\' has only part=\'all\'.')
+            raise ValueError(f'part={self.part!r} divides the training list; '
+                             "split='test' only has part='all'.")
         for argument in ('size', 'crop_scale', 'eye_share'):
             if not getattr(self, argument) > 0:
                 raise ValueError(f'{argument} is {getattr(self, argument)}, expected '
                                  'a number > 0.')
-        if self.subset is not None and self.subset < 1:
-            raise ValueError(f'subset is {self.subset}, expected a number >= 1, or '
-                             'None for all faces.')
 
     def __getstate__(self) -> dict[str, Any]:
-        # a worker selects anew from the mapped index: a small pickle, and quick
+        # a small pickle: workers repeat the fast selection from the mapped index
         return {**self.__dict__, '_rows': None}
 
     # Selection
 
     @property
     def rows(self) -> np.ndarray:
-        """int32 (len,), rows of the index that this set consists of, in order."""
+        """Rows of the index in this dataset, int32 (len,), in order."""
         if self._rows is None:
             selected = self._selected()
             self._rows = selected[self.index.status[selected] == USABLE]
@@ -137,17 +124,13 @@ class VGGFace2Dataset(FaceDataset):
         return len(self.rows)
 
     def _selected(self) -> np.ndarray:
-        """Rows of part, box side and subset, good and bad ones."""
+        """Returns the rows of part, box side and subset, including bad rows."""
         rows = np.flatnonzero(self._in_part()).astype(np.int32)
         if self.min_box_side > 0:
-            # a box that is not known cannot be called too small
+            # comparisons with NaN are False: unknown boxes are not too small
             small = self.index.boxes[rows, 2:].min(axis=1) < self.min_box_side
             rows = rows[~small]
-        if self.subset is not None and self.subset < len(rows):
-            # RandomState's stream is frozen: the same subset with every numpy
-            order = np.random.RandomState(self.subset_seed).permutation(len(rows))
-            rows = rows[np.sort(order[:self.subset])]
-        return rows
+        return rows[random_subset(len(rows), self.subset, self.subset_seed)]
 
     def _in_part(self) -> np.ndarray:
         identities = self.index.identities
@@ -165,7 +148,7 @@ class VGGFace2Dataset(FaceDataset):
         return in_val[identities] == (self.part == 'val')
 
     def _report_index(self) -> None:
-        """Start the report with the index's bad rows; stop if they are too many."""
+        """Starts the report with the bad rows of the index and checks their share."""
         selected = self._selected()
         bad = selected[self.index.status[selected] != USABLE]
         if is_main_process():
@@ -173,13 +156,10 @@ class VGGFace2Dataset(FaceDataset):
         self.check_bad_share(len(bad), len(selected))
         if len(bad) == len(selected):
             raise ValueError(
-                f'No face is left of the {len(self.index)} in {self.data_root}/'
-                f'{self.split} with part={self.part!r} and min_box_side='
+                f'None of the {len(self.index)} faces in {self.data_root}/{self.split} '
+                f'remains with part={self.part!r} and min_box_side='
                 f'{self.min_box_side:g} ({len(bad)} rows are bad): relax them.')
-        if self.subset is not None and self.subset > len(selected):
-            warnings.warn(f'subset={self.subset} faces of {self.name} were asked for, '
-                          f'{len(selected)} are there: all of them are taken.',
-                          stacklevel=3)
+        self.warn_of_small(self.subset, len(selected))
 
     def _index_rows(self, bad: np.ndarray) -> Iterator[tuple[str, str, str]]:
         for row in bad:
@@ -189,69 +169,64 @@ class VGGFace2Dataset(FaceDataset):
             yield name, note, 'note'
 
     def all_landmarks(self) -> np.ndarray:
-        """float32 (len, 5, 2) in pixels of the pictures, which are not opened."""
+        """Returns the landmarks, float32 (len, 5, 2), in pixels of the images."""
         return self.index.landmarks[self.rows]
 
     # Loading
 
     def sample_name(self, index: int) -> str:
-        """The name of a sample, by the index alone."""
+        """Returns the name of a sample from the index."""
         return self.index.name(int(self.rows[index]))
 
     def load(self, index: int) -> dict[str, Any]:
-        """Picture, cut and resized, with its landmarks; see :class:`FaceDataset`."""
+        """Loads, crops and resizes an image, see :class:`FaceDataset`."""
         row = int(self.rows[index])
         name = self.index.name(row)
-        picture = open_picture(self.pictures / self.index.path(row), name)
+        image = open_image(self.images / self.index.path(row), name)
         try:
-            crop = self._crop(row, picture.size)
+            crop = self._crop(row, image.size)
         except ValueError as error:
             raise BadSample(name, str(error)) from error
-        img = alignment.cut_and_resize(picture, crop, self.size)
+        img = alignment.cut_and_resize(image, crop, self.size)
         points = alignment.move_points(self.index.landmarks[row], crop, self.size)
         return dict(img=img, landmarks=points, name=name)
 
-    def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
-        box = self.index.boxes[row]
-        if self.align is None:
-            return alignment.box_crop(box, picture, self.crop_scale)
-        # not needed for the cut, but it tells a row that is another picture's
-        alignment.check_box(box, picture)
-        return alignment.five_point_crop(self.index.landmarks[row], picture,
-                                         self.eye_share)
+    def _crop(self, row: int, image_size: tuple[int, int]) -> alignment.FaceCrop:
+        return alignment.face_crop(
+            self.index.boxes[row], self.index.landmarks[row], image_size,
+            self.align is not None, self.crop_scale, self.eye_share)
 
     def padded_share(self, index: int) -> float | None:
-        """Share of a face's crop that reflection filled; ``None`` if it is bad.
+        """Returns the share of a crop filled by reflection, or ``None`` for a bad face.
 
-        Only the picture's header is read.
-
-        Args:
-            index: Index of the sample.
+        Only the header of the image is read.
         """
         row = int(self.rows[index])
         try:
-            with Image.open(self.pictures / self.index.path(row)) as file:
+            with Image.open(self.images / self.index.path(row)) as file:
                 return alignment.padded_share(self._crop(row, file.size), file.size)
-        except Exception:  # of whatever kind: it is told where the picture is loaded
+        except Exception:  # any error is reported when the image is loaded
             return None
 
     # Facts
 
     def protocol(self) -> dict[str, Any]:
-        """Which faces these are, and how they were cut.
+        """Returns the facts, as plain JSON, that accompany results on this dataset.
 
-        ``up_sampled`` tells how many are smaller than HR in their picture: their HR is
-        itself an enlargement. ``padded`` is counted on evenly spaced faces where there
-        are more than :data:`PADDING_PROBE`.
+        ``up_sampled`` is the number of faces that are smaller than HR in their image.
+        ``padded`` is counted on at most :data:`PADDING_PROBE` evenly spaced faces.
         """
         if self._protocol is None:
             self._protocol = dict(
                 name=self.name, dataset=type(self).__name__,
                 data=self.data_root.resolve().name, split=self.split, part=self._rule(),
-                size=self.size, crop=self._cut_in_words(),
+                size=self.size, crop=alignment.crop_in_words(
+                    self.align is not None, self.crop_scale, self.eye_share, self.size),
                 min_box_side=self.min_box_side, listed=len(self.index),
                 identities=self.index.facts['identities'],
-                kept=len(self), left_out=self._left_out(), subset=self._subset_rule(),
+                kept=len(self), left_out=self._left_out(), subset=(
+                    None if self.subset is None else
+                    dict(asked=self.subset, seed=self.subset_seed)),
                 list_file=self.index.facts['list_file'],
                 rows_passed_over=self.index.facts['passed_over'],
                 rows_not_listed=self.index.facts['rows_not_listed'],
@@ -267,21 +242,8 @@ class VGGFace2Dataset(FaceDataset):
         return (f'{self.part} (validation: {self.val_identities} of '
                 f'{self.index.facts["identities"]} identities, {which})')
 
-    def _cut_in_words(self) -> str:
-        if self.align is None:
-            cut = f'square around the box, {self.crop_scale:g} x its longer side'
-        else:
-            cut = ('5-point similarity to the FFHQ template, eye distance '
-                   f'{self.eye_share:g} of the side')
-        return f'{cut}; reflected beyond the picture; PIL bicubic to {self.size} px'
-
-    def _subset_rule(self) -> dict[str, int] | None:
-        if self.subset is None:
-            return None
-        return dict(asked=self.subset, seed=self.subset_seed)
-
     def _left_out(self) -> dict[str, int]:
-        """How many rows were left out of the selection, by reason."""
+        """Returns the number of skipped rows by reason."""
         selected = self._selected()
         found, counts = np.unique(self.index.status[selected], return_counts=True)
         reasons = {self.index.reason(code): int(count)
@@ -291,31 +253,34 @@ class VGGFace2Dataset(FaceDataset):
                     len(self.index) - len(selected)}
 
     def _native_sides(self) -> np.ndarray:
-        """float (len,), picture pixels that a side of HR stands for (about)."""
+        """Returns the approximate sides of the crops in image pixels, float (len,)."""
         if self.align is None:
             return self.crop_scale * self.index.boxes[self.rows, 2:].max(axis=1)
-        eyes = self.index.landmarks[self.rows, 1] - self.index.landmarks[self.rows, 0]
-        return np.linalg.norm(eyes, axis=-1) / self.eye_share
+        return self._eye_distances() / self.eye_share
+
+    def _eye_distances(self) -> np.ndarray:
+        """Returns the eye distances in image pixels, float (len,)."""
+        landmarks = self.index.landmarks[self.rows]
+        return np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=-1)
 
     def fingerprint(self) -> str:
-        """A hash of names, boxes, landmarks, and each picture's size and date."""
+        """Returns a hash of names, boxes, landmarks, file sizes and dates."""
         digest = hashlib.sha256(super().fingerprint().encode())
         for values in (self.index.boxes, self.index.landmarks):
             digest.update(np.ascontiguousarray(values[self.rows]).tobytes())
         for row in self.rows:
             try:
-                facts = (self.pictures / self.index.path(int(row))).stat()
+                facts = (self.images / self.index.path(int(row))).stat()
                 digest.update(f'{facts.st_size} {facts.st_mtime_ns}'.encode())
-            except OSError:  # a missing picture is skipped, and told there
+            except OSError:  # loading reports the missing image
                 digest.update(b'missing')
         return digest.hexdigest()
 
     def mean_eye_share(self) -> float:
-        """Given by the alignment; else the mean over the faces' squares."""
+        """Returns the eye distance of the alignment, or the mean over all crops."""
         if self.align is not None:
             return self.eye_share
-        eyes = self.index.landmarks[self.rows, 1] - self.index.landmarks[self.rows, 0]
-        return (np.linalg.norm(eyes, axis=-1) / self._native_sides()).mean()
+        return (self._eye_distances() / self._native_sides()).mean()
 
     def _count_padded(self) -> dict[str, int]:
         step = -(-len(self) // PADDING_PROBE)

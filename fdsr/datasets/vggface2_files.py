@@ -1,4 +1,4 @@
-"""VGGFace2's layout on disk, and its CSVs and lists read whole and checked."""
+"""VGGFace2's layout on disk; readers of its CSVs and lists."""
 from __future__ import annotations
 
 import itertools
@@ -11,29 +11,29 @@ import numpy as np
 BOX_COLUMNS = ('X', 'Y', 'W', 'H')
 LANDMARK_COLUMNS = tuple(f'P{point}{axis}' for point in range(1, 6) for axis in 'XY')
 SUFFIXES = (b'.jpg', b'.jpeg', b'.png', b'.bmp', b'.webp')
-CHUNK = 100_000  # rows of a file that are Python objects at a time
+CHUNK = 100_000  # rows of a file that are converted to Python objects at a time
 
 LAYOUT = f"""VGGFace2's layout is expected:
   <data_root>/train/n000002/0001_01.jpg, <data_root>/test/n000001/...
   <data_root>/bb_landmark/loose_bb_<split>.csv        NAME_ID,{','.join(BOX_COLUMNS)}
   <data_root>/bb_landmark/loose_landmark_<split>.csv  NAME_ID,\
 {','.join(LANDMARK_COLUMNS)}
-  <data_root>/<split>_list.txt                        a path a line; optional
+  <data_root>/<split>_list.txt                        one path per line; optional
 where <split> is train or test, NAME_ID is "n000002/0001_01" (no suffix), X,Y,W,H the
-face's box, P1/P2 the eyes, P3 the nose tip, P4/P5 the mouth's corners (image-left
-first), all in pixels of the picture."""
+box of the face, P1/P2 the eyes, P3 the nose tip, P4/P5 the mouth corners (image-left
+first), all in pixels of the image."""
 
 
 class SplitFiles(NamedTuple):
-    """Where one split's parts lie; ``listing`` need not exist."""
+    """Paths of the files of one split; ``listing`` may be missing."""
 
-    pictures: Path
+    images: Path
     boxes: Path
     landmarks: Path
     listing: Path
 
     def stamps(self) -> list[tuple[str, int, int]]:
-        """(path, size, mtime in ns) of the CSVs and the list, size -1 if absent."""
+        """Returns (path, size, mtime in ns) of CSVs and list; size -1 if missing."""
         stamps = []
         for path in (self.boxes, self.landmarks, self.listing):
             stat = path.stat() if path.exists() else None
@@ -43,83 +43,82 @@ class SplitFiles(NamedTuple):
 
 
 def find_files(data_root: str | os.PathLike, split: str) -> SplitFiles:
-    """Locate a split's files.
+    """Returns the files of a split.
 
     Args:
         data_root: Folder in VGGFace2's layout.
         split: ``train`` or ``test``.
 
     Raises:
-        FileNotFoundError: The root, the split's picture folder or a CSV is missing;
-            says which and shows the layout.
+        FileNotFoundError: The root, the image folder or a CSV is missing; the message
+            shows the layout.
     """
     root = Path(data_root)
     if not root.is_dir():
         raise FileNotFoundError(
-            f'data_root {root} is not a folder. Give the folder that holds the '
-            f'pictures (--data-root DIR). {LAYOUT}')
+            f'data_root {root} is not a folder. Pass the folder with the images '
+            f'(--data-root DIR). {LAYOUT}')
     files = SplitFiles(root / split, root / 'bb_landmark' / f'loose_bb_{split}.csv',
                        root / 'bb_landmark' / f'loose_landmark_{split}.csv',
                        root / f'{split}_list.txt')
-    if not files.pictures.is_dir():
-        raise FileNotFoundError(f'No picture folder {files.pictures}. {LAYOUT}')
+    if not files.images.is_dir():
+        raise FileNotFoundError(f'Missing image folder {files.images}. {LAYOUT}')
     for path in (files.boxes, files.landmarks):
         if not path.is_file():
-            raise FileNotFoundError(f'No CSV {path}. {LAYOUT}')
+            raise FileNotFoundError(f'Missing CSV {path}. {LAYOUT}')
     return files
 
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Read names and numbers of one of VGGFace2's CSVs.
+    """Reads names and numbers from one of VGGFace2's CSVs.
 
     Args:
         path: The file.
-        columns: The number columns wanted, in this order.
+        columns: The columns of numbers, in the order of the result.
 
     Returns:
-        Names, (N,) bytes (UTF-8), and numbers, (N, len(columns)) float32, with NaN
-        where a cell is empty or is no number.
+        Names, (N,) bytes (UTF-8), and numbers, (N, len(columns)) float32, with NaN for
+        cells that are empty or not a number.
 
     Raises:
-        ValueError: The file is empty, is no text, or lacks a column.
+        ValueError: The file is empty, not text, or lacks a column.
     """
     import pandas as pd
 
-    wanted = ['NAME_ID', *columns]
+    expected = ['NAME_ID', *columns]
     try:
-        _check_columns(path, wanted)
+        _check_columns(path, expected)
         try:
-            names, numbers = _read_table(path, wanted, np.float32)
+            return _read_table(path, expected, np.float32)
         except pd.errors.ParserError:
             raise
-        except ValueError:  # a cell that is no number: find it, the others are good
-            names, numbers = _read_table(path, wanted, object)
+        except ValueError:  # a cell is not a number: convert cell by cell
+            return _read_table(path, expected, object)
     except (pd.errors.ParserError, pd.errors.EmptyDataError,
             UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is no good CSV: {error}. Expected rows of the '
-                         f'columns {",".join(wanted)}. {LAYOUT}') from error
-    return names, numbers
+        raise ValueError(f'{path} is not a valid CSV: {error}. Expected rows with the '
+                         f'columns {",".join(expected)}. {LAYOUT}') from error
 
 
-def _check_columns(path: Path, wanted: list[str]) -> None:
+def _check_columns(path: Path, expected: list[str]) -> None:
     import pandas as pd
 
     found = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
-    missing = [column for column in wanted if column not in found]
+    missing = [column for column in expected if column not in found]
     if missing:
         raise ValueError(
             f'{path} lacks the column(s) {", ".join(missing)}: expected '
-            f'{",".join(wanted)}, found {",".join(map(str, found))}. {LAYOUT}')
+            f'{",".join(expected)}, found {",".join(map(str, found))}. {LAYOUT}')
 
 
-def _read_table(path: Path, wanted: list[str], dtype: type
+def _read_table(path: Path, expected: list[str], dtype: type
                 ) -> tuple[np.ndarray, np.ndarray]:
-    """Read in chunks: a Python string for each of millions of rows is too much."""
+    """Reads in chunks, because Python strings of millions of rows need much memory."""
     import pandas as pd
 
-    columns = wanted[1:]
+    columns = expected[1:]
     chunks = pd.read_csv(
-        path, engine='c', usecols=wanted, skipinitialspace=True, chunksize=CHUNK,
+        path, engine='c', usecols=expected, skipinitialspace=True, chunksize=CHUNK,
         dtype={'NAME_ID': object, **dict.fromkeys(columns, dtype)},
         keep_default_na=False,
         na_values=dict.fromkeys(columns, ['', 'nan', 'NaN', 'NA', 'null']))
@@ -133,17 +132,17 @@ def _read_table(path: Path, wanted: list[str], dtype: type
 
 
 def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a list of pictures, a path a line.
+    """Reads a list of images, one path per line.
 
     Args:
         path: ``<split>_list.txt``.
 
     Returns:
-        Names without suffix, (N,) bytes, and paths with one (``.jpg`` where the line
-        has none), (N,) bytes.
+        Names without suffix, (N,) bytes, and paths with suffix (default ``.jpg``), (N,)
+        bytes.
 
     Raises:
-        ValueError: The file holds no line, or one that is no UTF-8.
+        ValueError: The file is empty or not UTF-8.
     """
     names, paths, before = [], [], 0
     with path.open('rb') as file:
@@ -156,9 +155,9 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
             paths.append(np.array([stem + b'.jpg' if stem == line else line
                                    for stem, line in zip(stems, lines)], 'S'))
     if not sum(map(len, names)):
-        raise ValueError(f'{path} is empty. Expected a picture\'s path a line, e.g. '
-                         'n000002/0001_01.jpg; without the file the CSV\'s order is '
-                         'taken.')
+        raise ValueError(f'{path} is empty, expected one image path per line, e.g. '
+                         'n000002/0001_01.jpg. Without the file, the order of the CSV '
+                         'is used.')
     return np.concatenate(names), np.concatenate(paths)
 
 
@@ -168,12 +167,12 @@ def _check_text(path: Path, lines: list[bytes], before: int) -> None:
     except UnicodeDecodeError as error:
         number = before + 1 + error.object[:error.start].count(b'\n')
         raise ValueError(
-            f'{path}, line {number}: {lines[number - before - 1]!r} is no UTF-8. Write '
-            'the list in UTF-8, or rename the picture.') from error
+            f'{path}, line {number}: {lines[number - before - 1]!r} is not UTF-8. Save '
+            'the list as UTF-8, or rename the image.') from error
 
 
 def _without_suffix(line: bytes) -> bytes:
-    if line.endswith(b'.jpg'):  # nearly always; splitext takes its time
+    if line.endswith(b'.jpg'):  # fast path, because splitext is slow
         return line[:-4]
     stem, suffix = os.path.splitext(line)
     return stem if suffix.lower() in SUFFIXES else line

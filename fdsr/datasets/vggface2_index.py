@@ -1,4 +1,4 @@
-"""The index of one VGGFace2 split: built once, cached, mapped into memory."""
+"""Index of a VGGFace2 split: built once, cached, memory-mapped."""
 from __future__ import annotations
 
 import contextlib
@@ -22,10 +22,10 @@ from fdsr.datasets.vggface2_files import (
 )
 from fdsr.utils.files import atomic_path
 
-#: Raise it whenever the arrays' meaning changes: older caches are then built anew.
+#: Version of the file format; caches of other versions are rebuilt.
 FORMAT = 1
 
-#: What ``FaceIndex.status`` means.
+#: Values of ``FaceIndex.status``.
 STATUS = ('usable',
           'no row in {boxes}',
           'no row in {landmarks}',
@@ -34,23 +34,23 @@ STATUS = ('usable',
           'its box has no width or no height in {boxes}')
 USABLE, NO_BOX, NO_LANDMARKS, NAN_BOX, NAN_LANDMARKS, EMPTY_BOX = range(len(STATUS))
 
-#: What opening a cache raises that is absent, half copied or was tampered with.
+#: Errors of opening a cache that is missing, incomplete or corrupt.
 UNUSABLE = (OSError, ValueError, EOFError, KeyError)
 
 ARRAYS = ('paths', 'boxes', 'landmarks', 'identities', 'status')
 
 
 class FaceIndex:
-    """Every listed picture of a split, in the list's order, one row each.
+    """Index of all listed images of a split, one row each, in the order of the list.
 
-    The arrays are files mapped into memory: processes share their pages, and a
-    pickled index is a path.
+    The arrays are memory-mapped files: processes share their pages, and a pickled index
+    contains only the path.
 
-    - ``paths``: bytes (N,), UTF-8, relative to the split's folder, with the suffix;
+    - ``paths``: bytes (N,), UTF-8, relative to the folder of the split, with suffix;
     - ``boxes``: float32 (N, 4), X, Y, W, H; ``landmarks``: float32 (N, 5, 2); both in
-      pixels of the picture, NaN where there are none;
-    - ``identities``: int32 (N,), numbered in the order of their first picture;
-    - ``status``: uint8 (N,), an entry of :data:`STATUS`.
+      pixels of the image, NaN if missing;
+    - ``identities``: int32 (N,), numbered in the order of their first image;
+    - ``status``: uint8 (N,), an index into :data:`STATUS`.
 
     Args:
         folder: Folder written by :func:`build`.
@@ -69,46 +69,45 @@ class FaceIndex:
                 if name not in ARRAYS}
 
     def __getattr__(self, name: str) -> np.ndarray:
-        """Map an array when it is first asked for; it is found without this then."""
+        """Maps an array on first access."""
         if name not in ARRAYS:
             raise AttributeError(name)
         self.__dict__[name] = np.load(self.folder / f'{name}.npy', mmap_mode='r')
         return self.__dict__[name]
 
     def path(self, row: int) -> str:
-        """Path of a picture relative to the split's folder, with its suffix."""
+        """Returns the path of an image relative to the folder of the split."""
         return self.paths[row].decode()
 
     def name(self, row: int) -> str:
-        """``path`` without the suffix, e.g. ``n000002/0001_01``."""
+        """Returns the path without suffix, e.g. ``n000002/0001_01``."""
         return os.path.splitext(self.path(row))[0]
 
     def reason(self, status: int) -> str:
-        """A row's status in words: why it cannot be used, or ``usable``."""
+        """Describes a status."""
         return STATUS[status].format(**self.facts['files'])
 
     def notes(self) -> list[tuple[str, str]]:
-        """(name, note) of rows passed over although their picture stays in."""
+        """Returns (name, note) of ignored duplicate rows."""
         with (self.folder / 'notes.csv').open(encoding='utf-8', newline='') as file:
             return [(name, note) for name, note in csv.reader(file)]
 
 
 def open_index(files: SplitFiles, split: str,
                cache_dir: str | os.PathLike | None = None) -> FaceIndex:
-    """Open the cached index of a split, building it first where there is none.
+    """Opens the cached index of a split, or builds it.
 
-    The cache is keyed by the paths, sizes and modification times of the CSVs and the
-    list, and by the format's version. No picture is looked at: their number is in the
-    millions.
+    The key of the cache consists of the paths, sizes and modification times of the CSVs
+    and the list, and of the format version. Images are not opened.
 
     Args:
-        files: The split's files.
-        split: ``train`` or ``test``, for the cache's name.
-        cache_dir: Folder of caches. ``None`` takes ``<data_root>/.fdsr_cache`` if it
-            can be written, and ``~/.cache/fdsr`` otherwise.
+        files: Files of the split.
+        split: ``train`` or ``test``, for the name of the cache.
+        cache_dir: Folder of caches; default: ``<data_root>/.fdsr_cache`` or, if that is
+            not writable, ``~/.cache/fdsr``.
 
     Raises:
-        PermissionError: No cache folder can be written.
+        PermissionError: No cache folder is writable.
         OSError: The disk is full.
         ValueError: A CSV or the list is malformed.
     """
@@ -119,9 +118,9 @@ def open_index(files: SplitFiles, split: str,
         with contextlib.suppress(*UNUSABLE):
             return _checked(FaceIndex(folder / name))
     folder = _writable(choices)
-    # one process builds while the others wait: each would need the memory
+    # only one process builds, because building needs much memory
     with FileLock(folder / f'{name}.lock'):
-        with contextlib.suppress(*UNUSABLE):  # built while we waited
+        with contextlib.suppress(*UNUSABLE):  # another process has built it
             return _checked(FaceIndex(folder / name))
         build(files, folder / name)
     return FaceIndex(folder / name)
@@ -143,12 +142,12 @@ def _writable(folders: list[Path]) -> Path:
             return folder
         except OSError as error:
             errors.append(f'{folder} ({error.strerror})')
-    raise PermissionError('The index of the data set cannot be cached: '
-                          f'{", ".join(errors)}. Give a writable cache_dir.')
+    raise PermissionError('The index of the dataset cannot be cached: '
+                          f'{", ".join(errors)}. Pass a writable cache_dir.')
 
 
 def _checked(index: FaceIndex) -> FaceIndex:
-    """The index, if its arrays are whole; their headers are all that is read."""
+    """Returns the index after checking the headers of its arrays."""
     for name in ARRAYS:
         array = getattr(index, name)
         if len(array) != len(index):
@@ -157,11 +156,11 @@ def _checked(index: FaceIndex) -> FaceIndex:
 
 
 def build(files: SplitFiles, folder: Path) -> None:
-    """Read a split's CSVs and list, and write its index.
+    """Reads CSVs and list of a split and writes its index.
 
     Args:
-        files: The split's files.
-        folder: Folder to write; it appears when all of it is there.
+        files: Files of the split.
+        folder: Folder to write atomically.
 
     Raises:
         ValueError: A CSV or the list is malformed.
@@ -192,20 +191,20 @@ def build(files: SplitFiles, folder: Path) -> None:
 
 def _first_ones(path: Path, columns: tuple[str, ...], notes: list[tuple[str, str]]
                 ) -> tuple[np.ndarray, np.ndarray]:
-    """A CSV's names and numbers, without rows whose name came before."""
+    """Reads names and numbers of a CSV without duplicate names."""
     names, numbers = read_csv(path, columns)
     numbers[~np.isfinite(numbers)] = np.nan
     again = _repeated(names)
     if again.any():
-        notes.extend((name.decode(), f'twice in {path.name}: the first row counts')
+        notes.extend((name.decode(), f'duplicate in {path.name}: the first row is used')
                      for name in names[again])
         names, numbers = names[~again], numbers[~again]
     return names, numbers
 
 
 def _repeated(names: np.ndarray) -> np.ndarray:
-    """(N,) bool, whether a name came before."""
-    order = np.argsort(names, kind='stable')  # quick where they are sorted already
+    """Returns a mask (N,) of names that occurred before."""
+    order = np.argsort(names, kind='stable')  # fast for sorted names
     in_order = names[order]
     again = np.zeros(len(names), bool)
     again[order[1:]] = in_order[1:] == in_order[:-1]
@@ -214,46 +213,46 @@ def _repeated(names: np.ndarray) -> np.ndarray:
 
 def _listed(files: SplitFiles, box_names: np.ndarray, notes: list[tuple[str, str]]
             ) -> tuple[np.ndarray, np.ndarray]:
-    """Names and paths of the list, or of the CSV of boxes where there is no list."""
+    """Returns names and paths from the list or, without a list, from the boxes."""
     if not files.listing.exists():
         if not len(box_names):
-            raise ValueError(f'{files.boxes} has no row, and there is no '
-                             f'{files.listing.name}: nothing to index.')
+            raise ValueError(f'{files.boxes} has no row and {files.listing.name} is '
+                             'missing: nothing to index.')
         return box_names, np.char.add(box_names, b'.jpg')
     names, paths = read_listing(files.listing)
     again = _repeated(names)
     if again.any():
-        notes.extend((name.decode(), f'twice in {files.listing.name}')
+        notes.extend((name.decode(), f'duplicate in {files.listing.name}')
                      for name in names[again])
         names, paths = names[~again], paths[~again]
     return names, paths
 
 
-def _in_order(wanted: np.ndarray, names: np.ndarray, numbers: np.ndarray
+def _in_order(listed: np.ndarray, names: np.ndarray, numbers: np.ndarray
               ) -> tuple[np.ndarray, np.ndarray, int]:
-    """Rows of a CSV in the list's order.
+    """Sorts the rows of a CSV in the order of the list.
 
     Returns:
-        Numbers (N, C) with NaN where a name has no row, (N,) bool of those, and how
-        many of the CSV's rows nobody asked for.
+        Numbers (N, C) with NaN for missing rows, a mask (N,) of missing rows, and the
+        number of rows that are not listed.
     """
-    if np.array_equal(wanted, names):  # as released
-        return numbers, np.zeros(len(wanted), bool), 0
-    found = np.full((len(wanted), numbers.shape[1]), np.nan, np.float32)
+    if np.array_equal(listed, names):  # as released
+        return numbers, np.zeros(len(listed), bool), 0
+    found = np.full((len(listed), numbers.shape[1]), np.nan, np.float32)
     if not len(names):
-        return found, np.ones(len(wanted), bool), 0
+        return found, np.ones(len(listed), bool), 0
     order = np.argsort(names, kind='stable')
-    places = np.searchsorted(names, wanted, sorter=order)
+    places = np.searchsorted(names, listed, sorter=order)
     rows = order[np.minimum(places, len(names) - 1)]
-    known = names[rows] == wanted
+    known = names[rows] == listed
     found[known] = numbers[rows[known]]
     return found, ~known, len(names) - int(known.sum())
 
 
 def _identities(names: np.ndarray) -> np.ndarray:
-    """int32 (N,), the number of a name's folder in the order of first appearance."""
+    """Returns the number of each name's folder, int32 (N,), by first appearance."""
     letters = names.view(np.uint8).reshape(len(names), -1)
-    # all of a name that has a slash at or behind it
+    # characters up to the last slash
     is_slash = letters[:, ::-1] == ord('/')
     in_folder = np.logical_or.accumulate(is_slash, axis=1)[:, ::-1]
     folders = np.where(in_folder, letters, 0).view(names.dtype).ravel()
@@ -275,6 +274,6 @@ def _write(folder: Path, arrays: dict[str, np.ndarray], facts: dict[str, Any],
             (part / 'facts.json').write_text(json.dumps(facts, indent=1),
                                              encoding='utf-8')
     except OSError as error:
-        raise OSError(f'The index of the data set cannot be written to {folder} '
-                      f'({error}). Make room there, or give another cache_dir.'
+        raise OSError(f'The index of the dataset cannot be written to {folder} '
+                      f'({error}). Free disk space, or pass another cache_dir.'
                       ) from error

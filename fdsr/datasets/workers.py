@@ -1,4 +1,4 @@
-"""One function over many items in several processes, in order, and gone when told."""
+"""Ordered map over several processes that ends reliably."""
 
 import multiprocessing
 import os
@@ -10,9 +10,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Sequence
 
-#: Items that are begun ahead of the one that is waited for, for each worker.
+#: Maximum number of pending items per worker.
 _AHEAD = 8
-#: What a function says about its own set-up, and what is passed on as it is.
+#: Errors of the function that are passed on without a worker's traceback.
 _EXPLAINED = (ImportError, FileNotFoundError, ValueError)
 
 _function: Callable[[Any], Any]
@@ -20,20 +20,19 @@ _function: Callable[[Any], Any]
 
 def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
                  num_workers: int) -> Iterator[Any]:
-    """The results of the items, in the items' order.
+    """Yields the results of the items in their order.
 
-    The processes are new ones, to which the function is pickled. They take no notice
-    of Ctrl-C, and end at once when the iterator is closed or this process is gone,
-    however that came to be.
+    The function is pickled to newly spawned processes. They ignore Ctrl-C, and end
+    immediately when the iterator is closed or this process ends for any reason.
 
     Args:
-        function: of one item; with all it needs it can be pickled.
-        items: what it is called with.
-        num_workers: 1 or more.
+        function: picklable function of one item.
+        items: arguments of the function.
+        num_workers: number of processes, at least 1.
 
     Raises:
         RuntimeError: a process died.
-        ImportError, FileNotFoundError, ValueError: the function's own.
+        ImportError, FileNotFoundError, ValueError: raised by the function.
     """
     context = multiprocessing.get_context('spawn')
     ending, end = context.Pipe(duplex=False)
@@ -43,10 +42,10 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
         yield from _in_order(executor, items, num_workers)
     except BrokenProcessPool as error:
         raise RuntimeError(
-            'A worker died, perhaps because memory ran out. Run the same command again '
-            'with fewer workers: it goes on where it stopped.') from error
+            'A worker died, possibly because memory ran out. Run the same command '
+            'again with fewer workers to resume.') from error
     finally:
-        end.close()  # the workers see that, whatever they are at
+        end.close()  # ends the workers, even busy ones
         executor.shutdown(wait=True, cancel_futures=True)
         ending.close()
 
@@ -75,8 +74,7 @@ def _result(future: Any) -> Any:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """New processes inherit that they take no notice of Ctrl-C, from the first moment.
-    """
+    """Ignores Ctrl-C inside of the block, which new processes inherit."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -88,7 +86,7 @@ def _without_interrupts() -> Iterator[None]:
 
 
 def _start(function: Callable[[Any], Any], ending: Any) -> None:
-    """In a worker: keeps the function, and watches for the end."""
+    """Initialises a worker: stores the function and watches for the end."""
     global _function
     _function = function
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -96,7 +94,7 @@ def _start(function: Callable[[Any], Any], ending: Any) -> None:
 
 
 def _end_with(ending: Any) -> None:
-    ending.poll(None)  # nothing is ever sent: it is over
+    ending.poll(None)  # nothing is sent: it returns when the pipe is closed
     os._exit(0)
 
 

@@ -1,1 +1,1 @@
-"""Where a face and its components lie: landmarks, boxes, alignment."""
+"""Geometry of faces: landmarks, component boxes, alignment."""

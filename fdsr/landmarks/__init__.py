@@ -1,4 +1,4 @@
-"""Finding faces' landmarks: detectors behind one interface."""
+"""Landmark detectors with a common interface."""
 
 from fdsr.landmarks.base import (
     FaceLandmarks,
@@ -16,17 +16,7 @@ from fdsr.landmarks.mediapipe import MediaPipeLandmarks
 from fdsr.landmarks.mediapipe_photo import MediaPipePhotoLandmarks
 from fdsr.landmarks.yunet import YuNetLandmarks, YuNetPhotoLandmarks
 
-__all__ = [
-    'FaceAlignmentLandmarks',
-    'FaceLandmarks',
-    'FaceLandmarks68',
-    'FoundFace',
-    'LandmarkDetector',
-    'MediaPipeLandmarks',
-    'MediaPipePhotoLandmarks',
-    'YuNetLandmarks',
-    'YuNetPhotoLandmarks',
-    'default_detector',
-    'default_photo_detector',
-    'named_detector',
-]
+__all__ = ['FaceAlignmentLandmarks', 'FaceLandmarks', 'FaceLandmarks68', 'FoundFace',
+           'LandmarkDetector', 'MediaPipeLandmarks', 'MediaPipePhotoLandmarks',
+           'YuNetLandmarks', 'YuNetPhotoLandmarks', 'default_detector',
+           'default_photo_detector', 'named_detector']

@@ -1,4 +1,4 @@
-"""What every landmark detector takes and returns."""
+"""Interface of all landmark detectors."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -15,55 +15,53 @@ from fdsr.geometry.components import (
 
 @dataclass(frozen=True)
 class FaceLandmarks:
-    """The five points of one face.
+    """Five landmarks of one face.
 
     Args:
-        points: float32 (5, 2), x then y in pixels, (0, 0) being the centre of the top
-            left pixel: left eye, right eye, nose tip, left and right mouth corner,
-            where left is the image's left.
+        points: float32 (5, 2), x then y in pixels; (0, 0) is the centre of the top left
+            pixel. Image-left eye, image-right eye, nose tip, image-left and image-right
+            mouth corner.
     """
 
     points: np.ndarray
 
     @property
     def eye_distance(self) -> float:
-        """Distance of the eyes in pixels."""
+        """Eye distance in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
     def box(self) -> Tuple[float, float, float, float]:
-        """A square from about the brows to the chin, in pixels: x1, y1, x2, y2."""
+        """Returns a square from the brows to the chin in pixels: x1, y1, x2, y2."""
         x, y = self.points.mean(axis=0).tolist()
         half = self.eye_distance
         return (x - half, y - half, x + half, y + half)
 
     def loose_box(self) -> Tuple[float, float, float, float]:
-        """A box from brows to chin like those of VGGFace2's CSV: x, y, w, h in pixels.
+        """Returns a box like those in VGGFace2's CSV: x, y, w, h in pixels.
 
-        In distances of the eyes it is 2.26 wide and 2.63 high, its centre 0.10 above
-        the points' mean: the means over 2,211 faces whose boxes came of a face mesh.
+        In units of the eye distance it is 2.26 wide and 2.63 high, and its centre is
+        0.10 above the mean of the points (averages over the face meshes of 2,211
+        faces).
         """
         x, y = self.points.mean(axis=0).tolist()
         width, height, lift = (share * self.eye_distance for share in (2.26, 2.63, 0.1))
         return (x - width / 2, y - lift - height / 2, width, height)
 
     def component_boxes(self, side: int) -> np.ndarray:
-        """Boxes of the facial components, see ``boxes_from_five_points``.
+        """Returns the component boxes, (4, 4) float32, see ``boxes_from_five_points``.
 
         Args:
-            side: of the square picture.
-
-        Returns:
-            (4, 4) float32.
+            side: side of the square image.
         """
         return boxes_from_five_points(self.points, side)
 
 
 @dataclass(frozen=True)
 class FaceLandmarks68(FaceLandmarks):
-    """A face of which 68 points are known, and boxes by DFDNet's own formula.
+    """Face with 68 landmarks, whose component boxes follow DFDNet's formula.
 
     Args:
-        points: the five of them, see the base class.
+        points: the five landmarks of the base class.
         all_points: float32 (68, 2), in the order of iBUG's 300-W.
     """
 
@@ -71,26 +69,26 @@ class FaceLandmarks68(FaceLandmarks):
 
     @classmethod
     def of(cls, all_points: np.ndarray) -> 'FaceLandmarks68':
-        """The face of 68 points.
+        """Builds a face from 68 landmarks.
 
         Raises:
-            ValueError: they are not (68, 2).
+            ValueError: the shape is not (68, 2).
         """
         points = np.asarray(all_points, np.float32)
         return cls(five_points_from_68(points), points)
 
     def component_boxes(self, side: int) -> np.ndarray:
-        """Boxes of the facial components, see ``boxes_from_68_points``."""
+        """Returns the component boxes, (4, 4) float32, see ``boxes_from_68_points``."""
         return boxes_from_68_points(self.all_points, side)
 
 
 @dataclass(frozen=True)
 class FoundFace:
-    """A face in a photograph, with its landmarks if they could be found.
+    """Face in a photograph, with or without landmarks.
 
     Args:
-        box: (x1, y1, x2, y2) in pixels, about from the brows to the chin.
-        landmarks: None for a face that is too small, turned or blurred for them.
+        box: (x1, y1, x2, y2) in pixels, from about the brows to the chin.
+        landmarks: None for a face that is too small, rotated or blurred.
     """
 
     box: Tuple[float, float, float, float]
@@ -98,25 +96,25 @@ class FoundFace:
 
 
 class LandmarkDetector(ABC):
-    """Finds five points in pictures.
+    """Base class of landmark detectors.
 
-    A detector of one's own inherits from this, is registered in
-    ``fdsr.registry.LANDMARKS`` and implements :meth:`detect_faces`.
+    A subclass implements :meth:`detect_faces` and is registered in
+    ``fdsr.registry.LANDMARKS``.
     """
 
     @abstractmethod
     def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """All faces of a picture, the largest first.
+        """Detects all faces of an image, the largest first.
 
         Args:
             image: uint8 (H, W, 3) RGB.
         """
 
     def find_faces(self, image: np.ndarray) -> List[FoundFace]:
-        """All faces of a photograph, also those whose landmarks cannot be told.
+        """Detects all faces of a photograph, including faces without landmarks.
 
-        A detector that finds faces before landmarks overrides this; else it is what
-        ``detect_faces`` finds.
+        The default returns the result of ``detect_faces``. Detectors that find faces
+        before landmarks override it.
 
         Args:
             image: uint8 (H, W, 3) RGB.
@@ -125,29 +123,29 @@ class LandmarkDetector(ABC):
                 for face in self.detect_faces(check_image(image))]
 
     def detect(self, images: Sequence[np.ndarray]) -> List[Optional[FaceLandmarks]]:
-        """The largest face of each picture, None where none is found.
+        """Returns the largest face of each image, or None.
 
         Args:
             images: uint8 (H, W, 3) RGB each.
 
         Raises:
-            ValueError: a picture has another type or shape.
+            ValueError: an image has another dtype or shape.
         """
         return [next(iter(self.detect_faces(check_image(image))), None)
                 for image in images]
 
 
 def check_image(image: np.ndarray) -> np.ndarray:
-    """Returns a picture that is uint8 RGB.
+    """Checks that an image is uint8 (H, W, 3) and returns it.
 
     Raises:
-        ValueError: it is not.
+        ValueError: the image has another dtype or shape.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or (
             image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape):
         found = (f'{image.dtype} {image.shape}' if isinstance(image, np.ndarray)
                  else f'a {type(image).__name__}')
         raise ValueError(
-            f'Landmarks are found in uint8 pictures (H, W, 3), RGB; found {found}. '
+            f'Landmark detectors expect uint8 images (H, W, 3), RGB; found {found}. '
             "With PIL: numpy.asarray(image.convert('RGB')).")
     return image

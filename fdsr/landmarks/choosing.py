@@ -1,4 +1,4 @@
-"""The choice of a detector where none is named."""
+"""Selection of a landmark detector, by name or by availability."""
 
 import logging
 from functools import lru_cache
@@ -12,7 +12,7 @@ DETECTORS = {
     'mediapipe': ('fdsr.MediaPipeLandmarks', 'fdsr.MediaPipePhotoLandmarks'),
     'yunet': ('fdsr.YuNetLandmarks', 'fdsr.YuNetPhotoLandmarks'),
 }
-#: In mediapipe up to 0.10.21, and in none of the later releases.
+#: Files of mediapipe up to 0.10.21; later releases lack them.
 _MEDIAPIPE_FILES = (
     ('python', 'solutions', 'face_mesh.py'),
     ('modules', 'face_landmark', 'face_landmark_with_attention.tflite'),
@@ -21,19 +21,19 @@ _MEDIAPIPE_FILES = (
 
 
 def default_detector() -> dict[str, Any]:
-    """Returns the config of the detector for images of one face.
+    """Returns the config of the default detector for images of one face.
 
-    MediaPipe is taken where it is installed with its models, else YuNet where its model
+    It is MediaPipe if it is installed with its models, otherwise YuNet if its model
     file is found. Neither is imported or loaded.
 
     Raises:
-        ImportError: neither is available; the message explains both.
+        ImportError: neither is available; the message explains how to install them.
     """
     return dict(type=DETECTORS[_available()][0])
 
 
 def default_photo_detector() -> dict[str, Any]:
-    """Returns the config of the detector for photographs; see ``default_detector``."""
+    """Returns the config of the default detector for photographs."""
     return dict(type=DETECTORS[_available()][1])
 
 
@@ -64,7 +64,7 @@ def detector_config(name: str | None) -> dict[str, Any]:
     """Returns the config of a detector for images of one face.
 
     Args:
-        name: a registered type, or see ``named_detector``; None: the default.
+        name: a registered type, or a name for ``named_detector``; None: the default.
 
     Raises:
         ImportError, FileNotFoundError, ValueError: see ``default_detector`` and
@@ -78,7 +78,7 @@ def detector_config(name: str | None) -> dict[str, Any]:
 
 
 def _available() -> str:
-    """The name of the first detector that can be used."""
+    """Returns the name of the first available detector."""
     if all(package_file('mediapipe', *parts) for parts in _MEDIAPIPE_FILES):
         return 'mediapipe'
     model = find_yunet()
@@ -95,7 +95,7 @@ def _available() -> str:
 
 @lru_cache(maxsize=None)
 def _report(model: str) -> None:
-    """Logs once that the detector is not the usual one."""
+    """Logs once that YuNet replaces MediaPipe."""
     from mmengine.logging import print_log
     print_log(
         f'Face detector: YuNet ({model}); mediapipe with its models is not installed.',

@@ -1,65 +1,64 @@
-"""Bulat and Tzimiropoulos's 68 points, whose weights a person brings along."""
+"""FAN: 68 landmarks, with user-supplied weights."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple, Union
+from typing import Any
 
 import cv2
 import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks68, LandmarkDetector, check_image
+from fdsr.landmarks.views import Box, intersection
 from fdsr.registry import LANDMARKS
 from fdsr.weights import safe_load
 from fdsr.weights.files import check_sha256
 
 _ORIGIN = 'https://www.adrianbulat.com/downloads/python-fan/'
-#: File and SHA-256 of the weights that the package face-alignment 1.3.4 takes; the
-#: file's name carries the beginning of its hash.
+#: Name and SHA-256 of the weights of the package face-alignment 1.3.4.
 NETWORK = ('2DFAN4-cd938726ad.zip',
            'cd938726adb1f15f361263cce2db9cb820c42585fa8796ec72ce19107f369a46')
 FACE_FINDER = ('s3fd-619a316812.pth',
                '619a31681264d3f7f7fc7a16a42cbbe8b23f31a256f75a366e5a1bcd59b33543')
 
-#: The network sees this many pixels, and its heat maps have so many.
+#: Sides of the network's input and heat maps.
 _SEEN, _HEAT = 256, 64
-# What the network is shown of a face: the box's mean side times 200 / 195, and its
-# centre higher than the box's by 0.12 of the height.
+# Region of the network's input: the mean side of the box times 200 / 195, shifted up by
+# 0.12 of the height.
 _SHOWN, _LIFT = 200 / 195, 0.12
-#: Two boxes that share more of their union are one face.
+#: Maximum intersection over union of the boxes of two faces.
 _SAME = 0.3
 
-Box = Tuple[float, float, float, float]
 FindBoxes = Callable[[np.ndarray], Sequence[Sequence[float]]]
 
 
 @LANDMARKS.register_module()
 class FaceAlignmentLandmarks(LandmarkDetector):
-    """FAN (Bulat and Tzimiropoulos 2017): 68 points, five of them derived.
+    """FAN (Bulat and Tzimiropoulos 2017): 68 landmarks, from which five are derived.
 
-    S3FD finds the faces, an hourglass network draws a heat map for each point. Both
-    come from the package face-alignment, their weights from two files named here: it
-    would download them by itself, this does not. The network's file is TorchScript,
-    which is a program and not only data, so nothing is loaded whose hash differs.
-    Files are read at the first call, in the process that calls.
+    S3FD detects the faces, and an hourglass network predicts a heat map for each
+    landmark. The code is in the package face-alignment, the weights in two files. The
+    package would download the files; this class does not. The file of the network is
+    TorchScript, which can run code, so its hash must match. Files are loaded at the
+    first call, in the calling process.
 
-    Points have a quarter of a heat map's pixel as their step. The package rounds them
-    down to whole pixels of the picture, here they stay as they are.
+    The resolution of the landmarks is a quarter of a pixel of the heat map. The package
+    rounds them down to whole pixels of the image; this class does not.
 
     Args:
         network: path of ``2DFAN4-cd938726ad.zip``.
         face_finder: path of ``s3fd-619a316812.pth``.
-        network_sha256: of the file, where it is another one than that.
-        face_finder_sha256: likewise.
-        device: where both networks run.
-        min_confidence: of S3FD, 0 to 1.
-        min_side: faces are looked for in the picture with its shorter side at least...
-        max_side: ... and its longer side at most this long; the points are found in
-            the picture as it is.
+        network_sha256: hash of ``network``, if it is another file.
+        face_finder_sha256: hash of ``face_finder``, if it is another file.
+        device: device of both networks.
+        min_confidence: minimum confidence of S3FD, 0 to 1.
+        min_side: the image is upsampled for S3FD to at least this shorter side.
+        max_side: the image is downsampled for S3FD to at most this longer side.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
 
-    def __init__(self, network: Union[str, Path], face_finder: Union[str, Path],
+    def __init__(self, network: str | Path, face_finder: str | Path,
                  network_sha256: str = NETWORK[1],
                  face_finder_sha256: str = FACE_FINDER[1], device: str = 'cpu',
                  min_confidence: float = 0.5, min_side: int = 128,
@@ -76,63 +75,61 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         self.min_side, self.max_side = min_side, max_side
         self._loaded: Any = None
 
-    def __getstate__(self) -> Dict[str, Any]:
-        """Without the networks, which each process reads itself."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the state without the networks, which each process loads."""
         return {**self.__dict__, '_loaded': None}
 
-    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks68]:
-        """All faces of a picture, the largest first; see the base class.
+    def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks68]:
+        """Detects all faces of an image, the largest first; see the base class.
 
         Raises:
-            FileNotFoundError: a file of weights is not there; says where to get it.
-            ImportError: face-alignment is absent.
-            ValueError: the picture is not uint8 (H, W, 3), or a file's hash differs.
+            FileNotFoundError: a file of weights is missing; the message names its URL.
+            ImportError: face-alignment is not installed.
+            ValueError: the image is not uint8 (H, W, 3), or the hash of a file differs.
         """
         image = check_image(image)
-        find_boxes, network = self._networks()
+        if self._loaded is None:
+            self._loaded = self._load()
+        find_boxes, network = self._loaded
         faces = [FaceLandmarks68.of(self._points_in(image, box, network))
                  for box in self._boxes(image, find_boxes)]
         return sorted(faces, key=lambda face: -face.eye_distance)
 
-    def _boxes(self, image: np.ndarray, find_boxes: FindBoxes) -> List[Box]:
-        """The faces' boxes, in pixels of the picture, each face once."""
+    def _boxes(self, image: np.ndarray, find_boxes: FindBoxes) -> list[Box]:
+        """Returns the box of each face in pixels of the image."""
         height, width = image.shape[:2]
         factor = max(1.0, self.min_side / min(height, width))
         factor = min(factor, self.max_side / max(height, width))
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
         seen = image if factor == 1 else cv2.resize(image, size, interpolation=method)
-        kept: List[Box] = []
+        kept: list[Box] = []
         sure = [found for found in find_boxes(seen) if found[4] > self.min_confidence]
         for found in sorted(sure, key=lambda found: -found[4]):
             x1, y1, x2, y2 = (float(value) / factor for value in found[:4])
             box = (x1, y1, x2, y2)
             if x2 > x1 and y2 > y1 and all(
-                    _shared(box, other) <= _SAME for other in kept):
+                    shared <= _SAME * (sum(areas) - shared) for shared, areas in (
+                        intersection(box, other) for other in kept)):
                 kept.append(box)
         return kept
 
     def _points_in(self, image: np.ndarray, box: Box, network: Any) -> np.ndarray:
-        """(68, 2) of the face in a box, in pixels of the picture."""
+        """Returns the landmarks (68, 2) of the face in a box, in image pixels."""
         import torch
         corner, side = shown_square(box)
         square = torch.from_numpy(cut_square(image, corner, side))
         batch = square.permute(2, 0, 1)[None].float().div(255).to(self.device)
         with torch.no_grad():
             heat = network(batch)[0].float().cpu().numpy()
-        # heat maps count from the square's edge, pixels from the first one's centre
+        # heat maps count from the edge, images from the centre of the first pixel
         return corner + peaks(heat) * (side / _HEAT) - 0.5
 
-    def _networks(self) -> Tuple[FindBoxes, Any]:
-        """What finds boxes, (x1, y1, x2, y2, score) each, and the network."""
-        if self._loaded is None:
-            self._loaded = self._load()
-        return self._loaded
-
-    def _load(self) -> Tuple[FindBoxes, Any]:
+    def _load(self) -> tuple[FindBoxes, Any]:
+        """Returns a function that finds (x1, y1, x2, y2, score), and the network."""
         import torch
-        checked(self.network, self.network_sha256, NETWORK[0])
-        checked(self.face_finder, self.face_finder_sha256, FACE_FINDER[0])
+        _check_file(self.network, self.network_sha256, NETWORK[0])
+        _check_file(self.face_finder, self.face_finder_sha256, FACE_FINDER[0])
         try:
             from face_alignment.detection.sfd.detect import detect
             from face_alignment.detection.sfd.net_s3fd import s3fd
@@ -147,30 +144,24 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         return (lambda image: detect(finder, image, self.device)[0]), network
 
 
-def checked(path: Path, sha256: str, name: str) -> Path:
-    """Returns a file of weights that is the one it should be.
-
-    Args:
-        path: of the file.
-        sha256: 64 hex digits.
-        name: of the file that its makers offer.
+def _check_file(path: Path, sha256: str, name: str) -> None:
+    """Checks that a file of weights exists and has the expected hash.
 
     Raises:
-        FileNotFoundError: it is not there.
-        ValueError: its hash differs.
+        FileNotFoundError: the file is missing.
+        ValueError: the hash differs.
     """
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: expected the weights {name}, found no file. Download '
-            f'{_ORIGIN}{name} (BSD-3-Clause code; the weights carry no licence of '
-            'their own) and name its path.')
+            f'{_ORIGIN}{name} (BSD-3-Clause code; the weights have no licence of '
+            'their own) and pass its path.')
     check_sha256(path, sha256, f'Download {_ORIGIN}{name} again; or, if you trust the '
-                 'file, give its hash as network_sha256 or face_finder_sha256.')
-    return path
+                 'file, pass its hash as network_sha256 or face_finder_sha256.')
 
 
-def shown_square(box: Box) -> Tuple[np.ndarray, int]:
-    """The square around a face that the network is shown, in whole pixels.
+def shown_square(box: Box) -> tuple[np.ndarray, int]:
+    """Returns the square of a face in the network's input, in whole pixels.
 
     Args:
         box: x1, y1, x2, y2 in pixels.
@@ -185,12 +176,12 @@ def shown_square(box: Box) -> Tuple[np.ndarray, int]:
 
 
 def cut_square(image: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
-    """A square of a picture, black where it leaves it, at the network's size.
+    """Cuts a square, black beyond the image, and resizes it for the network.
 
     Args:
         image: uint8 (H, W, 3).
-        corner: (2,) int, x then y, of the square's top left pixel.
-        side: of the square.
+        corner: (2,) int, x then y, top left pixel of the square.
+        side: side of the square.
 
     Returns:
         uint8 (256, 256, 3).
@@ -204,13 +195,13 @@ def cut_square(image: np.ndarray, corner: np.ndarray, side: int) -> np.ndarray:
 
 
 def peaks(heat: np.ndarray) -> np.ndarray:
-    """Where heat maps are highest, moved a quarter towards the higher neighbour.
+    """Locates the maxima of heat maps, shifted by 0.25 towards the higher neighbour.
 
     Args:
         heat: (N, H, W).
 
     Returns:
-        float64 (N, 2), x then y, in heat map pixels from the map's edge.
+        float64 (N, 2), x then y, in pixels of the heat map, from its edge.
     """
     count, height, width = heat.shape
     y, x = np.divmod(heat.reshape(count, -1).argmax(axis=1), width)
@@ -221,13 +212,3 @@ def peaks(heat: np.ndarray) -> np.ndarray:
                 values[row, column + 1] - values[row, column - 1],
                 values[row + 1, column] - values[row - 1, column]])
     return points
-
-
-def _shared(first: Box, second: Box) -> float:
-    """The part of two boxes' union that both have."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return width * height / (areas - width * height)

@@ -1,6 +1,7 @@
-"""Google's Face Mesh, whose models come inside the package mediapipe."""
+"""MediaPipe's Face Mesh, with the models inside of the package mediapipe."""
 
-from typing import Any, Dict, List
+from importlib import import_module
+from typing import Any
 
 import numpy as np
 
@@ -9,7 +10,8 @@ from fdsr.landmarks.native_log import without_native_log
 from fdsr.landmarks.views import enlarged, padded
 from fdsr.registry import LANDMARKS
 
-#: Of Face Mesh's 478 points: the two irises' centres, nose tip, mouth corners.
+#: Indices in the 478 points of Face Mesh: centres of the irises, nose tip, mouth
+#: corners.
 _FIVE_POINTS = (468, 473, 1, 61, 291)
 
 
@@ -17,21 +19,20 @@ _FIVE_POINTS = (468, 473, 1, 61, 291)
 class MediaPipeLandmarks(LandmarkDetector):
     """MediaPipe Face Mesh with irises (Kartynnik et al. 2019), on the CPU.
 
-    Small pictures are up-sampled. Where no face is found, the picture is continued
-    beyond its border and looked at again: a face that fills its picture, as in HR and
-    SR crops, is too near for the detector, which wants to see what is around it.
-    Models are read at the first call, in the process that calls.
+    Small images are upsampled. If no face is found, the detector runs again on the
+    padded image, because a face that fills its image, as in HR and SR crops, is too
+    large for it. Models are loaded at the first call, in the calling process.
 
     Args:
-        min_confidence: of the face detector, 0 to 1.
-        max_faces: look for that many; the detector finds the clearest first, so look
-            for several to get the largest.
-        min_side: up-sample pictures whose shorter side is smaller, by PIL's bicubic.
-        padding: how far the picture is continued on each side for the second look, as
-            a share of its longer side, repeating the outermost pixels; 0 for none.
+        min_confidence: minimum confidence of the face detector, 0 to 1.
+        max_faces: maximum number of faces. The detector sorts by confidence, so that
+            several are needed to get the largest.
+        min_side: upsample images with a smaller shorter side by PIL's bicubic.
+        padding: width of the border of the second attempt as a share of the longer
+            side, filled with the outermost pixels; 0 disables it.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
 
     def __init__(self, min_confidence: float = 0.5, max_faces: int = 3,
@@ -46,16 +47,16 @@ class MediaPipeLandmarks(LandmarkDetector):
         self._mesh: Any = None
         self._has_found = False
 
-    def __getstate__(self) -> Dict[str, Any]:
-        """Without the running models, which cannot go to another process."""
+    def __getstate__(self) -> dict[str, Any]:
+        """Returns the state without the loaded models, which cannot be pickled."""
         return {**self.__dict__, '_mesh': None, '_has_found': False}
 
-    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """All faces of a picture, the largest first; see the base class.
+    def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
+        """Detects all faces of an image, the largest first; see the base class.
 
         Raises:
-            ImportError: mediapipe is absent, or a release without models.
-            ValueError: the picture is not uint8 (H, W, 3).
+            ImportError: mediapipe is not installed, or has no models.
+            ValueError: the image is not uint8 (H, W, 3).
         """
         image, factor = enlarged(check_image(image), self.min_side)
         faces = self._found(image, 0, factor)
@@ -65,41 +66,50 @@ class MediaPipeLandmarks(LandmarkDetector):
         return sorted(faces, key=lambda face: -face.eye_distance)
 
     def _found(self, image: np.ndarray, border: int,
-               factor: float) -> List[FaceLandmarks]:
-        """The faces, in pixels of the picture without border and factor."""
+               factor: float) -> list[FaceLandmarks]:
+        """Returns the faces in pixels of the original image."""
         size = np.array([image.shape[1], image.shape[0]])
         faces = []
         for face in self._process(image):
             shares = np.array([(face.landmark[index].x, face.landmark[index].y)
                                for index in _FIVE_POINTS])
-            # shares count from the picture's edge, pixels from the first one's centre
+            # shares count from the edge, pixels from the centre of the first pixel
             points = (shares * size - border) / factor - 0.5
             faces.append(FaceLandmarks(points.astype(np.float32)))
         return faces
 
-    def _process(self, image: np.ndarray) -> List[Any]:
-        models = self._models()
+    def _process(self, image: np.ndarray) -> list[Any]:
+        if self._mesh is None:
+            self._mesh = load_solution(
+                'face_mesh', 'FaceMesh', static_image_mode=True,
+                max_num_faces=self.max_faces, refine_landmarks=True,
+                min_detection_confidence=self.min_confidence)
         if self._has_found:
-            return models.process(image).multi_face_landmarks or []
+            return self._mesh.process(image).multi_face_landmarks or []
         with without_native_log():
-            faces = models.process(image).multi_face_landmarks or []
+            faces = self._mesh.process(image).multi_face_landmarks or []
         self._has_found = bool(faces)
         return faces
 
-    def _models(self) -> Any:
-        if self._mesh is None:
-            try:
-                with without_native_log():
-                    from mediapipe.python.solutions.face_mesh import FaceMesh
-            except ImportError as error:
-                raise ImportError(
-                    'MediaPipeLandmarks needs the package mediapipe in a release that '
-                    'carries its models: pip install "fdsr[landmarks]" '
-                    '(mediapipe==0.10.21).') from error
-            with without_native_log():
-                self._mesh = FaceMesh(
-                    static_image_mode=True, max_num_faces=self.max_faces,
-                    refine_landmarks=True,
-                    min_detection_confidence=self.min_confidence)
-                self._mesh.process(np.zeros((64, 64, 3), np.uint8))
-        return self._mesh
+
+def load_solution(module: str, name: str, **options: Any) -> Any:
+    """Loads a model of MediaPipe without the output of its native log.
+
+    Args:
+        module: module in ``mediapipe.python.solutions``.
+        name: class in the module.
+        **options: arguments of the class.
+
+    Raises:
+        ImportError: mediapipe is not installed, or has no models.
+    """
+    with without_native_log():
+        try:
+            solution = import_module(f'mediapipe.python.solutions.{module}')
+        except ImportError as error:
+            raise ImportError(
+                'The detector needs a release of the package mediapipe with models: '
+                'pip install "fdsr[landmarks]" (mediapipe==0.10.21).') from error
+        model = getattr(solution, name)(**options)
+        model.process(np.zeros((64, 64, 3), np.uint8))
+    return model

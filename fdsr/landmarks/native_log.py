@@ -1,4 +1,4 @@
-"""MediaPipe's native log, which says nothing that a user could act upon."""
+"""Suppression of the native log of MediaPipe and OpenCV."""
 
 import os
 import sys
@@ -11,28 +11,24 @@ _LOCK = threading.RLock()
 
 @contextmanager
 def without_native_log() -> Iterator[None]:
-    """Lets nothing through to the process's standard error for a while.
+    """Redirects standard error of the process to the null device inside of the block.
 
-    MediaPipe's libraries write a dozen lines there when a model is made and until it
-    has found something, past Python and past every setting of theirs. Errors are
-    raised and come through. One thread at a time.
+    The native libraries of MediaPipe write about a dozen lines there when a model is
+    loaded and first used, ignoring Python and their own settings. Exceptions are still
+    raised. Other threads wait.
     """
     with _LOCK:
-        yield from _silenced()
-
-
-def _silenced() -> Iterator[None]:
-    try:
-        sys.stderr.flush()
-        kept = os.dup(2)
-    except (OSError, AttributeError, ValueError):  # there is none
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        try:
+            sys.stderr.flush()
+            kept = os.dup(2)
+        except (OSError, AttributeError, ValueError):  # no standard error
+            yield
+            return
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        try:
+            os.dup2(nowhere, 2)
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)

@@ -1,4 +1,4 @@
-"""The parts of an image that a detector is shown, and merging what it finds in them."""
+"""Crops of an image for a detector, and the merging of detections."""
 
 import cv2
 import numpy as np
@@ -6,24 +6,23 @@ import numpy as np
 from fdsr.landmarks.base import FoundFace
 
 Box = tuple[float, float, float, float]
-#: Two boxes that share this much of their union, or of the smaller one, are one face.
+#: Boxes of one face: intersection over union, or over the smaller box.
 _SAME_UNION, _SAME_INSIDE = 0.3, 0.6
-#: A window smaller than this shows no face that could be restored.
+#: Minimum side of a window; faces in smaller ones cannot be restored.
 _SMALLEST_WINDOW = 96
-#: A strip is padded as if it were this many times as long as it is wide: more would
-#: take gigabytes.
+#: Maximum aspect ratio for the width of a border, which limits the memory for strips.
 _LONGEST = 4
 
 
 def enlarged(image: np.ndarray, min_side: int) -> tuple[np.ndarray, float]:
-    """Up-samples an image whose shorter side is below a minimum, by PIL's bicubic.
+    """Upsamples an image to a minimum shorter side with PIL's bicubic.
 
     Args:
         image: uint8 (H, W, 3).
-        min_side: in pixels.
+        min_side: minimum of the shorter side in pixels.
 
     Returns:
-        The image, contiguous, and the factor, at least 1.
+        The contiguous image and the factor, at least 1.
     """
     from PIL import Image
     height, width = image.shape[:2]
@@ -35,14 +34,14 @@ def enlarged(image: np.ndarray, min_side: int) -> tuple[np.ndarray, float]:
 
 
 def padded(image: np.ndarray, padding: float) -> tuple[np.ndarray, int]:
-    """Continues an image beyond its borders by repeating the outermost pixels.
+    """Pads an image by repeating the outermost pixels.
 
     Args:
         image: uint8 (H, W, 3).
         padding: width of the border as a share of the longer side.
 
     Returns:
-        The image with its border, and the border's width in pixels on each side.
+        The padded image and the width of its border in pixels.
     """
     short, long = sorted(image.shape[:2])
     border = round(padding * min(long, _LONGEST * short))
@@ -54,15 +53,15 @@ def padded(image: np.ndarray, padding: float) -> tuple[np.ndarray, int]:
 
 def windows(shape: tuple[int, ...], halvings: int,
             smallest: int = _SMALLEST_WINDOW) -> list[tuple[int, int, int, int]]:
-    """The photograph, and squares of ever half the size that overlap by a half.
+    """Returns the photograph and square windows of halved sizes that overlap by a half.
 
     Args:
-        shape: of the photograph, (H, W, …).
-        halvings: how often the size is halved.
-        smallest: sides of windows are at least this long.
+        shape: shape of the photograph, (H, W, …).
+        halvings: number of times the size is halved.
+        smallest: minimum side of a window.
 
     Returns:
-        x1, y1, x2, y2 of each in whole pixels, inside of the photograph.
+        x1, y1, x2, y2 of each window in whole pixels, inside of the photograph.
     """
     height, width = shape[:2]
     found = [(0, 0, width, height)]
@@ -76,29 +75,33 @@ def windows(shape: tuple[int, ...], halvings: int,
 
 
 def _starts(length: int, side: int) -> list[int]:
-    """Returns starts of windows that overlap by half or more and reach the end."""
+    """Returns starts of windows that overlap by at least a half and reach the end."""
     if length <= side:
         return [0]
     count = -(-(length - side) // (side // 2)) + 1
     return np.linspace(0, length - side, count).round().astype(int).tolist()
 
 
+def intersection(first: Box, second: Box) -> tuple[float, tuple[float, float]]:
+    """Returns the area of the intersection of two boxes, and their own areas."""
+    width = max(0.0, min(first[2], second[2]) - max(first[0], second[0]))
+    height = max(0.0, min(first[3], second[3]) - max(first[1], second[1]))
+    return width * height, tuple(
+        (box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+
+
 def overlap(first: Box, second: Box) -> bool:
-    """Returns whether two boxes show one face, or parts of it."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return False
-    shared, areas = width * height, [
-        (box[2] - box[0]) * (box[3] - box[1]) for box in (first, second)]
-    return (shared > _SAME_UNION * (sum(areas) - shared)
-            or shared > _SAME_INSIDE * min(areas))
+    """Returns True if two boxes contain the same face or parts of it."""
+    shared, areas = intersection(first, second)
+    return shared > 0 and (shared > _SAME_UNION * (sum(areas) - shared)
+                           or shared > _SAME_INSIDE * min(areas))
 
 
 def near(guess: Box, face: Box) -> bool:
-    """Returns whether a box without landmarks is a rough guess at a face beside it.
+    """Returns True if a box without landmarks is an inaccurate detection of a face.
 
-    At the limit of what the detector can make out, its boxes are off by their size.
+    At the limit of the detector's resolution, the error of a box is as large as the
+    box.
     """
     reach = max(guess[2] - guess[0], guess[3] - guess[1]) / 2
     return (face[0] < guess[2] + reach and face[2] > guess[0] - reach
@@ -106,7 +109,7 @@ def near(guess: Box, face: Box) -> bool:
 
 
 def is_same_face(first: FoundFace, second: FoundFace) -> bool:
-    """Returns whether the landmarks of two candidates are of one face."""
+    """Returns True if the landmarks of two candidates belong to one face."""
     if first.landmarks is None or second.landmarks is None:
         return False
     apart = np.abs(first.landmarks.points - second.landmarks.points).max()

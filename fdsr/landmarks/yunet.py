@@ -1,4 +1,4 @@
-"""YuNet, which OpenCV runs: five landmarks on every supported Python, from one file."""
+"""YuNet in OpenCV: five landmarks on every supported Python, with one model file."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from fdsr.landmarks.views import Box, overlap, padded, windows
 from fdsr.landmarks.yunet_model import SIDE, load_yunet
 from fdsr.registry import LANDMARKS
 
-#: Windows of photographs are at least this long: up-sampled by no more than two.
+#: Minimum side of a window, which limits the upsampling to a factor of two.
 _SMALLEST_WINDOW = SIDE // 2
 
 
@@ -24,34 +24,33 @@ class _Candidate(NamedTuple):
 
 @LANDMARKS.register_module()
 class YuNetLandmarks(LandmarkDetector):
-    """OpenCV's YuNet (Wu et al. 2023): boxes and five points, on the CPU.
+    """OpenCV's YuNet (Wu et al. 2023): boxes and five landmarks, on the CPU.
 
-    YuNet always receives 640 × 640 pixels, the only size that every engine of OpenCV 4
-    and 5 accepts for the published file: images and windows are scaled to fit,
-    whatever their size and shape. ``detect_faces`` shows it the image, and the image
-    with a border, in which a face that fills its image looks smaller; of two
-    detections of one face the more confident one counts. ``find_faces`` adds windows
-    for the small faces of photographs.
+    The input of YuNet is 640 × 640 pixels, the only size that every engine of OpenCV 4
+    and 5 accepts for the published file. Images and windows are scaled to fit.
+    ``detect_faces`` processes the image without and with a border, because faces that
+    fill their image are too large for YuNet, and keeps the more confident detection.
+    ``find_faces`` adds windows for small faces in photographs.
 
-    OpenCV's coordinates count from the image's edge: in YuNet's training, labels are
-    scaled together with the image and clipped to [0, width]. The result counts from the
-    centre of the first pixel, half a pixel less. OpenCV names the points from the
-    person's view (right eye first), which is the image's left first.
+    OpenCV's coordinates count from the edge of the image, because in YuNet's training
+    labels are scaled together with the image and clipped to [0, width]. The result
+    counts from the centre of the first pixel, half a pixel less. OpenCV's right eye is
+    the person's, which is the image's left.
 
-    The model is loaded at the first call, in the process that calls.
+    The model is loaded at the first call, in the calling process.
 
     Args:
-        model: path of the model file; default: ``face_detection_yunet_2023mar.onnx``
-            in $FDSR_WEIGHTS or in torch.hub's cache. Another ONNX file is accepted if
-            it has YuNet's outputs.
-        min_confidence: of a detection, 0 to 1.
-        padding: width of the border, as a share of the image's longer side; 0 for none.
-        halvings: how often ``find_faces`` halves its windows. It stops at windows of
-            320 pixels.
-        min_box: ``find_faces`` leaves out narrower boxes, in pixels.
+        model: path of the model file; default: ``face_detection_yunet_2023mar.onnx`` in
+            $FDSR_WEIGHTS or in torch.hub's cache. Other ONNX files need YuNet's
+            outputs.
+        min_confidence: minimum confidence of a detection, 0 to 1.
+        padding: width of the border as a share of the longer side; 0 disables it.
+        halvings: number of times ``find_faces`` halves its windows, to at least 320
+            pixels.
+        min_box: minimum width of a box in ``find_faces``, in pixels.
 
     Raises:
-        ValueError: an argument is out of its range.
+        ValueError: an argument is out of range.
     """
 
     def __init__(self, model: str | Path | None = None, min_confidence: float = 0.6,
@@ -68,14 +67,14 @@ class YuNetLandmarks(LandmarkDetector):
         self._network: Any = None
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the loaded model, which cannot go to another process."""
+        """Returns the state without the loaded model, which cannot be pickled."""
         return {**self.__dict__, '_network': None}
 
     def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
-        """All faces of an image, the largest first; see the base class.
+        """Detects all faces of an image, the largest first; see the base class.
 
         Raises:
-            FileNotFoundError: there is no model file; the message says where to get it.
+            FileNotFoundError: the model file is missing; the message names its URL.
             ValueError: the image is not uint8 (H, W, 3), or the file is not YuNet.
         """
         found = merged(self._whole(check_image(image)))
@@ -83,7 +82,7 @@ class YuNetLandmarks(LandmarkDetector):
                       key=lambda face: -face.eye_distance)
 
     def find_faces(self, image: np.ndarray) -> list[FoundFace]:
-        """All faces of a photograph, the largest first; see the base class.
+        """Detects all faces of a photograph, the largest first; see the base class.
 
         Raises:
             FileNotFoundError, ValueError: see ``detect_faces``.
@@ -97,7 +96,7 @@ class YuNetLandmarks(LandmarkDetector):
         return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
     def _whole(self, image: np.ndarray) -> list[_Candidate]:
-        """Detections in the whole image, without and with a border."""
+        """Returns the detections in the whole image, without and with a border."""
         found = list(self._look(image, SIDE, 0))
         if self.padding:
             found += self._look(image, int(SIDE / (1 + 2 * self.padding)), self.padding)
@@ -105,9 +104,9 @@ class YuNetLandmarks(LandmarkDetector):
 
     def _in_window(self, image: np.ndarray,
                    window: tuple[int, int, int, int]) -> Iterator[_Candidate]:
-        """Detections in a window, in pixels of the image.
+        """Yields the detections in a window, in pixels of the image.
 
-        A face of which a point lies outside the window is guessed: another window
+        A face with landmarks outside of the window is dropped, because another window
         contains all of it.
         """
         x1, y1, x2, y2 = window
@@ -121,7 +120,7 @@ class YuNetLandmarks(LandmarkDetector):
 
     def _look(self, image: np.ndarray, side: int,
               padding: float) -> Iterator[_Candidate]:
-        """Detections in an image whose longer side is scaled to ``side``."""
+        """Yields the detections in an image whose longer side is scaled to ``side``."""
         if self._network is None:
             self._network = load_yunet(self.model, self.min_confidence)
         scaled = scaled_to(image, side)
@@ -141,18 +140,18 @@ class YuNetLandmarks(LandmarkDetector):
 
 @LANDMARKS.register_module()
 class YuNetPhotoLandmarks(YuNetLandmarks):
-    """YuNet for photographs: ``detect_faces`` searches windows as ``find_faces`` does.
+    """YuNet for photographs: ``detect_faces`` also searches windows.
 
     Args: see ``YuNetLandmarks``.
     """
 
     def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
-        """All faces of a photograph, the largest first."""
+        """Detects all faces of a photograph, the largest first."""
         return [face.landmarks for face in self.find_faces(image)]
 
 
 def merged(found: list[_Candidate]) -> list[_Candidate]:
-    """The most confident detection of each face."""
+    """Returns the most confident detection of each face."""
     kept: list[_Candidate] = []
     for face in sorted(found, key=lambda face: -face.score):
         if not any(overlap(face.box, other.box) for other in kept):

@@ -1,4 +1,4 @@
-"""YuNet's model file: found, checked and loaded by OpenCV."""
+"""Search, verification and loading of YuNet's model file."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,25 +12,24 @@ from fdsr.weights.sources import SOURCES
 
 #: Side of YuNet's square input in pixels.
 SIDE = 640
-#: What OpenCV keeps of a detection: box (4), five points (10), score (1).
+#: Values of a detection in OpenCV: box (4), five points (10), score (1).
 ROW = 15
 _STRIDES = (8, 16, 32)
 _CHANNELS = dict(cls=1, obj=1, bbox=4, kps=10)
-#: OpenCV's own defaults: share of the union above which the less confident of two
-#: boxes is dropped, and the most boxes before that.
+#: OpenCV's defaults: threshold of the non-maximum suppression, boxes before it.
 _SAME, _MOST = 0.3, 5000
 
-#: uint8 (640, 640, 3) BGR to float32 (N, 15), in pixels from the image's edge.
+#: uint8 (640, 640, 3) BGR to float32 (N, 15), in pixels from the edge of the image.
 Network = Callable[[np.ndarray], np.ndarray]
 
 
 def find_yunet() -> Path | None:
-    """Returns the published model file, None where it is not on this machine."""
+    """Returns the path of the published model file, or None."""
     return locate(SOURCES['yunet'])
 
 
 def how_to_get_yunet() -> str:
-    """Says where the model file is available, and where it has to be."""
+    """Returns instructions for getting the model file."""
     source = SOURCES['yunet']
     return (f'download {source.filename} (232,589 bytes, MIT) from {source.url} into '
             f'the folder that ${WEIGHTS_DIR_VARIABLE} names (`{source.get}` in a '
@@ -38,16 +37,16 @@ def how_to_get_yunet() -> str:
 
 
 def model_file(path: str | Path | None) -> Path:
-    """Returns a model file to load.
+    """Returns the path of a verified model file.
 
     Args:
-        path: of the file; None: the published one, from $FDSR_WEIGHTS or torch.hub's
+        path: path of the file; None: the published file in $FDSR_WEIGHTS or torch.hub's
             cache.
 
     Raises:
-        FileNotFoundError: it does not exist; the message says how to get it.
-        ValueError: it has the published file's name and another content, or is not
-            named ``*.onnx``.
+        FileNotFoundError: the file is missing; the message explains how to get it.
+        ValueError: the file has the name of the published one and another content, or
+            is not named ``*.onnx``.
     """
     source = SOURCES['yunet']
     path = find_yunet() if path is None else Path(path).expanduser()
@@ -64,7 +63,7 @@ def model_file(path: str | Path | None) -> Path:
                          f'YuNetLandmarks, for example {source.filename}.')
     if path.name == source.filename:
         check_sha256(path, source.sha256, (
-            f'A file of some 130 bytes is a pointer of Git LFS: {how_to_get_yunet()}.'))
+            f'A file of about 130 bytes is a Git LFS pointer: {how_to_get_yunet()}.'))
     return path
 
 
@@ -73,11 +72,11 @@ def load_yunet(path: str | Path | None, min_confidence: float) -> Network:
 
     Args:
         path: see ``model_file``.
-        min_confidence: of detections, 0 to 1.
+        min_confidence: minimum confidence of detections, 0 to 1.
 
     Raises:
-        FileNotFoundError, ValueError: see ``model_file``; also a file that OpenCV
-            cannot read, or whose outputs differ.
+        FileNotFoundError, ValueError: see ``model_file``; also if OpenCV cannot read
+            the file, or its outputs differ.
     """
     path = model_file(path)
     try:
@@ -103,7 +102,7 @@ def load_yunet(path: str | Path | None, min_confidence: float) -> Network:
 
 
 def _check_outputs(path: Path) -> None:
-    """Compares the outputs with those that OpenCV reads without checking their size."""
+    """Checks the sizes of the outputs, which OpenCV reads without a check."""
     expected = {f'{name}_{stride}': (SIDE // stride) ** 2 * channels
                 for name, channels in _CHANNELS.items() for stride in _STRIDES}
     network = cv2.dnn.readNetFromONNX(str(path))
@@ -120,10 +119,10 @@ def _unusable(path: Path, found: str) -> ValueError:
     return ValueError(
         f'{path}: expected an ONNX file of the face detector YuNet for OpenCV 4.8 or '
         f'later, with the outputs {", ".join(f"{name}_N" for name in _CHANNELS)} for '
-        f'the strides N = 8, 16 and 32; found another one or a broken one: {found}. To '
+        f'the strides N = 8, 16 and 32; found a different or damaged one: {found}. To '
         f'get the published file, {how_to_get_yunet()}.')
 
 
 def _text(error: cv2.error) -> str:
-    """OpenCV's message in one line."""
+    """Returns OpenCV's message in one line."""
     return ' '.join(str(error).split())[:300]

@@ -1,1 +1,1 @@
-"""Preparing faces once: cut, resized, filtered, split and written with a manifest."""
+"""Preparation before training: faces, landmarks, dictionaries, cached features."""

@@ -78,5 +78,5 @@ def _faces(config: Config | None, size: int) -> tuple[list[np.ndarray], str]:
             if faces:
                 return faces, f'of {dataset.name}'
     synthetic = DATASETS.build(dict(
-        type='fdsr.DrawnFacesDataset', length=_FACES, size=size))
+        type='fdsr.SyntheticFacesDataset', length=_FACES, size=size))
     return [synthetic[index]['img'] for index in range(_FACES)], 'of synthetic faces'

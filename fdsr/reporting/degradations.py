@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.datasets.transforms import BlindDegradation, DownsampleToLR
-from fdsr.datasets.transforms.degradation_steps import draws_of
+from fdsr.datasets.transforms.degradation_steps import random_state
 from fdsr.reporting.grid import make_grid
 
 
@@ -28,7 +28,7 @@ def degradation_sheet(recipes: Sequence[str], faces: int = 3, size: int = 192,
     Raises:
         ValueError: A recipe is unknown, or ``scale`` does not divide ``size``.
     """
-    dataset = DrawnFacesDataset(faces, size=size)
+    dataset = SyntheticFacesDataset(faces, size=size)
     bicubic = DownsampleToLR(scale)
     blind = [BlindDegradation(recipe, scale, seed) for recipe in recipes]
     rows: list[list[np.ndarray]] = []
@@ -36,7 +36,7 @@ def degradation_sheet(recipes: Sequence[str], faces: int = 3, size: int = 192,
         face = dataset[number]
         row = [face['img'], bicubic(dict(face))['img']]
         for degradation in blind:
-            draws = draws_of(face['name'], seed)
+            draws = random_state(face['name'], seed)
             row += [degradation.degrade(face['img'], draws),
                     degradation(dict(face))['img']]
         rows.append(row)

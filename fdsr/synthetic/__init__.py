@@ -1,11 +1,11 @@
-"""How the drawn faces are made: traits are sampled, then painted as vector shapes.
+"""Renderer of synthetic faces: traits are sampled, then painted as vector shapes.
 
-``traits`` and ``sampling`` decide who is drawn, ``view`` how the head is held,
-``canvas``, ``curves`` and ``lighting`` are the tools, the other modules paint one part
-of the head each, and ``portrait`` puts them together. Nothing here knows of data sets
-or torch.
+``traits`` and ``sampling`` define the person and the photograph, ``view`` the pose.
+``canvas``, ``curves`` and ``lighting`` are the tools. Each of the other modules paints
+one region of the head; ``portrait`` combines them. The package depends on neither
+datasets nor torch.
 
-Everything is written in *face units*: the origin lies between the pupils of a head
-looking straight ahead, x grows to the right of the picture, y downwards, z towards
-the viewer, and the pupils are one unit apart.
+Coordinates are in *face units*: the origin is the midpoint between the pupils of a
+frontal head, x points to the right of the image, y down, z towards the viewer, and the
+distance between the pupils is 1.
 """

@@ -1,4 +1,4 @@
-"""A canvas that is painted in face units with anti-aliased shapes."""
+"""Canvas for anti-aliased shapes in face units."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,23 +15,23 @@ Colour = Sequence[float]
 
 
 def mix(first: Colour, second: Colour, share: float) -> tuple[float, ...]:
-    """``first`` moved by ``share`` towards ``second``."""
+    """Blends two colours linearly; ``share`` is the weight of ``second``."""
     return tuple(a + (b - a) * share for a, b in zip(first, second))
 
 
 def scaled(colour: Colour, gain: float) -> tuple[float, ...]:
-    """A darker (gain < 1) or lighter colour, within 0 to 255."""
+    """Returns a darker (gain < 1) or lighter colour, clamped to 255."""
     return tuple(min(255.0, c * gain) for c in colour)
 
 
 class Canvas:
-    """A square RGB picture seen through a :class:`View`.
+    """Square RGB image seen through a :class:`View`.
 
-    All points are in face units, widths too; colours are RGB in 0 to 255.
+    Points and widths are in face units, colours RGB in [0, 255].
 
     Args:
         view: the camera.
-        side: of the picture in pixels.
+        side: side of the image in pixels.
     """
 
     def __init__(self, view: View, side: int) -> None:
@@ -40,45 +40,39 @@ class Canvas:
         self.image = np.zeros((side, side, 3), np.uint8)
 
     def fill(self, points: np.ndarray, colour: Colour, alpha: float = 1.0) -> None:
-        """Fill the closed outline ``points`` ``(n, 2 or 3)``."""
+        """Fills the closed outline ``points`` ``(n, 2 or 3)``."""
         fixed = self._fixed(points)
         with self._translucent(fixed, alpha, 1):
             cv2.fillPoly(self.image, [fixed], colour, cv2.LINE_AA, _SHIFT)
 
-    def stroke(
-        self,
-        lines: np.ndarray,
-        colour: Colour,
-        width: float,
-        alpha: float = 1.0,
-        closed: bool = False,
-    ) -> None:
-        """Draw one line ``(n, 2 or 3)`` or a bundle of them ``(lines, n, 2 or 3)``."""
+    def stroke(self, lines: np.ndarray, colour: Colour, width: float,
+               alpha: float = 1.0, closed: bool = False) -> None:
+        """Strokes one line ``(n, 2 or 3)`` or several ``(lines, n, 2 or 3)``."""
         fixed = self._fixed(lines)
         thickness = self.pixels(width)
         bundle = list(fixed) if fixed.ndim == 3 else [fixed]
-        # OpenCV is slow at thick anti-aliased lines; in a bundle, averaging the
-        # canvas down smooths well enough.
+        # OpenCV is slow at thick anti-aliased lines. For a bundle, the final
+        # downsampling smooths enough.
         kind = cv2.LINE_8 if thickness > 1 and fixed.ndim == 3 else cv2.LINE_AA
         with self._translucent(fixed, alpha, thickness + 1):
             cv2.polylines(self.image, bundle, closed, colour, thickness, kind, _SHIFT)
 
     def brush(self, points: np.ndarray, colour: Colour, widths: np.ndarray) -> None:
-        """Fill a line ``(n, 2)`` whose width ``(n,)`` changes along it."""
+        """Fills a line ``(n, 2)`` of varying width ``(n,)``."""
         ahead = np.gradient(points, axis=0)
         ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
         across = ahead[:, ::-1] * (1, -1) * np.asarray(widths)[:, None] / 2
         self.fill(np.concatenate([points + across, (points - across)[::-1]]), colour)
 
     def dots(self, centres: np.ndarray, radius: float, colour: Colour) -> None:
-        """Small filled discs at ``centres`` ``(n, 2)``."""
+        """Fills small discs at ``centres`` ``(n, 2)``."""
         size = max(1, round(radius * self.view.unit * self.side * 2**_SHIFT))
         for centre in self._fixed(centres).tolist():
             cv2.circle(self.image, centre, size, colour, -1, cv2.LINE_AA, _SHIFT)
 
     @contextmanager
     def inside(self, outline: np.ndarray) -> Iterator[None]:
-        """Keep what is painted meanwhile only within ``outline`` ``(n, 2 or 3)``."""
+        """Clips everything painted in the block to ``outline`` ``(n, 2 or 3)``."""
         fixed = self._fixed(outline)
         rows, columns = self._window(fixed, 1)
         before = self.image.copy()
@@ -92,18 +86,17 @@ class Canvas:
         self.image = before
 
     def pixels(self, width: float) -> int:
-        """A width in face units as whole pixels, at least 1."""
+        """Converts a width in face units to whole pixels, at least 1."""
         return max(1, round(width * self.view.unit * self.side))
 
     def _fixed(self, points: np.ndarray) -> np.ndarray:
-        # Pixel i covers [i, i + 1) of the side; OpenCV counts from pixels' centres.
+        # Pixel i covers [i, i + 1) of the side; OpenCV puts 0 at a pixel's centre.
         pixels = self.view(points) * self.side - 0.5
         return np.rint(pixels * 2**_SHIFT).astype(np.int32)
 
     @contextmanager
-    def _translucent(
-        self, fixed: np.ndarray, alpha: float, margin: int
-    ) -> Iterator[None]:
+    def _translucent(self, fixed: np.ndarray, alpha: float,
+                     margin: int) -> Iterator[None]:
         if alpha >= 1:
             yield
             return

@@ -1,30 +1,29 @@
-"""Smooth curves through a few points, and bundles of strands along them."""
+"""Smooth curves through control points, and bundles of hair strands along them."""
 
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 
-# Catmull-Rom: the curve passes through its points, which is how shapes are authored.
-_CATMULL_ROM = 0.5 * np.array(
-    [[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1], [-1, 3, -3, 1]], dtype=np.float64
-)
+# Catmull-Rom splines pass through their control points.
+_CATMULL_ROM = 0.5 * np.array([[0, 2, 0, 0], [-1, 0, 1, 0], [2, -5, 4, -1],
+                               [-1, 3, -3, 1]], dtype=np.float64)
 
 
 @lru_cache(maxsize=32)
 def _weights(steps: int) -> np.ndarray:
-    """Weights ``(steps, 4)`` of four neighbours for ``steps`` points of a segment."""
+    """Returns the weights ``(steps, 4)`` of four neighbours for one segment."""
     t = np.arange(steps) / steps
     return np.stack([t**0, t, t**2, t**3], axis=1) @ _CATMULL_ROM
 
 
 def smooth(points: np.ndarray, steps: int = 8, closed: bool = False) -> np.ndarray:
-    """A curve through ``points``.
+    """Returns a smooth curve through ``points``.
 
     Args:
         points: ``(..., n, d)``, n >= 2.
-        steps: points for each segment.
-        closed: whether the last point is joined to the first.
+        steps: points of each segment.
+        closed: join the last point to the first.
 
     Returns:
         ``(..., m, d)``; m is ``n * steps`` when closed, else ``(n - 1) * steps + 1``.
@@ -45,19 +44,19 @@ def smooth(points: np.ndarray, steps: int = 8, closed: bool = False) -> np.ndarr
 
 
 def ellipse(centre: tuple, radii: tuple, count: int = 28) -> np.ndarray:
-    """Points ``(count, 2)`` on an ellipse."""
+    """Returns points ``(count, 2)`` on an ellipse."""
     angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
     return np.asarray(centre) + np.stack([np.cos(angle), np.sin(angle)], 1) * radii
 
 
 def mirrored(points: np.ndarray) -> np.ndarray:
-    """A closed outline ``(2n, 2)`` from its right half ``(n, 2)``, top to bottom."""
+    """Mirrors the right half ``(n, 2)`` of an outline, top to bottom; ``(2n, 2)``."""
     points = np.asarray(points, dtype=np.float64)
     return np.concatenate([points, points[::-1] * (-1, 1)])
 
 
 def arched(right: np.ndarray) -> np.ndarray:
-    """An open line from its right half, which starts at its top, at x = 0.
+    """Mirrors the right half of an open line that starts at its top, x = 0.
 
     Args:
         right: ``(n, 2)``, from the top to the right end.
@@ -70,12 +69,12 @@ def arched(right: np.ndarray) -> np.ndarray:
 
 
 def at_depth(points: np.ndarray, depth: float) -> np.ndarray:
-    """Points ``(..., 2)`` lifted off the head's surface to one depth, ``(..., 3)``."""
+    """Places points ``(..., 2)`` at one depth: ``(..., 3)``."""
     return np.concatenate([points, np.full((*points.shape[:-1], 1), depth)], axis=-1)
 
 
 def along(curve: np.ndarray, t: np.ndarray) -> np.ndarray:
-    """Points of a polyline at shares ``t`` of its points.
+    """Interpolates a polyline at the fractions ``t`` of its length in points.
 
     Args:
         curve: ``(..., k, 2)``.
@@ -92,15 +91,15 @@ def along(curve: np.ndarray, t: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Lock:
-    """A lock of hair: cross-sections from its roots to its tips.
+    """Lock of hair, defined by cross-sections from the roots to the tips.
 
     Attributes:
         rails: ``(r, k, 2)``: r cross-sections of k points each, face units.
-        strands: how many strands are drawn in it.
+        strands: number of strands.
         wave: amplitude of the strands' waves, face units.
-        waves: how many waves a strand has.
-        ragged: how much the strands' lengths vary, a share of the length.
-        drift: how far strands stray sideways, a share of the lock's width.
+        waves: waves per strand.
+        ragged: variation of the strands' lengths, as a share of the length.
+        drift: sideways deviation of strands, as a share of the lock's width.
     """
 
     rails: np.ndarray
@@ -111,7 +110,7 @@ class Lock:
     drift: float = 0.03
 
     def lines(self, rng: np.random.Generator, steps: int = 5) -> np.ndarray:
-        """Random strands ``(strands, m, 2)``, root first."""
+        """Samples strands ``(strands, m, 2)``, root first."""
         t = rng.uniform(0, 1, self.strands)
         drift = rng.normal(0, self.drift, (len(self.rails), self.strands))
         knots = [along(rail, t + d) for rail, d in zip(self.rails, drift)]
@@ -126,7 +125,7 @@ class Lock:
         return lines
 
     def outline(self, steps: int = 5) -> np.ndarray:
-        """The closed outline ``(m, 2)`` of the lock, a little within its tips."""
+        """Returns the closed outline ``(m, 2)``, slightly inside of the tips."""
         edges = smooth(self.rails[:, [0, -1]].transpose(1, 0, 2), steps)
         if self.wave:
             edges = self._waved(edges, np.array([0.0, 9.0]))

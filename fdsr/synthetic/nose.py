@@ -1,4 +1,4 @@
-"""Draws the nose; its tip is a landmark."""
+"""Renders the nose; its tip is a landmark."""
 
 import numpy as np
 
@@ -7,36 +7,30 @@ from fdsr.synthetic.curves import at_depth, ellipse, smooth
 from fdsr.synthetic.lighting import LightMap
 from fdsr.synthetic.traits import Face
 
-# How far the tip stands before the face between the eyes, face units.
+# Depth of the tip relative to the point between the eyes, face units.
 TIP_DEPTH = 0.42
 
 
 def nose_tip(face: Face) -> np.ndarray:
-    """The tip ``(3,)``, face units."""
+    """Returns the tip ``(3,)``, face units."""
     return np.array([0.0, face.person.nose.tip_y, TIP_DEPTH])
 
 
-def draw_nose(canvas: Canvas, light: LightMap, face: Face) -> None:
-    """Draw wings, nostrils and tip, and light the bridge from the light's side."""
+def render_nose(canvas: Canvas, light: LightMap, face: Face) -> None:
+    """Renders wings, nostrils and tip, and shades the bridge."""
     nose, skin = face.person.nose, face.person.skin.colour
     tip, dark = nose_tip(face), scaled(skin, 0.6)
     for side in (-1, 1):
-        wing = np.array(
-            [
-                (0.72, -0.12, 0.1),
-                (1.0, 0.0, 0.06),
-                (0.92, 0.12, 0.08),
-                (0.6, 0.13, 0.18),
-            ]
-        ) * (side * nose.width, 1, 1) + (0, nose.tip_y, 0)
+        wing = np.array([(0.72, -0.12, 0.1), (1.0, 0.0, 0.06), (0.92, 0.12, 0.08),
+                         (0.6, 0.13, 0.18)]) * (side * nose.width, 1, 1) + (0,
+                                                                            nose.tip_y,
+                                                                            0)
         taper = 0.026 * np.sin(np.linspace(0.3, 2.8, 25)) + 0.004
         wing = smooth(wing, 8)
         canvas.fill(_band(wing, taper), mix(skin, dark, 0.6))
-        hole = ellipse(
-            (side * nose.width * 0.52, nose.tip_y + 0.115),
-            (nose.nostril * 1.15, nose.nostril * (0.34 + 0.3 * max(nose.upturn, 0))),
-            18,
-        )
+        hole = ellipse((side * nose.width * 0.52, nose.tip_y + 0.115),
+                       (nose.nostril * 1.15, nose.nostril
+                        * (0.34 + 0.3 * max(nose.upturn, 0))), 18)
         canvas.fill(at_depth(hole, 0.2), mix(scaled(skin, 0.3), (40, 14, 12), 0.5))
         light.shadow((side * nose.width, nose.tip_y, 0.1), (0.05, 0.09), 0.14)
     base = np.array([(-0.4, 0.135), (0.0, 0.17), (0.4, 0.135)])
@@ -61,7 +55,7 @@ def _light_nose(canvas: Canvas, light: LightMap, face: Face, tip: np.ndarray) ->
 
 
 def _band(line: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Outline of a line ``(n, 3)`` with a width along it, flat towards the viewer."""
+    """Returns the outline of a line ``(n, 3)`` of varying width, facing the viewer."""
     ahead = np.gradient(line[:, :2], axis=0)
     ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
     across = np.zeros_like(line)

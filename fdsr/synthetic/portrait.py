@@ -1,63 +1,62 @@
-"""Puts a drawn face together: the picture and its exact landmarks."""
+"""Renders a synthetic face: the image and its exact landmarks."""
 
 import cv2
 import numpy as np
 
 from fdsr.synthetic.background import background
 from fdsr.synthetic.canvas import Canvas
-from fdsr.synthetic.extras import draw_beard, draw_clothes, draw_glasses
-from fdsr.synthetic.eyes import draw_brows, draw_eyes, pupil
-from fdsr.synthetic.hair import draw_hair_behind, draw_hair_front
+from fdsr.synthetic.extras import render_beard, render_clothes, render_glasses
+from fdsr.synthetic.eyes import pupil, render_brows, render_eyes
+from fdsr.synthetic.hair import render_hair_behind, render_hair_front
 from fdsr.synthetic.head import (
-    draw_earrings,
-    draw_ears,
-    draw_face,
-    draw_neck,
     face_outline,
+    render_earrings,
+    render_ears,
+    render_face,
+    render_neck,
     skin_noise,
 )
 from fdsr.synthetic.lighting import LightMap
-from fdsr.synthetic.mouth import draw_mouth, mouth_corners
-from fdsr.synthetic.nose import draw_nose, nose_tip
+from fdsr.synthetic.mouth import mouth_corners, render_mouth
+from fdsr.synthetic.nose import nose_tip, render_nose
 from fdsr.synthetic.traits import Face
 from fdsr.synthetic.view import View
 
-# Shapes are painted at least this many times larger and averaged down.
+# Shapes are painted at least this many times larger and then downsampled.
 _SUPERSAMPLE = 2
 # Below this side of the canvas the finest strokes would be too thick.
 _SMALLEST_CANVAS = 256
 
 
 def face_view(face: Face, eye_share: float) -> View:
-    """The camera of a face whose eyes are ``eye_share`` of the side apart."""
+    """Returns the camera for an eye distance of ``eye_share`` of the side."""
     photo = face.photo
     return View.of_pose(photo.angles, eye_share * photo.zoom, photo.shift)
 
 
 def face_landmarks(face: Face, view: View, size: int) -> np.ndarray:
-    """The five points, float32 ``(5, 2)`` in pixels, x then y.
+    """Returns the five landmarks, float32 ``(5, 2)`` in pixels, x then y.
 
-    Pupils, nose tip, mouth corners; image-left first. The centre of the top
-    left pixel is (0, 0).
+    The order is pupils, nose tip, mouth corners, image-left first. (0, 0) is the centre
+    of the top left pixel.
     """
     depths = [pupil(face, -1), pupil(face, 1), nose_tip(face)]
     points = [view(point) for point in depths] + list(view(mouth_corners(face)))
     return (np.stack(points) * size - 0.5).astype(np.float32)
 
 
-def draw_portrait(
-    face: Face, size: int, eye_share: float
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draw a face.
+def render_portrait(face: Face, size: int, eye_share: float) -> tuple[np.ndarray,
+                                                                      np.ndarray]:
+    """Renders a face.
 
     Args:
-        face: who is drawn, and how.
-        size: side of the picture in pixels.
-        eye_share: distance of the eyes of a frontal head as a share of the side.
+        face: traits of the person and the photograph.
+        size: side of the image in pixels.
+        eye_share: eye distance of a frontal head as a share of the side.
 
     Returns:
-        The picture, uint8 ``(size, size, 3)`` RGB, and its landmarks, float32
-        ``(5, 2)``, see :func:`face_landmarks`.
+        The image, uint8 ``(size, size, 3)`` RGB, and its landmarks, see
+        :func:`face_landmarks`.
     """
     view = face_view(face, eye_share)
     factor = max(_SUPERSAMPLE, -(-_SMALLEST_CANVAS // size))
@@ -70,23 +69,23 @@ def draw_portrait(
 
 
 def _paint(canvas: Canvas, light: LightMap, face: Face) -> None:
-    draw_hair_behind(canvas, face)
-    draw_neck(canvas, light, face)
-    draw_clothes(canvas, face)
-    draw_ears(canvas, face)
-    draw_earrings(canvas, face)
-    draw_face(canvas, light, face)
-    draw_beard(canvas, face)
-    draw_mouth(canvas, light, face)
-    draw_eyes(canvas, light, face)
-    draw_nose(canvas, light, face)
-    draw_brows(canvas, face)
-    draw_glasses(canvas, light, face)
-    draw_hair_front(canvas, light, face)
+    render_hair_behind(canvas, face)
+    render_neck(canvas, light, face)
+    render_clothes(canvas, face)
+    render_ears(canvas, face)
+    render_earrings(canvas, face)
+    render_face(canvas, light, face)
+    render_beard(canvas, face)
+    render_mouth(canvas, light, face)
+    render_eyes(canvas, light, face)
+    render_nose(canvas, light, face)
+    render_brows(canvas, face)
+    render_glasses(canvas, light, face)
+    render_hair_front(canvas, light, face)
 
 
 def _lit(image: np.ndarray, light: LightMap, face: Face) -> np.ndarray:
-    """Multiply the drawing, uint8 ``(S, S, 3)``, by light and skin relief."""
+    """Multiplies an image, uint8 ``(S, S, 3)``, by light and skin relief."""
     gains = _resized(light.render(), len(image))
     skin = _resized(light.mask(face_outline(face.person.head)), len(image))
     gains *= (1 + _resized(skin_noise(face), len(image)) * skin)[..., None]

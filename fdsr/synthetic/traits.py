@@ -1,4 +1,4 @@
-"""What a drawn face is made of: the person's traits and the photograph's."""
+"""Traits of a synthetic face: of the person and of the photograph."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ RGB = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Head:
-    """Half widths of the head's outline and its chin, in face units."""
+    """Half widths of the outline of the head, and the chin, in face units."""
 
     forehead: float
     cheek: float
@@ -104,7 +104,7 @@ class Hair:
 
 @dataclass(frozen=True)
 class Extras:
-    """What not everybody wears: None, or its kind."""
+    """Optional accessories and beard: their kind, or None."""
 
     glasses: str | None
     glasses_colour: RGB
@@ -114,7 +114,7 @@ class Extras:
 
 @dataclass(frozen=True)
 class Person:
-    """Everything that stays the same on all pictures of one identity."""
+    """Traits shared by all images of one identity."""
 
     head: Head
     skin: Skin
@@ -128,24 +128,24 @@ class Person:
 
 @dataclass(frozen=True)
 class Photo:
-    """Everything that changes from picture to picture.
+    """Traits of one image.
 
     Attributes:
         angles: yaw, pitch and roll in radians.
-        shift: of the head, shares of the side.
+        shift: shift of the head as shares of the side.
         zoom: factor on the eye distance.
-        light: where the light comes from, ``(x, y, z)``, z towards the viewer.
-        contrast: of the light, 0 is flat.
-        exposure: brightness, 1 is normal.
-        warmth: colour of the lit side against the shaded one, for each channel.
+        light: direction to the light, ``(x, y, z)``, z towards the viewer.
+        contrast: contrast of the light; 0 is flat.
+        exposure: brightness; 1 is normal.
+        warmth: colour of the lit side relative to the shaded side, per channel.
         gaze: shift of both irises, face units.
         smile: in [-0.3, 1].
-        opening: of the mouth, face units.
-        lids: factor on the eyes' opening.
+        opening: opening of the mouth, face units.
+        lids: factor on the opening of the eyes.
         brow_raise: face units.
         background: kind of background.
-        colours: background's colours, ``(3, 3)``.
-        clothes: their colour.
+        colours: colours of the background, ``(3, 3)``.
+        clothes: colour of the clothes.
         collar: kind of clothes.
     """
 
@@ -169,15 +169,12 @@ class Photo:
 
 @dataclass(frozen=True)
 class Face:
-    """A person on a photograph, with the seed of the strokes that draw it."""
+    """Person in a photograph, with the seed of its strokes."""
 
     person: Person
     photo: Photo
     key: tuple[int, ...]
 
     def rng(self, stream: int) -> np.random.Generator:
-        """A generator of its own for each part of the drawing.
-
-        So a part that draws more numbers changes no other part.
-        """
+        """Returns an independent generator for each region of the face."""
         return np.random.default_rng([*self.key, stream])

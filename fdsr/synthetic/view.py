@@ -1,4 +1,4 @@
-"""From face units to the picture: a small rotation of a rounded head."""
+"""Projection from face units to the image: a small rotation of a rounded head."""
 
 from dataclasses import dataclass
 
@@ -8,14 +8,14 @@ import numpy as np
 HEAD_RADII = np.array([1.32, 2.05, 1.1])
 HEAD_CENTRE_Y = 0.2
 _SURFACE_AT_EYES = np.sqrt(1 - (HEAD_CENTRE_Y / HEAD_RADII[1]) ** 2)
-# The middle between the eyes' middle and the mouth's middle is put at this share of
-# the side, so that forehead and chin both stay inside.
+# Position in the image, as shares of the side, of the point ANCHOR_Y below the eyes.
+# It keeps forehead and chin inside of the image.
 ANCHOR = np.array([0.5, 0.57])
 ANCHOR_Y = 0.53
 
 
 def head_depth(points: np.ndarray) -> np.ndarray:
-    """Depth of the head's surface.
+    """Returns the depth of the surface of the head.
 
     Args:
         points: ``(..., 2)``, face units.
@@ -30,7 +30,7 @@ def head_depth(points: np.ndarray) -> np.ndarray:
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Rotation matrix ``(3, 3)``: yaw, then pitch, then roll, in radians."""
+    """Returns the ``(3, 3)`` rotation by yaw, then pitch, then roll, in radians."""
     cy, sy = np.cos(yaw), np.sin(yaw)
     cp, sp = np.cos(pitch), np.sin(pitch)
     cr, sr = np.cos(roll), np.sin(roll)
@@ -42,12 +42,12 @@ def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class View:
-    """An orthographic camera: affine, so that every drawn point is known exactly.
+    """Orthographic camera. It is affine, so that every point is known exactly.
 
     Attributes:
-        linear: ``(2, 3)``, face units to shares of the picture's side.
-        offset: ``(2,)``, where the face's origin lies, as shares of the side.
-        unit: one face unit as a share of the side, before the head turns.
+        linear: ``(2, 3)``, from face units to shares of the image side.
+        offset: ``(2,)``, position of the origin as shares of the side.
+        unit: one face unit of a frontal head as a share of the side.
     """
 
     linear: np.ndarray
@@ -55,32 +55,28 @@ class View:
     unit: float
 
     @classmethod
-    def of_pose(
-        cls,
-        angles: tuple[float, float, float],
-        eye_share: float,
-        shift: tuple[float, float] = (0.0, 0.0),
-    ) -> 'View':
-        """The view of a head turned by ``(yaw, pitch, roll)`` radians.
+    def of_pose(cls, angles: tuple[float, float, float], eye_share: float,
+                shift: tuple[float, float] = (0.0, 0.0)) -> 'View':
+        """Builds the view of a rotated head.
 
         Args:
-            angles: yaw (positive: towards the picture's right), pitch, roll.
-            eye_share: distance of the pupils of a frontal head, as a share of the
-                picture's side.
-            shift: of the head, as shares of the side.
+            angles: yaw (positive: towards the right of the image), pitch and roll in
+                radians.
+            eye_share: eye distance of a frontal head as a share of the side.
+            shift: shift of the head as shares of the side.
         """
         linear = eye_share * rotation(*angles)[:2]
         offset = ANCHOR + np.asarray(shift) - linear @ np.array([0.0, ANCHOR_Y, 0.0])
         return cls(linear, offset, eye_share)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
-        """Project points.
+        """Projects points.
 
         Args:
-            points: ``(..., 2)`` on the head's surface or ``(..., 3)``, face units.
+            points: ``(..., 2)`` on the surface of the head or ``(..., 3)``, face units.
 
         Returns:
-            ``(..., 2)``, shares of the picture's side.
+            ``(..., 2)``, shares of the image side.
         """
         points = np.asarray(points, dtype=np.float64)
         depth = head_depth(points) if points.shape[-1] == 2 else points[..., 2]

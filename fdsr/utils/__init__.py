@@ -1,1 +1,1 @@
-"""Helpers that know nothing of faces or networks."""
+"""Helpers that depend on neither faces nor networks."""

@@ -1,4 +1,4 @@
-"""Configs as plain values."""
+"""Conversion of configs to plain values."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from mmengine.config import ConfigDict
 
 
 def plain(config: Any) -> Any:
-    """A config as plain dicts, lists and values, as checkpoints keep it."""
+    """Converts a config to plain dicts, lists and values, as stored in checkpoints."""
     if isinstance(config, ConfigDict):
         config = config.to_dict()
     if isinstance(config, dict):

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Atomic writes: a file appears complete or not at all."""
 
 import contextlib
 import json
@@ -9,21 +9,22 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, Union
 
 PathLike = Union[str, Path]
-_LONGEST = 50  # letters of a name, so that the name of its part is not too long
+_LONGEST = 50  # characters of the name that the temporary name keeps
 
 
 @contextlib.contextmanager
 def atomic_path(path: PathLike, folder: bool = False, suffix: str = ''
                 ) -> Iterator[Path]:
-    """Yields an empty file beside another one, whose place it takes at the end.
+    """Yields a temporary file that replaces ``path`` when the block ends.
 
-    Readers of the other see the old content or all of the new one. If the block fails,
-    what it wrote is removed; if it removes the file itself, the other one stays.
+    Readers of ``path`` see either the old content or the complete new one. If the block
+    fails, the temporary file is removed. If the block itself removes the temporary
+    file, ``path`` is left unchanged.
 
     Args:
-        path: of the file; its folder is made.
-        folder: yield a folder instead; one that is there is replaced.
-        suffix: of the yielded path, for writers that go by it.
+        path: the file to write; its folder is created.
+        folder: yield a folder instead; an existing one is replaced.
+        suffix: suffix of the temporary path, for writers that depend on it.
 
     Raises:
         OSError: the file cannot be written.
@@ -55,41 +56,41 @@ def atomic_path(path: PathLike, folder: bool = False, suffix: str = ''
 
 
 def _sync(path: Path) -> None:
-    """Waits until a file's content is on the disk."""
+    """Flushes a file to the disk."""
     with path.open('rb+') as file:
         os.fsync(file.fileno())
 
 
 def write_bytes(path: PathLike, content: bytes) -> None:
-    """Writes a file, whole or not.
+    """Writes a file atomically.
 
     Raises:
-        OSError: it cannot be written.
+        OSError: the file cannot be written.
     """
     with atomic_path(path) as part:
         part.write_bytes(content)
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Writes a text file, whole or not.
+    """Writes a text file atomically.
 
     Raises:
-        OSError: the folder cannot be written.
+        OSError: the file cannot be written; the message names it.
     """
     with explained(path):
         write_bytes(path, text.encode())
 
 
 def write_json(path: PathLike, content: Dict[str, Any]) -> None:
-    """Writes a JSON file, whole or not.
+    """Writes a JSON file atomically.
 
     Args:
-        path: the file; its folder is made.
-        content: of plain, finite values.
+        path: the file to write; its folder is created.
+        content: plain, finite values.
 
     Raises:
-        OSError: the folder cannot be written.
-        TypeError, ValueError: it holds what JSON cannot.
+        OSError: the file cannot be written; the message names it.
+        TypeError, ValueError: a value cannot be represented in JSON.
     """
     text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
     write_text(path, text + '\n')
@@ -97,7 +98,7 @@ def write_json(path: PathLike, content: Dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def explained(path: PathLike) -> Iterator[None]:
-    """Names the file, and what can be done, where it cannot be written."""
+    """Adds the path and a remedy to an OSError raised while writing a file."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the numbers are made on."""
+"""Description of the machine, for the protocol of measurements."""
 
 import os
 import platform
@@ -9,10 +9,10 @@ import torch
 
 
 def hardware() -> Dict[str, Any]:
-    """Returns where the numbers are made: CPU, cores, GPU, and versions."""
+    """Returns CPU, cores, threads, GPU and versions of the main packages."""
     import mmengine
     import torchvision
-    facts = dict(
+    return dict(
         cpu=_cpu_model(),
         cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity')
         else os.cpu_count(),
@@ -22,7 +22,6 @@ def hardware() -> Dict[str, Any]:
         torch=torch.__version__,
         torchvision=torchvision.__version__,
         mmengine=mmengine.__version__)
-    return facts
 
 
 def _cpu_model() -> str:

@@ -1,10 +1,10 @@
-"""Networks and the wrappers around them."""
+"""Access to networks inside distributed wrappers."""
 
 from torch import nn
 
 
 def unwrap(module: nn.Module) -> nn.Module:
-    """The network inside a distributed wrapper, or the network itself."""
+    """Returns the network inside a distributed wrapper, or the network itself."""
     if not hasattr(module, 'module'):
         return module
     from mmengine.model import is_model_wrapper  # takes seconds to import

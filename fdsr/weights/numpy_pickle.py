@@ -1,4 +1,4 @@
-"""Reading pickles that hold numpy arrays and nothing else."""
+"""Loader for pickles that contain only numpy arrays."""
 
 import pickle
 from pathlib import Path
@@ -11,7 +11,7 @@ try:
 except ImportError:
     from numpy.core.multiarray import _reconstruct
 
-# All that a pickled array needs; a pickle can call nothing but what it finds here.
+# The globals of a pickled array. A pickle cannot call any other.
 _ALLOWED = {
     ('numpy.core.multiarray', '_reconstruct'): _reconstruct,
     ('numpy._core.multiarray', '_reconstruct'): _reconstruct,
@@ -21,13 +21,13 @@ _ALLOWED = {
 
 
 class _NumpyUnpickler(pickle.Unpickler):
-    """An unpickler that knows numpy's array constructor and no other global."""
+    """Unpickler that resolves only the constructor of numpy arrays."""
 
     def find_class(self, module: str, name: str) -> Any:
         """Returns an allowed global.
 
         Raises:
-            pickle.UnpicklingError: any other global.
+            pickle.UnpicklingError: the global is not allowed.
         """
         try:
             return _ALLOWED[module, name]
@@ -37,17 +37,14 @@ class _NumpyUnpickler(pickle.Unpickler):
 
 
 def load_numpy_pickle(path: Union[str, Path]) -> Any:
-    """Reads a pickle of plain containers and numpy arrays.
+    """Loads a pickle of plain containers and numpy arrays.
 
     Args:
-        path: the file. Check its hash first when one is known.
-
-    Returns:
-        What was pickled.
+        path: the file. Check its hash first if one is known.
 
     Raises:
-        pickle.UnpicklingError: the pickle asks for anything but numpy arrays; the
-            message names the file, the refused global and the remedy.
+        pickle.UnpicklingError: the pickle contains another global; the message names
+            the file, the global and the remedy.
     """
     with open(path, 'rb') as file:
         try:
@@ -55,5 +52,5 @@ def load_numpy_pickle(path: Union[str, Path]) -> Any:
         except pickle.UnpicklingError as error:
             raise pickle.UnpicklingError(
                 f'{path}: expected a pickle of numpy arrays only, but {error}. Such a '
-                'file can run code when it is opened: delete it and take the weights '
-                'from where fdsr.weights.SOURCES says.') from error
+                'file can run code when it is opened. Delete it and get the weights '
+                'from their source in fdsr.weights.SOURCES.') from error

@@ -1,23 +1,23 @@
-"""Plain data: what a description in a file, and what is kept beside it, consists of."""
+"""Checks of plain data: descriptions in files and the metadata beside them."""
 
 from collections import OrderedDict
 from typing import Any
 
 from fdsr.weights.walking import Place, items_of, short
 
-#: Of a description: levels, values with all references followed, and characters.
+#: Limits of a description: levels, values (references followed), characters of a text.
 _DEPTH, _VALUES, _TEXT = 16, 10_000, 4096
-#: Of everything that is kept beside it, such as the text of a run's config.
+#: Limits of other metadata, such as the text of a run's config.
 MANY_VALUES, LONG_TEXT = 100_000, 2**24
 
 
 class NotPlain(ValueError):
-    """A value is not plain data, or is more of it than any description needs.
+    """Raised for a value that is not plain data or exceeds the limits.
 
     Attributes:
-        place: where it stands.
-        expected: what a value there has to be.
-        found: what it is, as text.
+        place: position of the value.
+        expected: what was expected there.
+        found: what was found, as text.
     """
 
     def __init__(self, place: Place, expected: str, found: str) -> None:
@@ -27,20 +27,19 @@ class NotPlain(ValueError):
 
 def check_plain(value: Any, where: str = '', values: int = _VALUES,
                 text: int = _TEXT) -> None:
-    """Checks that a value is made of dicts, lists, strings, numbers, booleans and None.
+    """Checks that a value consists of dicts, lists, strings, numbers, bools and None.
 
-    A container counts as often as it is referred to, so that whoever follows all
-    references of a checked value takes no longer than this check.
+    A container counts once per reference, so that following all references of a
+    checked value takes no longer than this check.
 
     Args:
         value: the value.
-        where: its name in messages.
-        values: how many there may be.
-        text: how many characters a string may have.
+        where: name of the value in messages.
+        values: maximum number of values.
+        text: maximum number of characters of a string.
 
     Raises:
-        NotPlain: it has another type in it, or too much depth, values, text or
-            magnitude.
+        NotPlain: another type was found, or a limit was exceeded.
     """
     left, found = values, [(Place(key=where), value)]
     while found:

@@ -1,4 +1,4 @@
-"""Loading checkpoints without running code from them."""
+"""Safe loading of checkpoints: no code from the file is executed."""
 
 import errno
 import functools
@@ -18,21 +18,21 @@ from fdsr.weights.content import (
 )
 from fdsr.weights.files import check_ordinary
 
-#: Below this, ``weights_only=True`` does not protect: CVE-2025-32434, CVE-2026-24747.
+#: Minimum version for ``weights_only=True`` to be safe: CVE-2025-32434, CVE-2026-24747.
 TORCH_FLOOR = (2, 10)
 _ONE_AT_A_TIME = threading.RLock()
 _INSTALLED_MARK = '_fdsr_weights_only'
 
 
 class RefusedCheckpointError(pickle.UnpicklingError):
-    """A checkpoint is damaged, or contains more than plain data and dense tensors."""
+    """Raised for a checkpoint that is damaged or not only tensors and plain data."""
 
 
 def check_torch_version() -> None:
-    """Checks that this torch loads files safely.
+    """Checks that the installed torch loads files safely.
 
     Raises:
-        RuntimeError: it is older than 2.10.
+        RuntimeError: torch is older than 2.10.
     """
     import torch
     found = re.match(r'(\d+)\.(\d+)', str(torch.__version__))
@@ -40,8 +40,8 @@ def check_torch_version() -> None:
         floor = '.'.join(map(str, TORCH_FLOOR))
         raise RuntimeError(
             f'torch {torch.__version__} is installed; loading needs torch >= {floor}. '
-            'In earlier versions a model file can run code or corrupt memory in spite '
-            f'of weights_only=True (CVE-2025-32434, CVE-2026-24747). Run: pip install '
+            'In earlier versions a model file can run code or corrupt memory despite '
+            'weights_only=True (CVE-2025-32434, CVE-2026-24747). Run: pip install '
             f'"torch>={floor}"')
 
 
@@ -50,18 +50,18 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
 
     Args:
         path: the file.
-        map_location: as for `torch.load`.
-        mmap: map the file instead of reading it, as `torch.load` does.
+        map_location: see ``torch.load``.
+        mmap: map the file instead of reading it, see ``torch.load``.
 
     Returns:
-        What was saved: tensors and plain Python containers.
+        Tensors and plain Python containers.
 
     Raises:
-        FileNotFoundError: no such file.
-        RefusedCheckpointError: the file holds more than tensors and plain data, or
+        FileNotFoundError: the file does not exist.
+        RefusedCheckpointError: the file contains more than tensors and plain data, or
             a tensor is not dense or larger than the file; the message names the file,
             what was found and the remedy.
-        OSError: it cannot be read, or is not a regular file.
+        OSError: the file cannot be read, or is not a regular file.
         RuntimeError: torch is older than 2.10.
     """
     import torch
@@ -75,7 +75,7 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
 
 def _load(load: Callable, name: Any, file: Any, map_location: Any,
           **options: Any) -> Any:
-    """Calls `torch.load` with every check; ``name`` is the file's in messages."""
+    """Calls ``torch.load`` with every check; messages call the file ``name``."""
     check_torch_version()
     with _refusing(name):
         check_container(file)
@@ -87,13 +87,13 @@ def _load(load: Callable, name: Any, file: Any, map_location: Any,
 
 
 def install_safe_loader() -> None:
-    """Makes all of mmengine load checkpoints as `safe_load` does.
+    """Makes all of mmengine load checkpoints as ``safe_load`` does.
 
-    `CheckpointLoader.load_checkpoint` is the only way to every scheme (local files,
-    http, torchvision, ceph, ..., and those that are registered later), to
-    `Runner.load_checkpoint`, `Runner.resume` and `Pretrained` initialisers. It is
-    wrapped once: while it runs, `torch.load` is safe whatever its caller asks for, as
-    later versions of mmengine and `torch.hub` ask for ``weights_only=False``.
+    ``Runner.load_checkpoint``, ``Runner.resume``, ``Pretrained`` initialisers and every
+    scheme (local files, http, torchvision, ceph, ...) call
+    ``CheckpointLoader.load_checkpoint``. It is wrapped once. While it runs,
+    ``torch.load`` ignores ``weights_only=False``, which later versions of mmengine and
+    ``torch.hub`` pass.
 
     Raises:
         RuntimeError: torch is older than 2.10.
@@ -115,17 +115,17 @@ def install_safe_loader() -> None:
 
 
 def _without_code(name: Any, content: Any) -> dict:
-    """Removes the config that `Runner.resume` would run as Python code.
+    """Removes the config that ``Runner.resume`` would execute as Python code.
 
     Raises:
-        RefusedCheckpointError: the content is no dict, or its state dict has keys that
-            are no strings.
+        RefusedCheckpointError: the content is not a dict, or a key of its state dict is
+            not a string.
     """
     if not isinstance(content, dict):
         raise _refusal(name, f'a {type(content).__name__}')
     state = content.get('state_dict', {})
     if not isinstance(state, dict) or not all(isinstance(key, str) for key in state):
-        raise _refusal(name, 'a state dict that is not one of tensors by name')
+        raise _refusal(name, 'a state dict with keys that are not strings')
     if isinstance(content.get('meta'), dict):
         content['meta'].pop('config', None)
     return content
@@ -133,9 +133,9 @@ def _without_code(name: Any, content: Any) -> dict:
 
 @contextmanager
 def _safe_torch_load(name: Any) -> Iterator[None]:
-    """Replaces `torch.load` by its safe version, for this thread.
+    """Replaces ``torch.load`` by its safe version in the current thread.
 
-    Threads take turns, since one that is done would remove the protection of another.
+    A lock keeps other threads out, because each thread restores ``torch.load``.
     """
     import torch
     with _ONE_AT_A_TIME:
@@ -157,11 +157,11 @@ def _safe_torch_load(name: Any) -> Iterator[None]:
 
 @contextmanager
 def _refusing(name: Any) -> Iterator[None]:
-    """Turns errors about a file's content into ours, which name the file."""
+    """Converts errors about the content of a file to RefusedCheckpointError."""
     try:
         yield
     except RefusedCheckpointError:
-        raise  # a scheme of mmengine's that uses safe_load
+        raise  # an mmengine scheme that uses safe_load
     except UnexpectedContent as error:
         raise _refusal(name, str(error)) from error
     except Exception as error:  # a malformed file can fail anywhere in torch
@@ -171,10 +171,10 @@ def _refusing(name: Any) -> Iterator[None]:
 
 
 def _is_of_the_machine(error: Exception) -> bool:
-    """Returns whether an error is not about the file's content."""
+    """Returns True for an error that the content of the file did not cause."""
     import torch
     if isinstance(error, OSError):
-        # torch seeks to where a file that was cut off should end: EINVAL
+        # EINVAL: torch seeks beyond the end of a truncated file
         return error.errno != errno.EINVAL
     return (isinstance(error, torch.OutOfMemoryError)
             or 'Attempting to deserialize object on' in str(error))
@@ -183,26 +183,26 @@ def _is_of_the_machine(error: Exception) -> bool:
 def _found_by(error: Exception) -> str:
     """Returns what an error of torch found in a file.
 
-    torch's own messages advise to switch the protection off, so that only the name of
-    what was refused is taken from them.
+    torch's messages recommend disabling the protection, so only the name of the
+    rejected global is used.
     """
     refused = re.search(r'GLOBAL (\S+)', str(error))
     if refused:
         return f'the global {refused.group(1)}'
     if isinstance(error, MemoryError) or 'allocate memory' in str(error):
-        return 'a description of more data than this machine has memory for'
-    return f'no such content ({type(error).__name__})'
+        return 'more data than the memory of this machine'
+    return f'other content ({type(error).__name__})'
 
 
 def _refusal(name: Any, found: str) -> RefusedCheckpointError:
     expected = (
-        f'{name}: expected a torch file of dense tensors and plain data, which is all '
-        f'that is loaded (weights_only=True); found {found}')
+        f'{name}: expected a torch file of dense tensors and plain data '
+        f'(weights_only=True), found {found}')
     if found.startswith('the global '):
         return RefusedCheckpointError(
-            f'{expected}, and loading that can run code. Use a checkpoint written by '
-            'this project; or, if you trust the source of the file, save its state '
-            'dict alone in a session of your own: torch.save(model.state_dict(), '
-            'NEW_FILE).')
+            f'{expected}, which can run code when it is loaded. Use a checkpoint '
+            'written by fdsr. Or, if you trust the source of the file, load it in a '
+            'Python session and save only its state dict: '
+            'torch.save(model.state_dict(), NEW_FILE).')
     return RefusedCheckpointError(
-        f'{expected}. The file is damaged, or of another kind: copy or fetch it again.')
+        f'{expected}. The file is damaged or of another kind. Copy or fetch it again.')

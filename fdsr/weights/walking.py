@@ -1,18 +1,18 @@
-"""Walking through what a file contains, in bounded time and memory.
+"""Traversal of the content of a file in bounded time and memory.
 
-References in a pickle can nest, so that a few hundred bytes describe more values than
-could be visited, and a key can be megabytes long. A place is therefore kept as a link
-to its parent, and becomes text only in a message.
+Nested references allow a few hundred bytes of a pickle to describe more values than
+could be visited, and a key can have megabytes. A place is therefore a link to its
+parent and is formatted only for a message.
 """
 
 from typing import Any, Iterator, NamedTuple
 
-#: Of messages: keys of a path, and characters of one value.
+#: Limits of messages: keys of a path, characters of a value.
 _KEYS, _CHARACTERS = 20, 60
 
 
 class Place(NamedTuple):
-    """The position of a value: its key, and the position of its container."""
+    """Position of a value: its key and the position of its container."""
 
     parent: 'Place | None' = None
     key: Any = ''
@@ -35,13 +35,13 @@ class Place(NamedTuple):
 
 
 def items_of(container: Any) -> Iterator[tuple[Any, Any]]:
-    """Returns a container's items, each with its key or index."""
+    """Returns the items of a container with their keys or indices."""
     return iter(container.items() if isinstance(container, dict)
                 else enumerate(container))
 
 
 def short(value: Any) -> str:
-    """Returns a value as text, or its type where the text could be long."""
+    """Formats a value, or only its type if the text could be long."""
     if type(value) is str:
         return repr(value[:_CHARACTERS])
     if value is None or type(value) in (bool, float) or (
@@ -51,6 +51,6 @@ def short(value: Any) -> str:
 
 
 def brief(value: Any) -> str:
-    """Returns plain values as text of bounded length; ``check_plain`` goes before."""
+    """Formats plain values with bounded length; call ``check_plain`` first."""
     text = str(value)
     return text if len(text) <= 5 * _CHARACTERS else f'{text[:5 * _CHARACTERS]}…'

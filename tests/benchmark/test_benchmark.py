@@ -230,13 +230,13 @@ def test_a_broken_checkpoint_does_not_stop_the_other_rows(config_path, call, tmp
 
 def test_detected_landmarks_are_used(config_path, checkpoints):
     """Landmarks detected at HR's positions give the same results as HR's."""
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     from fdsr.landmarks import FaceLandmarks
     from fdsr.models.backbones.detected_boxes import DetectedBoxes
     from fdsr.models.restorers.face_tester import build_network
     from fdsr.registry import LANDMARKS
 
-    dataset = DrawnFacesDataset(size=toy.SIZE, length=3, first=1000)
+    dataset = SyntheticFacesDataset(size=toy.SIZE, length=3, first=1000)
     faces = [dataset[index] for index in range(2)]
 
     @LANDMARKS.register_module(force=True)

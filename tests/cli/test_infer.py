@@ -23,6 +23,7 @@ from fdsr.landmarks import FaceLandmarks, LandmarkDetector
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
 from tests import toy
+from tests.hostile import Code
 
 ROOT = Path(__file__).parents[2]
 LR_SIZE = toy.SIZE // toy.SCALE
@@ -284,18 +285,14 @@ def test_no_space_left_stops_and_leaves_nothing_half_written(
     assert [row['status'] for row in rows(out)] == ['ok']
 
 
-class Runs:
-    def __reduce__(self):
-        return os.system, ('touch /tmp/fdsr_was_here',)
-
 
 def test_weights_that_are_none(student, tmp_path):
     face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
     wrong = tmp_path / 'wrong.pth'
-    wrong.write_bytes(pickle.dumps(Runs()))
+    wrong.write_bytes(pickle.dumps(Code(tmp_path / 'trace')))
     with pytest.raises(SystemExit):
         run(wrong, tmp_path / 'out', face)
-    assert not Path('/tmp/fdsr_was_here').exists()
+    assert not (tmp_path / 'trace').exists()
     with pytest.raises(SystemExit, match='no checkpoint'):
         run(tmp_path / 'absent.pth', tmp_path / 'out', face)
     # a bare state dict, and a file whose values are of another network than it says

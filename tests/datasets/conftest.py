@@ -16,7 +16,7 @@ class ToyRoot:
 
     def __init__(self, root: Path, split: str, identities: int, each: int) -> None:
         self.root, self.split = root, split
-        self.pictures = root / split
+        self.images = root / split
         self.boxes = root / 'bb_landmark' / f'loose_bb_{split}.csv'
         self.landmarks = root / 'bb_landmark' / f'loose_landmark_{split}.csv'
         self.listing = root / f'{split}_list.txt'
@@ -29,7 +29,7 @@ class ToyRoot:
         self.boxes.parent.mkdir(parents=True, exist_ok=True)
         boxes, points = ['NAME_ID,X,Y,W,H'], [POINTS]
         for row, name in enumerate(self.names):
-            path = self.picture(name)
+            path = self.image(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             draws = np.random.RandomState(row)
             noise = draws.randint(0, 256, (20, 16, 3)).astype(np.uint8)
@@ -42,8 +42,8 @@ class ToyRoot:
         self.landmarks.write_text('\n'.join(points) + '\n')
         self.listing.write_text(''.join(f'{name}.jpg\n' for name in self.names))
 
-    def picture(self, name: str) -> Path:
-        return self.pictures / f'{name}.jpg'
+    def image(self, name: str) -> Path:
+        return self.images / f'{name}.jpg'
 
     @staticmethod
     def change(path: Path, name: str, line: str | None) -> None:

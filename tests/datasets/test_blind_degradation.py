@@ -17,7 +17,7 @@ from fdsr.datasets.transforms import (
     ShrinkFace,
 )
 from fdsr.datasets.transforms.blind_degradation import RECIPES
-from fdsr.datasets.transforms.degradation_steps import draws_of
+from fdsr.datasets.transforms.degradation_steps import random_state
 from fdsr.engine.sampler import EpochSampler
 from tests import toy
 
@@ -70,7 +70,7 @@ def test_lr_has_its_size_whatever_r_was(recipe, scale):
         assert item['img'].shape == (SIDE // scale, SIDE // scale, 3)
         assert item['img'].dtype == np.uint8
         assert np.array_equal(item['gt'], sample()['img'])
-        sides.add(degradation.degrade(item['gt'], draws_of('', None)).shape)
+        sides.add(degradation.degrade(item['gt'], random_state('', None)).shape)
     assert len(sides) > 3 and degradation.scale == scale
 
 
@@ -83,7 +83,7 @@ def test_without_steps_it_is_the_bicubic_downsampling():
 
 def test_degraded_pictures_are_brought_to_lr_by_pil():
     degradation = BlindDegradation('dfdnet', 8, seed=5)
-    degraded = degradation.degrade(sample()['img'], draws_of('n0', 5))
+    degraded = degradation.degrade(sample()['img'], random_state('n0', 5))
     assert degraded.dtype == np.uint8 and degraded.shape != (8, 8, 3)
     expected = Image.fromarray(degraded).resize((8, 8), Image.BICUBIC)
     assert np.array_equal(lr_of(seed=5), np.asarray(expected))
@@ -111,11 +111,11 @@ def test_dfdnet_is_blur_then_size_then_noise_then_jpeg():
     steps = BlindDegradation('dfdnet').steps
     assert [type(step) for step in steps] == [
         BlurFace, ShrinkFace, AddNoise, CompressJPEG]
-    draws, img = draws_of('n0', 0), sample()['img'].astype(np.float32)
+    draws, img = random_state('n0', 0), sample()['img'].astype(np.float32)
     for step in steps:
         assert draws.random_sample() < step.prob
         img = step.degrade(img, draws)
-    found = BlindDegradation('dfdnet').degrade(sample()['img'], draws_of('n0', 0))
+    found = BlindDegradation('dfdnet').degrade(sample()['img'], random_state('n0', 0))
     assert np.array_equal(found, img.astype(np.uint8))
 
 
@@ -201,7 +201,7 @@ def test_a_mirrored_face_gets_a_mirrored_lr():
     assert np.array_equal(mirrored['gt'], plain['gt'][:, ::-1])
     difference = mirrored['img'].astype(int) - plain['img'][:, ::-1]
     assert np.abs(difference).max() <= 1
-    with pytest.raises(ValueError, match='would flip the LR picture alone'):
+    with pytest.raises(ValueError, match='would flip the LR image alone'):
         FlipFace()(plain)
 
 
@@ -220,14 +220,14 @@ def test_the_protocol_tells_it_all():
 def test_impossible_arguments_are_named():
     for arguments, message in [
             (dict(steps='nothing'), 'dfdnet, dfdnet_release, gfpgan'),
-            (dict(steps=[dict(type='FlipFace')]), 'FlipFace is no DegradationStep'),
+            (dict(steps=[dict(type='FlipFace')]), 'FlipFace is not a DegradationStep'),
             (dict(scale=0), 'scale is 0'), (dict(seed=-1), 'seed is -1'),
             (dict(seed=0.5), 'seed is 0.5')]:
         with pytest.raises(ValueError, match=message):
             BlindDegradation(**arguments)
     with pytest.raises(ValueError, match='scale=7 does not divide'):
         BlindDegradation(scale=7)(sample())
-    with pytest.raises(ValueError, match='the place of DownsampleToLR'):
+    with pytest.raises(ValueError, match='replaces DownsampleToLR'):
         BlindDegradation()(DownsampleToLR(8)(sample()))
 
 

@@ -14,7 +14,7 @@ from fdsr.datasets.transforms import (
     DownsampleToLR,
     ShrinkFace,
 )
-from fdsr.datasets.transforms.degradation_steps import draws_of
+from fdsr.datasets.transforms.degradation_steps import random_state
 from fdsr.datasets.transforms.kernels import gaussian_kernel, motion_kernel
 from fdsr.registry import TRANSFORMS
 
@@ -187,7 +187,7 @@ def test_a_probability_leaves_pictures_alone():
 
 def test_a_step_alone_degrades_lr_only():
     item = dict(img=picture().astype(np.uint8), name='a')
-    with pytest.raises(ValueError, match='would degrade the HR picture'):
+    with pytest.raises(ValueError, match='would degrade the HR image'):
         AddNoise()(dict(item))
     lr = DownsampleToLR(8)(item)
     clean = lr['img'].copy()
@@ -202,7 +202,7 @@ def test_a_step_alone_degrades_lr_only():
 
 def test_draws_depend_on_seed_and_name_or_on_numpys_state():
     def first(name, seed):
-        return draws_of(name, seed).random_sample()
+        return random_state(name, seed).random_sample()
 
     assert first('a', 0) == first('a', 0)
     assert len({first('a', 0), first('b', 0), first('a', 1)}) == 3

@@ -11,13 +11,13 @@ import pytest
 from torch.utils.data import DataLoader
 
 from fdsr.datasets import FaceManifestDataset, collate_samples, manifest
+from fdsr.datasets.image_storage import decode, encode
 from fdsr.datasets.manifest import (
     Manifest,
     Shard,
     join_manifests,
     write_manifest,
 )
-from fdsr.datasets.picture_storage import decode, encode
 from fdsr.preparation.faces.prepare import prepare
 from fdsr.preparation.faces.settings import Settings
 from fdsr.registry import DATASETS
@@ -85,7 +85,7 @@ def test_a_subset_is_fixed_by_its_seed(root):
     assert names(subset=6) == names(subset=6) == sorted(names(subset=6))
     assert names(subset=6) != names(subset=6, subset_seed=1)
     assert set(names(subset=6)) < set(names())
-    with pytest.warns(UserWarning, match='24 are there'):
+    with pytest.warns(UserWarning, match='exceeds the 24 faces'):
         assert len(names(subset=99)) == 24
 
 
@@ -170,7 +170,7 @@ def test_wrong_arguments(root):
     with pytest.raises(ValueError, match='subset is 0'):
         FaceManifestDataset(root, subset=0)
     (root / 'train' / 'manifest.json').write_text('{"format": ')
-    with pytest.raises(ValueError, match='is no manifest'):
+    with pytest.raises(ValueError, match='is not a manifest'):
         FaceManifestDataset(root)
 
 
@@ -242,7 +242,7 @@ def test_sets_prepared_alike_become_one(root, tmp_path):
     (tmp_path / 'other' / 'manifest.json').write_text(json.dumps({**facts, 'size': 64}))
     with pytest.raises(ValueError, match='has size 64'):
         join_manifests([root / 'train', tmp_path / 'other'], tmp_path / 'no')
-    with pytest.raises(ValueError, match='no manifest to join'):
+    with pytest.raises(ValueError, match='folders is empty'):
         join_manifests([], tmp_path / 'no')
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from fdsr.apis.images import from_pil
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import as_rgb, files_below, open_picture, read_picture
+from fdsr.datasets.reading import as_rgb, files_below, open_image, read_image
 from tests.hostile import BROKEN, DOT, GOOD, encoded, noise
 
 
@@ -15,7 +15,7 @@ def first_is(toy_root, tmp_path):
     """The toy set with another first picture."""
     def build(data, **kwargs):
         toy = toy_root()
-        toy.picture(toy.names[0]).write_bytes(data)
+        toy.image(toy.names[0]).write_bytes(data)
         return VGGFace2Dataset(toy.root, size=64, report_dir=tmp_path, **kwargs)
     return build
 
@@ -60,8 +60,8 @@ def test_a_long_strip(first_is):
 def test_what_is_no_file(tmp_path, kind):
     path = tmp_path / 'face.jpg'
     path.mkdir() if kind == 'folder' else path.symlink_to(tmp_path / 'gone.jpg')
-    with pytest.raises(BadSample, match='no such picture|cannot be decoded'):
-        open_picture(path, 'face')
+    with pytest.raises(BadSample, match='missing image|cannot be decoded'):
+        open_image(path, 'face')
 
 
 @pytest.mark.parametrize('exif', [False, True])
@@ -70,7 +70,7 @@ def test_the_api_sees_the_same(tmp_path, file, exif):
     path = tmp_path / file
     path.write_bytes(GOOD[file])
     with Image.open(path) as image:
-        assert np.array_equal(read_picture(path, file, exif), from_pil(image))
+        assert np.array_equal(read_image(path, file, exif), from_pil(image))
 
 
 def test_rgb_is_not_copied():

@@ -52,7 +52,7 @@ def test_all_landmarks_are_those_of_the_pictures_in_order(toy_root, build):
 def test_the_crop_is_what_was_asked_for(toy_root, build, kwargs):
     toy = toy_root()
     item = build(toy, **kwargs)[0]
-    with Image.open(toy.picture(toy.names[0])) as file:
+    with Image.open(toy.image(toy.names[0])) as file:
         whole = file.convert('RGB')
     x, y, width, height = (float(cell) for cell in
                            toy.boxes.read_text().splitlines()[1].split(',')[1:])
@@ -112,7 +112,7 @@ def test_a_subset_is_fixed_by_its_seed(toy_root, build):
     # ... and does not change with a row that turns out to be bad
     toy.change(toy.landmarks, chosen[2], None)
     assert names_of(build(toy, subset=7)) == chosen[:2] + chosen[3:]
-    with pytest.warns(UserWarning, match='20 are there'):
+    with pytest.warns(UserWarning, match='exceeds the 20 faces'):
         assert len(build(toy, subset=50, max_bad_share=1)) == 19
 
 
@@ -166,8 +166,8 @@ def test_no_data_root(tmp_path):
 
 def test_no_picture_folder(toy_root, build):
     toy = toy_root()
-    shutil.rmtree(toy.pictures)
-    with pytest.raises(FileNotFoundError, match='No picture folder .*train'):
+    shutil.rmtree(toy.images)
+    with pytest.raises(FileNotFoundError, match='Missing image folder .*train'):
         build(toy)
 
 
@@ -212,7 +212,7 @@ def test_an_empty_list(toy_root, build):
 
 
 def test_an_empty_selection(toy_root, build):
-    with pytest.raises(ValueError, match='No face is left of the 20'):
+    with pytest.raises(ValueError, match='None of the 20 faces'):
         build(toy_root(), min_box_side=1000)
 
 
@@ -228,16 +228,16 @@ def test_impossible_validation_part(toy_root, build, count):
 def test_impossible_arguments(toy_root, kwargs):
     with pytest.raises(ValueError, match=next(iter(kwargs))):
         VGGFace2Dataset(toy_root().root, **kwargs)
-    with pytest.raises(ValueError, match='takes the training list apart'):
+    with pytest.raises(ValueError, match='divides the training list'):
         VGGFace2Dataset('anywhere', 'test', part='val')
 
 
 def spoilt(toy, how, name):
     """Spoil one sample; returns what its row in the report must say."""
-    path = toy.picture(name)
+    path = toy.image(name)
     if how == 'missing':
         path.unlink()
-        return f'no such picture: {path}'
+        return f'missing image: {path}'
     if how == 'truncated':
         path.write_bytes(path.read_bytes()[:-500])
         return 'truncated'
@@ -246,7 +246,7 @@ def spoilt(toy, how, name):
         return 'cannot be decoded'
     if how == 'box':
         toy.change(toy.boxes, name, f'"{name}",-300,0,100,100')
-        return 'misses the picture'
+        return 'misses the image'
     toy.change(toy.landmarks, name, None)
     return f'no row in {toy.landmarks.name}'
 
@@ -303,7 +303,7 @@ def test_bad_rows_of_another_part_do_not_count(toy_root, build):
 
 def test_grey_pictures_become_rgb(toy_root, build):
     toy = toy_root()
-    path = toy.picture(toy.names[0])
+    path = toy.image(toy.names[0])
     Image.open(path).convert('L').save(path)
     img = build(toy)[0]['img']
     assert (img == img[..., :1]).all() and img.std() > 1

@@ -95,8 +95,8 @@ def test_of_rows_that_come_twice_the_first_counts(toy_root):
     assert len(index) == 20 and index.boxes[2, 2] == 100
     assert index.path(4).endswith('.jpg')
     assert index.notes() == [
-        (toy.names[2], f'twice in {toy.boxes.name}: the first row counts'),
-        (toy.names[4], f'twice in {toy.listing.name}')]
+        (toy.names[2], f'duplicate in {toy.boxes.name}: the first row is used'),
+        (toy.names[4], f'duplicate in {toy.listing.name}')]
 
 
 def test_without_a_list_the_csv_gives_the_order(toy_root):
@@ -159,7 +159,7 @@ def test_a_broken_cache_is_built_anew(toy_root, tmp_path):
 
 
 @pytest.mark.parametrize('error, expected, words', [
-    (OSError('512 requested and 0 written'), OSError, 'Make room there, or'),
+    (OSError('512 requested and 0 written'), OSError, 'Free disk space, or'),
     (KeyboardInterrupt('now'), KeyboardInterrupt, 'now')])
 def test_a_cache_that_could_not_be_finished_leaves_nothing(
         toy_root, tmp_path, monkeypatch, error, expected, words):
@@ -204,7 +204,7 @@ def test_where_the_root_cannot_be_written_the_home_is_taken(toy_root, tmp_path,
     assert opened(toy).folder.parent == tmp_path / 'home' / 'fdsr'
     (tmp_path / 'home' / 'fdsr').rename(tmp_path / 'moved')
     (tmp_path / 'home' / 'fdsr').touch()
-    with pytest.raises(PermissionError, match='Give a writable cache_dir'):
+    with pytest.raises(PermissionError, match='Pass a writable cache_dir'):
         opened(toy)
 
 

@@ -20,7 +20,7 @@ train_dataloader = dict(batch_size=8, dataset=dict(
 val_dataloader = dict(batch_size=1, dataset=dict(
     type='fdsr.VGGFace2Dataset', data_root='data/others', seed=3, report_dir='kept'))
 test_dataloader = dict(batch_size=1, dataset=dict(
-    type='fdsr.DrawnFacesDataset', length=4, pipeline=[
+    type='fdsr.SyntheticFacesDataset', length=4, pipeline=[
         dict(type='fdsr.ComponentBoxes'),
         dict(type='fdsr.DownsampleToLR', scale=8)]))
 """

@@ -36,16 +36,16 @@ def test_three_and_three_are_six(kind, tmp_path, teacher):
 
 
 def test_the_data_are_not_replayed(tmp_path, monkeypatch):
-    from fdsr.datasets import DrawnFacesDataset
+    from fdsr.datasets import SyntheticFacesDataset
     toy.train(toy.restorer_config(tmp_path, train_cfg__max_iters=3))
     drawn = []
-    load = DrawnFacesDataset.load
+    load = SyntheticFacesDataset.load
 
     def counting(self, index):
         drawn.append(index)
         return load(self, index)
 
-    monkeypatch.setattr(DrawnFacesDataset, 'load', counting)
+    monkeypatch.setattr(SyntheticFacesDataset, 'load', counting)
     toy.train(toy.restorer_config(tmp_path, train_cfg__max_iters=4, resume=True))
     assert drawn[2:] == [0, 1, 2], "more than one batch, and the validation, was read"
 

@@ -151,7 +151,7 @@ def test_shrinking_is_anti_aliased():
 @pytest.mark.parametrize('box', [(-50, 10, 40, 40), (300, 10, 40, 40),
                                  (10, 240, 40, 40), (10, -41, 40, 40)])
 def test_a_box_that_misses_the_picture(box):
-    with pytest.raises(ValueError, match='misses the picture of 300x240'):
+    with pytest.raises(ValueError, match='misses the image of 300x240'):
         box_crop(np.array(box), (300, 240), 1.3)
 
 

@@ -76,7 +76,7 @@ def test_several_faces_largest_first(astronaut):
 def test_what_is_no_picture_is_refused(detector):
     for bad in (np.zeros((8, 8), np.uint8), np.zeros((8, 8, 3), np.float32),
                 np.zeros((0, 8, 3), np.uint8), Image.new('RGB', (8, 8))):
-        with pytest.raises(ValueError, match='uint8 pictures'):
+        with pytest.raises(ValueError, match='uint8 images'):
             detector.detect([bad])
     with pytest.raises(ValueError, match='padding'):
         MediaPipeLandmarks(padding=-1)

@@ -130,7 +130,7 @@ def test_extreme_shapes_do_no_harm(model, shape):
 
 
 def test_what_is_no_image_is_refused(model):
-    with pytest.raises(ValueError, match='uint8 pictures'):
+    with pytest.raises(ValueError, match='uint8 images'):
         YuNetLandmarks(model).detect_faces(np.zeros((8, 8), np.uint8))
     with pytest.raises(ValueError, match='YuNetLandmarks: expected 0 < min_confidence'):
         YuNetLandmarks(model, min_confidence=0)

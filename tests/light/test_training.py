@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(importlib.util.find_spec('mmagic') is None,
 CONFIG = '''
 from mmengine.config import read_base
 _base_ = [{root!r} + '/configs/_base_/runtime.py',
-          {root!r} + '/configs/_base_/datasets/drawn_faces.py']
+          {root!r} + '/configs/_base_/datasets/synthetic_faces.py']
 model = dict(
     type='fdsr.FaceRestorer',
     generator=dict(type='fdsr.CompactSR', scale=8, channels=8, blocks=1,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.datasets import DrawnFacesDataset
+from fdsr.datasets import SyntheticFacesDataset
 from fdsr.datasets.transforms import BlindDegradation
 from fdsr.reporting.degradations import degradation_sheet
 from tests.conftest import REPOSITORY
@@ -15,7 +15,7 @@ from tests.conftest import REPOSITORY
 def test_a_sheet_shows_hr_and_lr():
     sheet = degradation_sheet(['dfdnet'], faces=2, size=32, scale=4)
     assert sheet.shape == (20 + 2 * 34 - 2, 4 * 34 - 2, 3)
-    face = DrawnFacesDataset(2, size=32)[1]
+    face = SyntheticFacesDataset(2, size=32)[1]
     second = sheet[20 + 34:]
     assert np.array_equal(second[:, :32], face['img'])
     lr = BlindDegradation('dfdnet', 4, seed=0)(face)['img']
@@ -24,10 +24,10 @@ def test_a_sheet_shows_hr_and_lr():
 
 
 def test_the_tool_writes_a_jpeg(tmp_path, monkeypatch, capsys):
-    tool = REPOSITORY / 'tools' / 'draw_degradations.py'
+    tool = REPOSITORY / 'tools' / 'show_degradations.py'
     monkeypatch.syspath_prepend(str(tool.parent))
     monkeypatch.setattr(sys, 'argv', [
-        'draw_degradations.py', '--out', str(tmp_path / 'sheet.jpg'), '--faces', '1',
+        'show_degradations.py', '--out', str(tmp_path / 'sheet.jpg'), '--faces', '1',
         '--size', '32', '--steps', 'gfpgan'])
     runpy.run_path(str(tool), run_name='__main__')
     assert 'sheet.jpg' in capsys.readouterr().out

@@ -71,14 +71,14 @@ def alive(group):
 @pytest.mark.slow
 def test_it_says_what_it_wrote(source, whole):
     folder, done = whole
-    assert '30 faces of 33 pictures, 33 of them now' in done.stdout
+    assert '30 faces of 33 images, 33 of them in this run' in done.stdout
     assert '3 skipped: no face' in done.stdout
     assert str(folder / 'skipped_points.csv') in done.stdout
     assert '33/33' in done.stderr and 'Traceback' not in done.stderr
     listed = (folder / 'list.txt').read_text().splitlines()
     assert len(listed) == 30 == rows_in(folder) and listed[0] == 'n0/00.png'
     again = run(source, folder)
-    assert '30 faces of 33 pictures, 0 of them now' in again.stdout
+    assert '30 faces of 33 images, 0 of them in this run' in again.stdout
 
 
 @pytest.mark.slow
@@ -91,7 +91,7 @@ def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
     os.killpg(process.pid, signal.SIGINT)
     _, said = process.communicate(timeout=120)
     assert process.returncode == 130 and 'Traceback' not in said
-    assert 'the same command goes on' in said
+    assert 'run the same command again to resume' in said
     assert not alive(process.pid)
     assert 3 <= rows_in(tmp_path) < 30
     assert run(source, tmp_path, '--num-workers', 2).returncode == 0
@@ -147,7 +147,7 @@ def test_a_detector_for_photographs(source, tmp_path):
     photo.save(tmp_path / 'photos' / 'one.png')
     done = run(tmp_path / 'photos', tmp_path, '--detector',
                'fdsr.MediaPipePhotoLandmarks', '--detector-options', 'halvings=2')
-    assert done.returncode == 0 and '1 faces of 1 pictures' in done.stdout, done.stderr
+    assert done.returncode == 0 and '1 faces of 1 images' in done.stdout, done.stderr
     name, *points = (tmp_path / 'points.csv').read_text().splitlines()[1].split(',')
     points = np.array(points, float).reshape(5, 2)
     assert name == '"one"'

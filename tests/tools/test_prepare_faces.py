@@ -30,7 +30,7 @@ def test_it_prepares_and_says_what(source, tmp_path):
     done = call(*source, '--out', out, '--val-identities', '0.25', '--workers', '2',
                 '--storage', 'lmdb', '--encoding', 'raw', '--duplicates', '2')
     assert done.returncode == 0, done.stderr
-    assert 'train: 9 faces of 9 pictures (none skipped)' in done.stdout
+    assert 'train: 9 faces of 9 images (none skipped)' in done.stdout
     assert '12/12' in done.stderr
     assert len(FaceManifestDataset(out, 'val')) == 3
 
@@ -39,7 +39,7 @@ def test_it_prepares_and_says_what(source, tmp_path):
 def test_errors_are_a_sentence(source, tmp_path):
     done = call(*source, '--out', tmp_path / 'out', '--encoding', 'raw')
     assert done.returncode == 1 and 'Traceback' not in done.stderr
-    assert 'Raw pixels are only written to LMDB' in done.stderr
+    assert 'encoding=raw requires storage=lmdb' in done.stderr
     assert 'neither a share' in call(
         *source, '--out', tmp_path, '--val-identities', '1.5').stderr
     assert '--workers: -1 is less than 0' in call(

@@ -1,4 +1,4 @@
-"""From HR to LR as photographs lose their quality: blur, size, noise, compression."""
+"""Blind degradation from HR to LR: blur, downsampling, noise, compression."""
 from __future__ import annotations
 
 from typing import Any, Sequence
@@ -10,7 +10,7 @@ from PIL import Image
 from fdsr.datasets.transforms.degradation import DownsampleToLR
 from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
-    draws_of,
+    random_state,
     to_uint8,
 )
 from fdsr.registry import TRANSFORMS
@@ -18,7 +18,7 @@ from fdsr.registry import TRANSFORMS
 _DFDNET_BLUR = dict(
     type='fdsr.BlurFace', kinds=dict(iso=0.65, motion=0.35), sigma=(0.3, 2.0),
     size=(3, 35), length=(5.0, 21.0), reference=512)
-#: Degradations by name; ``docs/data.md`` says where each figure is from.
+#: Degradations by name; ``docs/data.md`` lists the sources of all values.
 RECIPES: dict[str, list[dict[str, Any]]] = dict(
     dfdnet=[
         _DFDNET_BLUR,
@@ -43,26 +43,25 @@ RECIPES: dict[str, list[dict[str, Any]]] = dict(
 
 @TRANSFORMS.register_module()
 class BlindDegradation(BaseTransform):
-    """Degrade HR by several steps in their order, then bring it to LR.
+    """Applies several degradations to HR and resizes the result to LR.
 
-    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one. Whatever size the
-    steps leave, LR has HR's side over ``scale``: the degraded picture, rounded to
-    uint8, is resized by PIL's bicubic. With ``scale=1`` LR is as large as HR, the
-    layout of DFDNet and GFPGAN, for networks built with ``scale=1``.
+    ``gt`` becomes the HR image (uint8, RGB), ``img`` the LR image. The degraded image
+    is rounded to uint8 and resized to the LR size by PIL's bicubic. With ``scale=1``,
+    LR is as large as HR, as in DFDNet and GFPGAN, for networks built with ``scale=1``.
 
-    Takes the place of :class:`DownsampleToLR` in a pipeline; without steps, it is that.
+    It replaces :class:`DownsampleToLR` in a pipeline and, without steps, equals it.
 
     Args:
         steps: Configs of :class:`DegradationStep`, or a name: ``dfdnet`` (the paper's
-            ((I * k) ↓ r + n) JPEG), ``dfdnet_release`` (as the authors' code draws
-            it) or ``gfpgan``.
+            ((I * k) ↓ r + n) JPEG), ``dfdnet_release`` (the authors' code) or
+            ``gfpgan``.
         scale: HR side over LR side.
-        seed: With a seed, a face's degradation depends on the seed and the face's name
-            alone: the same in every epoch, subset and pipeline, as a test needs.
-            ``None``: drawn anew in each epoch, from the data set's seed.
+        seed: With a seed, the degradation of a face depends only on the seed and the
+            name of the face, as a test needs. ``None``: it differs in each epoch and
+            depends on the seed of the dataset.
 
     Raises:
-        ValueError: There is no degradation of that name, a step is none, or ``scale``
+        ValueError: The name is unknown, a step is not a DegradationStep, or ``scale``
             or ``seed`` is out of range.
     """
 
@@ -79,7 +78,7 @@ class BlindDegradation(BaseTransform):
                       for step in configs]
         for step in self.steps:
             if not isinstance(step, DegradationStep):
-                raise ValueError(f'{type(step).__name__} is no DegradationStep.')
+                raise ValueError(f'{type(step).__name__} is not a DegradationStep.')
         self.seed = seed
         self._to_lr = DownsampleToLR(scale)
 
@@ -90,18 +89,18 @@ class BlindDegradation(BaseTransform):
 
     @property
     def varies(self) -> bool:
-        """Whether a face's LR differs between epochs."""
+        """True if the LR image of a face differs between epochs."""
         return self.seed is None and bool(self.steps)
 
     def degrade(self, hr: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """The degraded picture, before it is brought to LR.
+        """Returns the degraded image before resizing to LR.
 
         Args:
             hr: (H, W, 3) uint8 RGB.
-            draws: Where all random numbers come from.
+            draws: Source of all random numbers.
 
         Returns:
-            (h, w, 3) uint8 RGB, of the size that the steps leave.
+            (h, w, 3) uint8 RGB; its size depends on the steps.
         """
         img = hr.astype(np.float32)
         for step in self.steps:
@@ -109,25 +108,25 @@ class BlindDegradation(BaseTransform):
         return to_uint8(img)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Move ``img`` to ``gt``, and make LR of it.
+        """Moves ``img`` to ``gt`` and creates LR from it.
 
         Raises:
-            ValueError: There is an LR picture already, or a side of the HR picture is
-                not divisible by ``scale``.
+            ValueError: An LR image exists already, or a side of the HR image is not
+                divisible by ``scale``.
         """
         if 'gt' in results:
-            raise ValueError('There is an LR picture already: BlindDegradation takes '
-                             'the place of DownsampleToLR in the pipeline.')
+            raise ValueError('An LR image exists already: BlindDegradation replaces '
+                             'DownsampleToLR in the pipeline.')
         hr = results['img']
         width, height = self._to_lr.lr_size(hr)
-        degraded = self.degrade(hr, draws_of(results.get('name', ''), self.seed))
+        degraded = self.degrade(hr, random_state(results.get('name', ''), self.seed))
         results['gt'] = hr
         results['img'] = np.array(
             Image.fromarray(degraded).resize((width, height), Image.BICUBIC))
         return results
 
     def protocol(self) -> str:
-        """The whole degradation in words, for a result's protocol."""
+        """Describes the degradation for the protocol of a result."""
         steps = ', '.join(step.protocol() for step in self.steps) or 'none'
         drawn = ("from the data set's seed, epoch and index" if self.seed is None else
                  f"from seed {self.seed} and the face's name")

@@ -1,4 +1,4 @@
-"""Boxes of the facial components."""
+"""Transform that adds the boxes of the facial components."""
 from __future__ import annotations
 
 from typing import Any
@@ -12,15 +12,15 @@ from fdsr.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class ComponentBoxes(BaseTransform):
-    """Add the components' boxes from the five landmarks.
+    """Adds component boxes computed from the five landmarks.
 
-    Adds ``boxes``: float32 tensor (4, 4); left eye, right eye, nose, mouth, each x1,
-    y1, x2, y2 in pixels of the HR picture. A tensor, not an array: mmagic's PackInputs
-    takes an array for a picture and would make (1, 4, 4) of it.
+    ``boxes`` is a float32 tensor (4, 4): left eye, right eye, nose, mouth, each x1, y1,
+    x2, y2 in pixels of the HR image. It is not an array, because mmagic's PackInputs
+    treats arrays as images and would return (1, 4, 4).
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add ``boxes`` from ``landmarks`` and the side of the HR picture."""
+        """Adds ``boxes``."""
         hr = results.get('gt', results['img'])
         boxes = boxes_from_five_points(results['landmarks'], hr.shape[0])
         results['boxes'] = torch.from_numpy(boxes)

@@ -1,4 +1,4 @@
-"""From HR to LR."""
+"""Bicubic downsampling from HR to LR."""
 from __future__ import annotations
 
 from typing import Any
@@ -12,15 +12,15 @@ from fdsr.registry import TRANSFORMS
 
 @TRANSFORMS.register_module()
 class DownsampleToLR(BaseTransform):
-    """Make the LR picture by PIL's anti-aliased bicubic (a = -0.5).
+    """Creates the LR image with PIL's anti-aliased bicubic (a = -0.5).
 
-    ``gt`` becomes the HR picture (uint8, RGB), ``img`` the LR one, rounded to uint8.
+    ``gt`` becomes the HR image (uint8, RGB), ``img`` the LR image, rounded to uint8.
 
     Args:
         scale: HR side over LR side.
 
     Raises:
-        ValueError: ``scale`` is no positive integer.
+        ValueError: ``scale`` is not a positive integer.
     """
 
     def __init__(self, scale: int = 8) -> None:
@@ -29,33 +29,32 @@ class DownsampleToLR(BaseTransform):
         self.scale = int(scale)
 
     def lr_size(self, hr: np.ndarray) -> tuple[int, int]:
-        """Width and height of LR.
+        """Returns width and height of LR.
 
         Raises:
-            ValueError: A side of the HR picture is not divisible by ``scale``.
+            ValueError: A side of the HR image is not divisible by ``scale``.
         """
         height, width = hr.shape[:2]
         if height % self.scale or width % self.scale:
-            raise ValueError(f'The HR picture has {width}x{height} px, which '
+            raise ValueError(f'The HR image has {width}x{height} px, which '
                              f'scale={self.scale} does not divide: change the data '
                              'set\'s size or the scale.')
         return width // self.scale, height // self.scale
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Move ``img`` to ``gt`` and shrink it.
+        """Moves ``img`` to ``gt`` and downsamples it.
 
         Raises:
-            ValueError: A side of the HR picture is not divisible by ``scale``.
+            ValueError: A side of the HR image is not divisible by ``scale``.
         """
         hr = results['img']
         small = self.lr_size(hr)
         results['gt'] = hr
-        # Image.resize filters over the area that a pixel of LR stands for
         results['img'] = np.array(Image.fromarray(hr).resize(small, Image.BICUBIC))
         return results
 
     def protocol(self) -> str:
-        """The resize kernel in words, for a result's protocol."""
+        """Describes the resize kernel for the protocol of a result."""
         return (f'LR = HR / {self.scale} by PIL bicubic (a = -0.5, anti-aliased), '
                 'rounded to uint8')
 

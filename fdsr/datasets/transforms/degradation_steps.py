@@ -1,7 +1,7 @@
-"""The operations that a blind degradation is made of.
+"""Operations of a blind degradation.
 
-They see float32 RGB in [0, 255] and take all their draws from the generator that they
-are given, never from another one.
+They process float32 RGB in [0, 255] and take all random numbers from the generator that
+is passed to them.
 """
 from __future__ import annotations
 
@@ -21,16 +21,15 @@ _KINDS = ('iso', 'aniso', 'motion')
 Range = tuple[float, float]
 
 
-def draws_of(name: str, seed: int | None) -> np.random.RandomState:
-    """The generator of one sample's degradation.
+def random_state(name: str, seed: int | None) -> np.random.RandomState:
+    """Returns the generator for the degradation of one sample.
 
-    Its stream is frozen by numpy, so pictures stay the same with later versions.
+    numpy guarantees its stream, so that images are independent of the version.
 
     Args:
-        name: The sample's name.
-        seed: With a seed, draws depend on it and on the name alone. ``None`` takes
-            one draw from ``np.random``, which a data set seeds for each sample by
-            its own seed, the epoch and the index.
+        name: Name of the sample.
+        seed: With a seed, the stream depends only on seed and name. ``None`` takes the
+            state from ``np.random``, which the dataset seeds for each sample.
     """
     if seed is None:
         words = np.random.randint(0, 2**32, 4, dtype=np.uint32)
@@ -41,16 +40,16 @@ def draws_of(name: str, seed: int | None) -> np.random.RandomState:
 
 
 def to_uint8(img: np.ndarray) -> np.ndarray:
-    """Round and clamp to uint8."""
+    """Rounds and clamps to uint8."""
     return np.clip(np.rint(img), 0, 255).astype(np.uint8)
 
 
 def read_range(name: str, value: float | Sequence[float], least: float,
                most: float) -> Range:
-    """Check a range of an argument; a number stands for a range of one value.
+    """Returns an argument as a range; a number is a range of one value.
 
     Raises:
-        ValueError: It is no pair in order, or leaves [least, most].
+        ValueError: The value is not an ordered pair, or exceeds [least, most].
     """
     low, high = (value, value) if np.isscalar(value) else tuple(value)
     if not least <= low <= high <= most:
@@ -59,29 +58,29 @@ def read_range(name: str, value: float | Sequence[float], least: float,
     return low, high
 
 
-def in_words(values: Range, unit: str = '') -> str:
-    """A range as it is printed."""
+def in_words(values: Range) -> str:
+    """Formats a range."""
     low, high = values
-    return (f'{low:g}' if low == high else f'{low:g} to {high:g}') + unit
+    return f'{low:g}' if low == high else f'{low:g} to {high:g}'
 
 
 class DegradationStep(BaseTransform):
-    """One operation of a degradation, with a probability.
+    """Base class of operations that are applied with a probability.
 
     A subclass implements :meth:`degrade` and :meth:`words`. Steps are listed in
-    :class:`BlindDegradation`. Alone in a pipeline a step changes the LR picture and
-    stands behind :class:`DownsampleToLR`.
+    :class:`BlindDegradation`. A step that is itself in a pipeline degrades the LR image
+    and must follow :class:`DownsampleToLR`.
 
     Args:
-        prob: How likely the operation happens.
+        prob: Probability of the operation.
 
     Raises:
         ValueError: ``prob`` is not in [0, 1].
     """
 
-    #: whether a picture leaves with another size
+    #: True if the step changes the size of the image.
     resizes = False
-    #: whether a sample differs between epochs
+    #: True if the result differs between epochs.
     varies = True
 
     def __init__(self, prob: float = 1.0) -> None:
@@ -90,37 +89,36 @@ class DegradationStep(BaseTransform):
         self.prob = prob
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """(H, W, 3) float32 RGB in [0, 255], and the same back, degraded."""
+        """Degrades an image, (H, W, 3) float32 RGB in [0, 255]."""
         raise NotImplementedError
 
     def words(self) -> str:
-        """What it does, without ``prob``, for a result's protocol."""
+        """Describes the operation, without ``prob``."""
         raise NotImplementedError
 
     def apply(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Degrade a picture, or leave it, as ``prob`` has it."""
+        """Degrades an image with the probability ``prob``."""
         return self.degrade(img, draws) if draws.random_sample() < self.prob else img
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Degrade the LR picture.
+        """Degrades the LR image.
 
         Raises:
-            ValueError: There is none yet, or it would get another size.
+            ValueError: The LR image does not exist yet, or its size would change.
         """
         kind = type(self).__name__
         if 'gt' not in results:
-            raise ValueError(f'{kind} would degrade the HR picture: list it in '
-                             'BlindDegradation\'s steps, or put it behind '
-                             'DownsampleToLR.')
+            raise ValueError(f'{kind} would degrade the HR image: list it in the steps '
+                             'of BlindDegradation, or put it after DownsampleToLR.')
         if self.resizes:
-            raise ValueError(f'{kind} would change the size of LR: list it in '
-                             'BlindDegradation\'s steps.')
-        draws = draws_of(results['name'], None)
+            raise ValueError(f'{kind} would change the size of LR: list it in the '
+                             'steps of BlindDegradation.')
+        draws = random_state(results['name'], None)
         results['img'] = to_uint8(self.apply(results['img'].astype(np.float32), draws))
         return results
 
     def protocol(self) -> str:
-        """What it does, for a result's protocol."""
+        """Describes the operation for the protocol of a result."""
         return self.words() + (f' (in {self.prob:g} of the pictures)'
                                if self.prob < 1 else '')
 
@@ -130,18 +128,18 @@ class DegradationStep(BaseTransform):
 
 @TRANSFORMS.register_module()
 class BlurFace(DegradationStep):
-    """Convolve with a random kernel; borders are reflected.
+    """Convolves with a random kernel, with reflection at the border.
 
     Args:
         kinds: Probability of each kind: ``iso`` and ``aniso`` (Gaussian), ``motion``
             (a straight line in any direction).
-        sigma: Deviation of a Gaussian, > 0; of ``aniso`` two are drawn, and the angle.
-        size: Side of a Gaussian's kernel, odd.
-        length: Of the line of ``motion``.
-        reference: ``sigma``, ``size`` and ``length`` are pixels of a picture whose
-            longer side has so many, and follow the picture; ``None``: they are pixels
-            of the picture.
-        prob: How likely a picture is blurred.
+        sigma: Standard deviation of a Gaussian, > 0; ``aniso`` samples two and an
+            angle.
+        size: Side of a Gaussian kernel, odd.
+        length: Length of the line of ``motion``.
+        reference: Image side to which ``sigma``, ``size`` and ``length`` refer; they
+            scale with the longer side of the image. ``None``: they are in pixels.
+        prob: Probability of the blur.
 
     Raises:
         ValueError: An argument is out of range, ``kinds`` names an unknown kind, or
@@ -168,10 +166,10 @@ class BlurFace(DegradationStep):
             raise ValueError(f'size is {size}, expected odd numbers.')
 
     def kernel(self, side: int, draws: np.random.RandomState) -> np.ndarray:
-        """Draw a kernel.
+        """Samples a kernel.
 
         Args:
-            side: The picture's longer side, in px.
+            side: Longer side of the image in pixels.
             draws: The generator.
         """
         unit = 1.0 if self.reference is None else side / self.reference
@@ -188,13 +186,13 @@ class BlurFace(DegradationStep):
                                draws.uniform(0, np.pi))
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Blur a picture; its size and range stay."""
+        """Blurs an image without changing its size and range."""
         kernel = self.kernel(max(img.shape[:2]), draws)
-        # a correlation, and so a convolution: kernels are symmetric
+        # filter2D correlates; for symmetric kernels this equals a convolution
         return cv2.filter2D(img, -1, kernel, borderType=cv2.BORDER_REFLECT_101)
 
     def words(self) -> str:
-        """The kinds of kernels with their parameters."""
+        """Describes the kinds of kernels and their parameters."""
         kinds = ', '.join(f'{kind} {share:g}' for kind, share in self.kinds.items())
         facts = []
         if set(self.kinds) - {'motion'}:
@@ -207,13 +205,13 @@ class BlurFace(DegradationStep):
 
 @TRANSFORMS.register_module()
 class ShrinkFace(DegradationStep):
-    """Divide the sides by a random r, rounding down.
+    """Divides the sides by a random r, rounding down.
 
     Args:
-        r: Drawn uniformly; below 1 the picture grows.
-        resample: ``bicubic`` is PIL's, anti-aliased; ``bilinear`` is OpenCV's, which
-            looks at four pixels only.
-        prob: How likely a picture is shrunk.
+        r: Range of the uniform distribution of r; below 1 the image grows.
+        resample: ``bicubic`` (PIL, anti-aliased) or ``bilinear`` (OpenCV, without
+            anti-aliasing).
+        prob: Probability of the operation.
 
     Raises:
         ValueError: ``r`` or ``resample`` is out of range.
@@ -230,7 +228,7 @@ class ShrinkFace(DegradationStep):
         self.resample = resample
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Shrink a picture, to one pixel at least; bicubic's overshoot is clamped."""
+        """Resizes to at least one pixel and clamps the overshoot of bicubic."""
         r = draws.uniform(*self.r)
         size = tuple(max(1, int(side / r)) for side in (img.shape[1], img.shape[0]))
         if self.resample == 'bilinear':
@@ -240,7 +238,7 @@ class ShrinkFace(DegradationStep):
         return np.clip(np.stack(channels, 2), 0, 255)
 
     def words(self) -> str:
-        """The factor and the kernel."""
+        """Describes factor and kernel."""
         kernel = ('PIL bicubic, anti-aliased' if self.resample == 'bicubic' else
                   'OpenCV bilinear, not anti-aliased')
         return f'down-sampled by r = {in_words(self.r)} ({kernel})'
@@ -248,11 +246,11 @@ class ShrinkFace(DegradationStep):
 
 @TRANSFORMS.register_module()
 class AddNoise(DegradationStep):
-    """Add white Gaussian noise, each channel its own, and clamp.
+    """Adds white Gaussian noise, independent for each channel, and clamps.
 
     Args:
-        sigma: Its deviation, in grey levels of 255.
-        prob: How likely a picture gets noise.
+        sigma: Standard deviation in grey levels of 255.
+        prob: Probability of the noise.
 
     Raises:
         ValueError: ``sigma`` is out of range.
@@ -263,25 +261,25 @@ class AddNoise(DegradationStep):
         self.sigma = read_range('sigma', sigma, 0, 255)
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Add noise to a picture."""
+        """Adds noise to an image."""
         noise = draws.uniform(*self.sigma) * draws.standard_normal(img.shape)
         return np.clip(img + noise, 0, 255).astype(np.float32)
 
     def words(self) -> str:
-        """The noise's kind and deviation."""
+        """Describes kind and deviation of the noise."""
         return f'Gaussian noise of sigma {in_words(self.sigma)}'
 
 
 @TRANSFORMS.register_module()
 class CompressJPEG(DegradationStep):
-    """Round to uint8, write as JPEG by PIL (4:2:0) and read again.
+    """Compresses with PIL's JPEG (4:2:0) after rounding to uint8.
 
     Args:
-        quality: An integer is drawn from this range, both ends included.
-        prob: How likely a picture is compressed.
+        quality: Range of the quality, integers, both ends included.
+        prob: Probability of the compression.
 
     Raises:
-        ValueError: ``quality`` is no range of integers in [1, 100].
+        ValueError: ``quality`` is not a range of integers in [1, 100].
     """
 
     def __init__(self, quality: int | tuple[int, int] = (40, 80),
@@ -292,12 +290,12 @@ class CompressJPEG(DegradationStep):
             raise ValueError(f'quality is {quality}, expected integers.')
 
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
-        """Compress a picture."""
+        """Compresses and decodes an image."""
         quality = int(draws.randint(self.quality[0], self.quality[1] + 1))
         file = io.BytesIO()
         Image.fromarray(to_uint8(img)).save(file, 'JPEG', quality=quality)
         return np.asarray(Image.open(file), np.float32)
 
     def words(self) -> str:
-        """The format and its quality."""
+        """Describes format and quality."""
         return f'JPEG of quality {in_words(self.quality)}'

@@ -1,4 +1,4 @@
-"""Mirroring a face."""
+"""Horizontal flip."""
 from __future__ import annotations
 
 from typing import Any
@@ -9,19 +9,19 @@ from mmcv.transforms import BaseTransform
 from fdsr.geometry.components import flip_boxes
 from fdsr.registry import TRANSFORMS
 
-# mirrored, the right eye is the image's left one; so with the mouth's corners
+# landmarks in the order image-left first, after mirroring
 _MIRRORED_POINTS = [1, 0, 2, 4, 3]
 
 
 @TRANSFORMS.register_module()
 class FlipFace(BaseTransform):
-    """Mirror picture, landmarks and boxes from left to right.
+    """Flips image, landmarks and boxes horizontally.
 
-    What is on the image's left stays first: the eyes' landmarks and boxes, and the
-    mouth's corners, change places. Comes before :class:`DownsampleToLR`.
+    Eyes and mouth corners are swapped to keep the image-left one first. It must precede
+    :class:`DownsampleToLR`.
 
     Args:
-        prob: Probability of a flip, drawn from ``np.random``.
+        prob: Probability of a flip, sampled from ``np.random``.
 
     Raises:
         ValueError: ``prob`` is not in [0, 1].
@@ -33,18 +33,18 @@ class FlipFace(BaseTransform):
         self.prob = prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Flip or not; ``mirrored`` tells which.
+        """Flips the face with the probability ``prob`` and stores it as ``mirrored``.
 
         Raises:
-            ValueError: There is an LR picture already.
+            ValueError: An LR image exists already.
         """
         if 'gt' in results:
-            raise ValueError('FlipFace would flip the LR picture alone: put it before '
+            raise ValueError('FlipFace would flip the LR image alone: put it before '
                              'DownsampleToLR in the pipeline.')
         results['mirrored'] = np.random.random() < self.prob
         if not results['mirrored']:
             return results
-        # pixels are counted at their centres, so the last one is at side - 1
+        # coordinates refer to the centres of pixels, so the last one is side - 1
         last = results['img'].shape[1] - 1
         results['img'] = np.ascontiguousarray(results['img'][:, ::-1])
         landmarks = results['landmarks'][_MIRRORED_POINTS]

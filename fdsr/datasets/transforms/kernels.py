@@ -1,7 +1,7 @@
-"""Blur kernels: odd squares of float64 that sum to one, symmetric about their centre.
+"""Blur kernels: float64, square, of odd size, symmetric, with the sum 1.
 
-Offsets are counted from the centre, x to the right and y downwards, so an angle turns
-from the right towards the bottom of the picture.
+x points to the right and y down, so that a positive angle rotates from the right of the
+image towards the bottom.
 """
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ import numpy as np
 
 def gaussian_kernel(size: int, sigma_x: float, sigma_y: float | None = None,
                     angle: float = 0.0) -> np.ndarray:
-    """A Gaussian, sampled at the pixels' centres.
+    """Returns a Gaussian, sampled at the centres of the pixels.
 
     Args:
-        size: Side of the kernel, odd, in px.
-        sigma_x: Deviation along the first axis, > 0, in px.
-        sigma_y: Deviation along the second one; ``None`` for ``sigma_x`` (isotropic).
-        angle: How far the axes are turned, in radians.
+        size: Side of the kernel in pixels, odd.
+        sigma_x: Standard deviation along the first axis in pixels, > 0.
+        sigma_y: Standard deviation along the second axis; default: ``sigma_x``.
+        angle: Rotation of the axes in radians.
 
     Returns:
         (size, size) float64.
 
     Raises:
-        ValueError: ``size`` is no odd number >= 1, or a deviation is not positive.
+        ValueError: ``size`` is not an odd number >= 1, or a deviation is not positive.
     """
     sigma_y = sigma_x if sigma_y is None else sigma_y
     if size != int(size) or size < 1 or size % 2 == 0:
@@ -40,14 +40,14 @@ def gaussian_kernel(size: int, sigma_x: float, sigma_y: float | None = None,
 
 
 def motion_kernel(length: float, angle: float) -> np.ndarray:
-    """The trace of a point that moves evenly along a straight line.
+    """Returns the kernel of a point that moves uniformly along a straight line.
 
     Args:
-        length: Of the line, >= 0, in px; 0 is no blur.
-        angle: Of the line, in radians.
+        length: Length of the line in pixels, >= 0; 0 means no blur.
+        angle: Angle of the line in radians.
 
     Returns:
-        (S, S) float64, S the smallest odd number with room for any direction.
+        (S, S) float64; S is the smallest odd size for any direction.
 
     Raises:
         ValueError: ``length`` is negative.
@@ -60,7 +60,7 @@ def motion_kernel(length: float, angle: float) -> np.ndarray:
     kernel = np.zeros((2 * half + 1, 2 * half + 1))
     pieces = 64 * half
     for step in length * ((np.arange(pieces) + 0.5) / pieces - 0.5):
-        # each point's weight goes to its four neighbours, bilinearly
+        # bilinear weights of the four neighbours
         x, y = half + step * math.cos(angle), half + step * math.sin(angle)
         left, top = min(int(x), 2 * half - 1), min(int(y), 2 * half - 1)
         across, down = x - left, y - top

@@ -85,7 +85,8 @@ def calibration_faces(geometry: FaceGeometry,
         import fdsr.datasets  # noqa: F401
         from fdsr.registry import DATASETS
         synthetic = DATASETS.build(dict(
-            type='fdsr.DrawnFacesDataset', size=geometry.size, first=_FIRST_SYNTHETIC,
+            type='fdsr.SyntheticFacesDataset', size=geometry.size,
+            first=_FIRST_SYNTHETIC,
             length=_CALIBRATION + _HELD_OUT, test_mode=True, pipeline=[]))
         return [synthetic[index]['img'] for index in range(len(synthetic))]
     images = list(as_arrays(Path(folder)))

@@ -1,1 +1,1 @@
-"""Building a dictionary with a teacher's encoder, and looking at one."""
+"""Building and inspection of dictionaries."""

@@ -1,43 +1,41 @@
-"""Which faces a dictionary is built of: drawn evenly over how far heads are turned."""
+"""Sampling of faces for a dictionary with a uniform distribution of poses."""
 
 from dataclasses import dataclass
-from typing import Any, Dict, List, Tuple
+from typing import Any
 
 import numpy as np
 
-#: Borders of the bins of ``yaw_of``. If the tip of the nose stands 0.4 eye distances
-#: before the eyes, they are at about 14 and 32 degrees to either side.
-POSE_EDGES: Tuple[float, ...] = (-0.25, -0.10, 0.10, 0.25)
+#: Edges of the bins of ``yaw_of``: about ±14 and ±32 degrees if the tip of the nose is
+#: 0.4 eye distances in front of the eyes.
+POSE_EDGES: tuple[float, ...] = (-0.25, -0.10, 0.10, 0.25)
 
 
 @dataclass(frozen=True)
-class PoseDraw:
-    """Faces drawn by pose.
+class PoseSample:
+    """Faces sampled by pose.
 
     Args:
-        indices: of the faces, rising.
-        available: how many faces of the data set are in each bin, the one turned
-            farthest to the picture's left first.
-        drawn: how many of them were taken.
+        indices: sorted indices of the faces.
+        available: number of faces in each bin, from image-left to image-right.
+        drawn: number of sampled faces in each bin.
     """
 
     indices: np.ndarray
-    available: List[int]
-    drawn: List[int]
+    available: list[int]
+    drawn: list[int]
 
-    def facts(self) -> Dict[str, Any]:
-        """Plain values for the dictionary's file."""
+    def facts(self) -> dict[str, Any]:
+        """Returns plain values for the file of the dictionary."""
         return dict(edges=list(POSE_EDGES), available=self.available, drawn=self.drawn)
 
 
 def yaw_of(landmarks: np.ndarray) -> np.ndarray:
-    """How far a head is turned to the side, from its five points.
+    """Estimates the yaw of a head from five landmarks.
 
-    With e the vector from the image-left to the image-right eye and m the middle of
-    the eyes, ⟨nose − m, e⟩ / ⟨e, e⟩: the place of the nose between the eyes, along
-    their line, in eye distances. 0 where the nose stands in the middle, −0.5 below
-    the image-left eye, 0.5 below the right one. Neither size nor place nor a tilted
-    head changes it.
+    With e the vector from the image-left to the image-right eye and m the midpoint of
+    the eyes, the estimate is ⟨nose − m, e⟩ / ⟨e, e⟩: the offset of the nose along the
+    line of the eyes in eye distances. It is 0 for a centred nose, −0.5 below the
+    image-left eye and 0.5 below the image-right eye, and invariant to similarities.
 
     Args:
         landmarks: (..., 5, 2).
@@ -52,16 +50,15 @@ def yaw_of(landmarks: np.ndarray) -> np.ndarray:
     return (nose * eyes).sum(axis=-1) / np.where(square > 0, square, np.nan)
 
 
-def draw_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseDraw:
-    """Draws faces so that each bin of ``POSE_EDGES`` gives the same number.
+def sample_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseSample:
+    """Samples the same number of faces from each bin of ``POSE_EDGES``.
 
-    A bin that has fewer gives all of its faces, and the others share what is missing.
+    Bins with fewer faces contribute all of them, and the others the remainder.
 
     Args:
-        landmarks: (N, 5, 2) of all faces; NaN for one that cannot be used, which is
-            in no bin and not drawn.
-        num_faces: to draw; all usable ones if there are fewer.
-        seed: of the draw.
+        landmarks: (N, 5, 2) of all faces; NaN for faces that cannot be used.
+        num_faces: number of faces; all usable faces if there are fewer.
+        seed: seed of the sample.
     """
     yaw = yaw_of(landmarks)
     usable = np.flatnonzero(np.isfinite(yaw))
@@ -71,18 +68,19 @@ def draw_by_pose(landmarks: np.ndarray, num_faces: int, seed: int) -> PoseDraw:
     generator = np.random.default_rng(seed)
     chosen = [generator.choice(usable[bins == number], share, replace=False)
               for number, share in enumerate(drawn)]
-    return PoseDraw(np.sort(np.concatenate(chosen)), available.tolist(), drawn.tolist())
+    return PoseSample(
+        np.sort(np.concatenate(chosen)), available.tolist(), drawn.tolist())
 
 
 def even_shares(available: np.ndarray, total: int) -> np.ndarray:
-    """How many to take of each bin, as even as what is available allows.
+    """Distributes a total over bins as evenly as possible.
 
     Args:
-        available: (bins,).
-        total: to take; all that are available if there are fewer.
+        available: (bins,) maximum of each bin.
+        total: the total; at most the sum of ``available`` is used.
 
     Returns:
-        (bins,); what cannot be divided goes to the middle bins first.
+        (bins,); the middle bins receive the remainder first.
     """
     available = np.asarray(available)
     shares = np.zeros_like(available)
@@ -100,11 +98,9 @@ def even_shares(available: np.ndarray, total: int) -> np.ndarray:
 
 
 def landmarks_of(dataset: Any) -> np.ndarray:
-    """(N, 5, 2) of all faces of a data set, NaN where one cannot be used.
+    """Returns the landmarks (N, 5, 2) of a dataset, NaN for unusable faces.
 
-    A data set that knows them without its pictures tells them by
-    ``all_landmarks()``; of any other, each face is loaded once and only its points
-    are kept.
+    ``dataset.all_landmarks()`` is used if it exists. Otherwise each face is loaded.
     """
     if hasattr(dataset, 'all_landmarks'):
         return np.asarray(dataset.all_landmarks(), dtype=np.float32)

@@ -1,25 +1,25 @@
-"""Building a dictionary: K-means of the features of HR faces' components.
+"""Builder of dictionaries: K-means of the component features of HR faces.
 
-DFDNet (ECCV 2020, sec. 3.1) clusters VGG features of about 10,000 faces, each part and
-level on its own. Here the faces pass by twice, so that no more than one batch of them
-is ever in memory:
+DFDNet (ECCV 2020, sec. 3.1) clusters VGG features of about 10,000 faces, separately for
+each component and level. This builder reads the faces twice, so that only one batch is
+in memory:
 
-1. each face's features are cut out as the teacher does, projected at random to a few
-   hundred numbers (``clustering.SignProjection``) and kept; K-means groups those;
-2. the full features of each group are summed up in place of the atoms, and divided.
+1. the features of each face are cut out as in the teacher, projected randomly to a few
+   hundred numbers (``clustering.SignProjection``) and clustered by K-means;
+2. the full features of each cluster are averaged in the memory of the atoms.
 
-What is kept of a face is its projections, 16 × 256 numbers in fp32: 16 KiB, 164 MB for
-10,000 faces. Beside them stand, in the second pass, the atoms themselves in fp32
-(layout B at 256 px and K = 512: 1.65 GB), and the encoder and its maps of one batch.
-docs/dictionaries.md has the measured figures.
+The projections of a face take 16 × 256 fp32 numbers, 16 KiB; 164 MB for 10,000 faces.
+The second pass adds the atoms in fp32 (layout B at 256 px and K = 512: 1.65 GB), the
+encoder and its feature maps of one batch. docs/dictionaries.md has measurements.
 
-With a ``BuildState`` each of these is on disk when it is done, and a build that was cut
-off goes on from there: batches of the first pass, the groups of each component and
-level, the sums of the second pass. Pictures are read again, but not encoded.
+A ``BuildState`` stores finished batches of the first pass, the labels of each component
+and level, and the sums of the second pass. An interrupted build resumes from it; images
+are read again, but not encoded.
 """
 
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Callable, Dict, Iterable, Iterator, List, Optional, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,7 +27,7 @@ from torch import Tensor
 
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
-from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.backbones.encoder import Encoder
 from fdsr.models.dictionary.component_dictionary import (
     ComponentDictionary,
     DictionarySpec,
@@ -37,51 +37,51 @@ from fdsr.preparation.dictionary.features import Slot, component_features
 from fdsr.preparation.dictionary.resume import BuildState
 
 #: Batches of (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes, to be iterated twice.
-FaceSource = Iterable[Tuple[Tensor, Tensor]]
-#: Length of the projected vectors that are clustered.
+FaceSource = Iterable[tuple[Tensor, Tensor]]
+#: Length of the projected vectors.
 PROJECTED = 256
-#: Atoms handled at a time where they are copied in double precision.
+#: Atoms converted to double precision at a time.
 _ROWS = 16
 
 
 @dataclass
 class BuiltDictionary:
-    """A dictionary, and what its file has to tell about it.
+    """Built dictionary and the facts for its file.
 
     Args:
-        dictionary: with its atoms set, on the CPU.
-        num_faces: that it was made of.
-        explained: for each component the share of the features' variance that the
-            groups explain, one a level: 1 − within / total. It is 1 when each face
-            has an atom of its own.
+        dictionary: dictionary on the CPU.
+        num_faces: number of faces.
+        explained: share of the variance of the features explained by the clusters, for
+            each component and level: 1 − within / total. It is 1 if each face has its
+            own atom.
     """
 
     dictionary: ComponentDictionary
     num_faces: int
-    explained: Dict[str, List[float]]
+    explained: dict[str, list[float]]
 
 
 class DictionaryBuilder:
-    """Makes atoms of faces.
+    """Builder of atoms from faces.
 
     Args:
-        encoder: of the teacher that is going to use the dictionary.
+        encoder: encoder of the teacher.
         size: side of the faces.
-        eye_share: distance of the eyes as a share of the side; atoms' sides follow it.
+        eye_share: eye distance as a share of the side; it scales the atoms.
         num_atoms: K, the same for each component and level.
-        seed: of projections and K-means.
+        seed: seed of projections and K-means.
         projected: length of the projected vectors.
-        device: where features are computed and summed up.
-        report: is called with what begins next, in words, and with the number of
-            faces done since the last call.
-        state: where to keep what is finished, and to look for what already is.
+        device: device of the features and sums.
+        report: called with the name of the current step and the number of faces
+            processed since the last call.
+        state: storage for resuming.
     """
 
-    def __init__(self, encoder: FeatureEncoder, size: int, eye_share: float,
+    def __init__(self, encoder: Encoder, size: int, eye_share: float,
                  num_atoms: int, seed: int = 0, projected: int = PROJECTED,
                  device: str = 'cpu',
                  report: Callable[[str, int], None] = lambda step, faces: None,
-                 state: Optional[BuildState] = None) -> None:
+                 state: BuildState | None = None) -> None:
         check_num_atoms(num_atoms)
         self.encoder = encoder.eval().to(device)
         self.spec = DictionarySpec.uniform(
@@ -94,16 +94,20 @@ class DictionaryBuilder:
         """Reads the faces twice and returns the dictionary.
 
         Args:
-            faces: the same each time they are iterated.
+            faces: must yield the same faces in each iteration.
 
         Raises:
             ValueError: there are fewer faces than atoms.
-            RuntimeError: the second pass brought other faces than the first.
+            RuntimeError: the number of faces differs between the passes.
         """
         return self.average(faces, self.group(self.project(faces)))
 
-    def group(self, points: Dict[Slot, np.ndarray]) -> Dict[Slot, np.ndarray]:
-        """K-means of each component and level: (N,) labels of (N, projected) points."""
+    def group(self, points: dict[Slot, np.ndarray]) -> dict[Slot, np.ndarray]:
+        """Clusters the points (N, projected) of each component and level.
+
+        Returns:
+            Labels (N,) for each slot.
+        """
         labels = {}
         for slot in self.spec.slots():
             self.report('K-means of {} {}'.format(*slot), 0)
@@ -114,8 +118,8 @@ class DictionaryBuilder:
                     self.state.keep_labels(*slot, labels[slot])
         return labels
 
-    def features(self, images: Tensor, boxes: Tensor) -> Iterator[Tuple[Slot, Tensor]]:
-        """The features of each component and level, as the teacher matches them.
+    def features(self, images: Tensor, boxes: Tensor) -> Iterator[tuple[Slot, Tensor]]:
+        """Yields the features of each component and level, as the teacher matches them.
 
         Args:
             images: (B, 3, S, S) RGB in [0, 1].
@@ -130,8 +134,8 @@ class DictionaryBuilder:
             yield slot, window.flatten(1)
 
     @torch.no_grad()
-    def project(self, faces: FaceSource) -> Dict[Slot, np.ndarray]:
-        """First pass: the projected features of all faces, (N, projected) a slot.
+    def project(self, faces: FaceSource) -> dict[Slot, np.ndarray]:
+        """Runs the first pass: projected features (N, projected) for each slot.
 
         Raises:
             ValueError: there are fewer faces than atoms.
@@ -142,10 +146,10 @@ class DictionaryBuilder:
             points.append(self._points(number, images, boxes, projections))
             self.report('features', len(images))
         check_enough_faces(self.num_atoms, sum(map(len, points)))
-        return {slot: np.concatenate([part[:, order] for part in points])
+        return {slot: np.concatenate([batch[:, order] for batch in points])
                 for order, slot in enumerate(self.spec.slots())}
 
-    def _projections(self) -> Dict[Slot, SignProjection]:
+    def _projections(self) -> dict[Slot, SignProjection]:
         projections = {}
         for order, slot in enumerate(self.spec.slots()):
             length = int(np.prod(self.spec.atom_shape(*slot)[1:]))
@@ -154,13 +158,13 @@ class DictionaryBuilder:
         return projections
 
     def _points(self, number: int, images: Tensor, boxes: Tensor,
-                projections: Dict[Slot, SignProjection]) -> np.ndarray:
-        """(B, slots, projected) of a batch, from the state if they are there."""
+                projections: dict[Slot, SignProjection]) -> np.ndarray:
+        """Returns the points (B, slots, projected) of a batch, stored or computed."""
         points = self.state.points(number) if self.state else None
         if points is None:
-            parts = {slot: projections[slot](vectors).cpu().numpy()
+            found = {slot: projections[slot](vectors).cpu().numpy()
                      for slot, vectors in self.features(images, boxes)}
-            points = np.stack([parts[slot] for slot in self.spec.slots()], axis=1)
+            points = np.stack([found[slot] for slot in self.spec.slots()], axis=1)
             if self.state:
                 self.state.keep_points(number, points)
         if len(points) != len(images):
@@ -168,16 +172,16 @@ class DictionaryBuilder:
         return points
 
     @torch.no_grad()
-    def average(self, faces: FaceSource, labels: Dict[Slot, np.ndarray]
+    def average(self, faces: FaceSource, labels: dict[Slot, np.ndarray]
                 ) -> BuiltDictionary:
-        """Second pass: the normalised mean of each group's full features.
+        """Runs the second pass: the normalised mean of the features of each cluster.
 
         Args:
-            faces: those of ``project``.
-            labels: (N,) the group of each face, for each slot; none is empty.
+            faces: the faces of ``project``.
+            labels: (N,) labels for each slot, without empty clusters.
 
         Raises:
-            RuntimeError: these are other faces than those of the first pass.
+            RuntimeError: the number of faces differs from the first pass.
         """
         dictionary = ComponentDictionary(self.spec).to(self.device)
         sums = {slot: dictionary.atoms(*slot).flatten(1) for slot in self.spec.slots()}
@@ -190,9 +194,9 @@ class DictionaryBuilder:
             dictionary.set_atoms(*slot, dictionary.atoms(*slot))
         return BuiltDictionary(dictionary.cpu(), int(counts.sum()), explained)
 
-    def _sum_up(self, faces: FaceSource, labels: Dict[Slot, np.ndarray],
-                sums: Dict[Slot, Tensor]) -> Dict[Slot, float]:
-        """Adds each face's features to the (K, D) sums; returns Σ|x|² a slot."""
+    def _sum_up(self, faces: FaceSource, labels: dict[Slot, np.ndarray],
+                sums: dict[Slot, Tensor]) -> dict[Slot, float]:
+        """Adds the features to the (K, D) sums; returns Σ|x|² of each slot."""
         self.report('averages', 0)
         expected = len(next(iter(labels.values())))
         done, squares = self._kept_sums(sums)
@@ -212,72 +216,68 @@ class DictionaryBuilder:
             raise RuntimeError(_changed(expected, seen))
         return squares
 
-    def _kept_sums(self, sums: Dict[Slot, Tensor]) -> Tuple[int, Dict[Slot, float]]:
-        """Fills in sums that were kept: the number of their faces, and Σ|x|²."""
+    def _kept_sums(self, sums: dict[Slot, Tensor]) -> tuple[int, dict[Slot, float]]:
+        """Loads stored sums; returns the number of their faces and Σ|x|²."""
         kept = self.state.averages() if self.state else None
         if kept is None:
             return 0, dict.fromkeys(sums, 0.0)
-        for total, part in zip(sums.values(), kept['sums']):
-            total.copy_(part)
+        for total, stored in zip(sums.values(), kept['sums']):
+            total.copy_(stored)
         return kept['seen'], dict(zip(sums, kept['squares']))
 
-    def _add(self, images: Tensor, boxes: Tensor, labels: Dict[Slot, np.ndarray],
-             sums: Dict[Slot, Tensor], squares: Dict[Slot, float]) -> None:
-        """Adds one batch, whose labels stand first."""
+    def _add(self, images: Tensor, boxes: Tensor, labels: dict[Slot, np.ndarray],
+             sums: dict[Slot, Tensor], squares: dict[Slot, float]) -> None:
+        """Adds one batch; ``labels`` begin with those of the batch."""
         for slot, vectors in self.features(images, boxes):
-            squares[slot] += _square_sum(vectors)
-            # One at a time: index_add_ on a GPU sums in an order of its own.
+            squares[slot] += float(
+                torch.linalg.vector_norm(vectors, dtype=torch.float64)**2)
+            # in order: index_add_ on a GPU is not deterministic
             for label, vector in zip(labels[slot], vectors):
                 sums[slot][label] += vector
 
 
 def check_num_atoms(num_atoms: int) -> None:
-    """Refuses to make no atom at all.
+    """Checks the number of atoms.
 
     Raises:
-        ValueError: so it is.
+        ValueError: ``num_atoms`` is less than 1.
     """
     if num_atoms < 1:
-        raise ValueError(f'num_atoms has to be at least 1, found {num_atoms}.')
+        raise ValueError(f'num_atoms must be at least 1, found {num_atoms}.')
 
 
 def check_enough_faces(num_atoms: int, num_faces: int) -> None:
-    """Refuses to make more atoms than there are faces.
+    """Checks that there are at least as many faces as atoms.
 
     Raises:
-        ValueError: so it is; the message tells both numbers and what to do.
+        ValueError: there are fewer faces than atoms.
     """
     if num_faces < num_atoms:
         raise ValueError(
-            f'{num_atoms} atoms a component need at least as many faces, found '
-            f'{num_faces} that can be used. Ask for at most {num_faces} with '
-            '--num-atoms, or give more faces: a larger --max-faces, or a data set that '
-            'keeps more.')
+            f'{num_atoms} atoms per component need at least as many faces, found '
+            f'{num_faces} usable ones. Reduce --num-atoms to at most {num_faces}, or '
+            'use more faces: increase --max-faces or choose a larger dataset.')
 
 
 def _changed(expected: int, found: Any) -> str:
-    return (f'The data set brought {expected} faces in the first pass and {found} in '
-            'the second. Let nothing change the data while a dictionary is built, and '
-            'start again.')
-
-
-def _square_sum(vectors: Tensor) -> float:
-    return float(torch.linalg.vector_norm(vectors, dtype=torch.float64)**2)
+    return (f'The dataset had {expected} faces in the first pass and {found} in the '
+            'second. Start again, and do not change the data while a dictionary is '
+            'built.')
 
 
 def _to_means_(sums: Tensor, counts: np.ndarray, squares: float) -> float:
     """Divides the sums (K, D) by the counts, in place.
 
     Returns:
-        The share of the variance between the groups, from Σ|x|² = ``squares``.
+        The share of the variance between clusters, from Σ|x|² = ``squares``.
     """
     total, between = 0, 0.0
-    for part, count in zip(sums.split(_ROWS), torch.from_numpy(counts).split(_ROWS)):
-        count = count.to(part.device)
-        exact = part.double()
+    for rows, count in zip(sums.split(_ROWS), torch.from_numpy(counts).split(_ROWS)):
+        count = count.to(rows.device)
+        exact = rows.double()
         total = total + exact.sum(dim=0)
         between += float((exact.square().sum(dim=1) / count).sum())
-        part /= count[:, None]
+        rows /= count[:, None]
     offset = float(total.square().sum()) / int(counts.sum())
     variance = squares - offset
     return 1.0 if variance <= 0 else round((between - offset) / variance, 4)

@@ -1,8 +1,7 @@
-"""K-means of vectors that are too long to keep: in a random projection.
+"""K-means in a random projection, for vectors that exceed the memory.
 
-A mouth's finest features are 193,600 numbers a face at 256 px and 387,200 at 512 px,
-so a few thousand faces fill any memory. Only which faces belong together has to be
-found, and that survives a random projection.
+The finest features of a mouth have 193,600 numbers per face at 256 px and 387,200 at
+512 px, too many for a few thousand faces. A random projection preserves the clusters.
 """
 
 import warnings
@@ -11,31 +10,28 @@ import numpy as np
 import torch
 from torch import Tensor
 
-#: Signs turned into floats at a time.
+#: Signs converted to floats at a time.
 _CHUNK_VALUES = 2**24
 
 
 class SignProjection:
-    """Multiplies vectors by a fixed random matrix of ±1 / sqrt(outputs).
+    """Multiplication by a fixed random matrix of ±1 / sqrt(outputs).
 
-    The squared distance of two vectors is kept on average, with a relative standard
-    deviation of at most sqrt(2 / outputs), 9 % for 256, however long they are
-    (Johnson–Lindenstrauss; with signs, Achlioptas 2003). K-means needs less than all
-    distances: the cost of every partition into K clusters is kept within 1 ± ε when
-    outputs grows as log(K / ε) / ε² (Makarychev et al., STOC 2019), whatever the
-    number of vectors is.
+    It preserves the expected squared distance of two vectors with a relative standard
+    deviation of at most sqrt(2 / outputs), 9 % for 256 (Johnson–Lindenstrauss; with
+    signs, Achlioptas 2003). The cost of every partition into K clusters is preserved
+    within 1 ± ε if outputs grows as log(K / ε) / ε² (Makarychev et al., STOC 2019).
 
-    The signs lie in memory as one byte each and become floats a chunk at a time: for
-    layout B at 256 px (805 k features a face) 206 MB instead of the 824 MB of a
-    Gaussian matrix, with the same guarantee. Sparser matrices would be smaller still,
-    but need vectors without few dominant entries, which is what features after a
-    ReLU have.
+    Signs are stored as bytes and converted to floats in chunks: for layout B at 256 px
+    (805 k features per face) they take 206 MB instead of 824 MB for a Gaussian matrix.
+    Sparse matrices are unsuitable, because features after a ReLU have few dominant
+    entries.
 
     Args:
         inputs: length of the vectors.
         outputs: length of the result.
-        seed: numbers that determine the signs.
-        device: to keep the signs on.
+        seed: seed of the signs.
+        device: device of the signs.
     """
 
     def __init__(self, inputs: int, outputs: int, seed: tuple[int, ...],
@@ -47,27 +43,27 @@ class SignProjection:
         self._signs = torch.from_numpy(signs).to(device)
 
     def __call__(self, vectors: Tensor) -> Tensor:
-        """(B, inputs) to (B, outputs), both fp32."""
+        """Projects (B, inputs) to (B, outputs), both fp32."""
         outputs = self._signs.shape[1]
         rows = max(1, _CHUNK_VALUES // outputs)
         result = vectors.new_zeros(len(vectors), outputs)
-        for part, signs in zip(vectors.split(rows, dim=1), self._signs.split(rows)):
-            result += part @ signs.to(part.dtype)
+        for chunk, signs in zip(vectors.split(rows, dim=1), self._signs.split(rows)):
+            result += chunk @ signs.to(chunk.dtype)
         return result / outputs**0.5
 
 
 def cluster(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
-    """K-means (k-means++ start, Lloyd's iterations) without an empty cluster.
+    """Runs K-means (k-means++, Lloyd's algorithm) without empty clusters.
 
-    It runs on one thread: with several, the order of their sums decides about ties.
+    It uses one thread, because with several the result of ties is not deterministic.
 
     Args:
         points: (N, D).
         num_clusters: K, at most N.
-        seed: of the start.
+        seed: seed of the initialisation.
 
     Returns:
-        (N,) labels; each of 0 … K − 1 occurs.
+        Labels (N,); each of 0 … K − 1 occurs.
 
     Raises:
         ValueError: there are fewer points than clusters.
@@ -87,7 +83,7 @@ def cluster(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
         ) from error
     kmeans = KMeans(num_clusters, init='k-means++', n_init=1, random_state=seed)
     with threadpool_limits(1), warnings.catch_warnings():
-        # It warns of points that coincide; fill_empty_clusters sees to them.
+        # it warns about equal points, which fill_empty_clusters handles
         warnings.simplefilter('ignore', ConvergenceWarning)
         labels = kmeans.fit_predict(points)
     return fill_empty_clusters(points, labels.astype(np.int64), num_clusters)
@@ -95,10 +91,9 @@ def cluster(points: np.ndarray, num_clusters: int, seed: int) -> np.ndarray:
 
 def fill_empty_clusters(points: np.ndarray, labels: np.ndarray,
                         num_clusters: int) -> np.ndarray:
-    """Gives each empty cluster the point that lies worst in its own.
+    """Moves the points farthest from their cluster's mean to empty clusters.
 
-    The points farthest from their cluster's mean go first, and none leaves a cluster
-    of one. Points that coincide leave clusters empty.
+    Equal points cause empty clusters. A cluster of one point is left unchanged.
 
     Args:
         points: (N, D), N at least ``num_clusters``.
@@ -106,7 +101,7 @@ def fill_empty_clusters(points: np.ndarray, labels: np.ndarray,
         num_clusters: K.
 
     Returns:
-        (N,) labels, the same array if no cluster was empty.
+        Labels (N,), the same array if no cluster was empty.
     """
     counts = np.bincount(labels, minlength=num_clusters)
     empty = np.flatnonzero(counts == 0)

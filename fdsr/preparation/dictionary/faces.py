@@ -1,7 +1,8 @@
-"""What a dictionary is built from: a config's teacher, and the faces it trains on."""
+"""Teacher and training faces of a config, the inputs of a dictionary."""
 
 import inspect
-from typing import Any, Dict, Iterator, Optional, Tuple
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,23 +11,23 @@ from torch.utils.data import DataLoader, Subset
 
 from fdsr.geometry.components import boxes_from_five_points
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
-from fdsr.models.backbones.encoder import FeatureEncoder
-from fdsr.preparation.dictionary.balance import PoseDraw, draw_by_pose, landmarks_of
+from fdsr.models.backbones.encoder import Encoder, build_encoder
+from fdsr.preparation.dictionary.balance import PoseSample, landmarks_of, sample_by_pose
 from fdsr.registry import DATASETS, MODELS
 
-_A_TEACHERS_CONFIG = 'Give the config that trains the teacher.'
+_A_TEACHERS_CONFIG = 'Pass the config that trains the teacher.'
 
 
-def teacher_settings(config: Any) -> Dict[str, Any]:
-    """The arguments of a config's ``DictionaryTeacher``, defaults filled in.
+def teacher_settings(config: Any) -> dict[str, Any]:
+    """Returns the arguments of the ``DictionaryTeacher`` of a config, with defaults.
 
-    The network itself is not built: it wants the dictionary that is yet to be made.
+    The network is not built, because it needs the dictionary.
 
     Args:
         config: a loaded config with ``model.generator``.
 
     Raises:
-        ValueError: there is no such network in it; the message tells what is.
+        ValueError: the config has no such network; the message names what was found.
         KeyError: its type is not registered.
     """
     generator = (config.get('model') or {}).get('generator')
@@ -46,27 +47,27 @@ def teacher_settings(config: Any) -> Dict[str, Any]:
     if 'size' not in arguments.arguments:
         raise ValueError(
             f'{_name(config)}: expected model.generator.size, the side of the SR '
-            'picture, found none.')
+            'image, found none.')
     return dict(arguments.arguments)
 
 
-def encoder_of(settings: Dict[str, Any]) -> FeatureEncoder:
-    """The encoder that a teacher of these ``teacher_settings`` has.
+def encoder_of(settings: dict[str, Any]) -> Encoder:
+    """Builds the encoder of a teacher from ``teacher_settings``.
 
     Raises:
-        ValueError: unknown architecture or layout.
-        FileNotFoundError: its weights are not on this machine.
+        ValueError: the architecture or layout is unknown.
+        FileNotFoundError: the weights are not on this machine.
     """
-    return FeatureEncoder(layout=settings['layout'], **(settings['encoder'] or {}))
+    return build_encoder(settings['encoder'] or {}, settings['layout'])
 
 
 def training_faces(config: Any) -> Any:
-    """The data set that a config trains on, without its pipeline.
+    """Builds the training dataset of a config without its pipeline.
 
-    Its items are HR faces as they are, neither flipped nor degraded.
+    Its items are the HR faces, neither flipped nor degraded.
 
     Raises:
-        ValueError: there is no such data set in the config.
+        ValueError: the config has no training dataset.
         KeyError: its type is not registered.
     """
     settings = (config.get('train_dataloader') or {}).get('dataset')
@@ -82,31 +83,29 @@ def _name(config: Any) -> str:
 
 
 class FaceBatches:
-    """HR faces of a data set and their component boxes, in batches, in a fixed order.
+    """Batches of HR faces and their component boxes, in a fixed order.
 
-    Bad samples are left out and counted; later iterations ask for the good ones alone.
+    Bad samples are skipped and counted in the first iteration.
 
     Args:
-        dataset: of items with ``img`` and ``landmarks``, or None for a bad one, see
-            ``training_faces``.
-        size: side that the faces must have.
-        batch_size: faces encoded at once.
-        max_faces: take this many, drawn by ``seed``; default all.
-        seed: of that draw.
-        num_workers: processes that read pictures beside this one.
-        balance: ``'pose'`` draws evenly over how far heads are turned, see
-            ``draw_by_pose``; default: all faces alike.
+        dataset: dataset of items with ``img`` and ``landmarks``, or None for bad
+            samples, see ``training_faces``.
+        size: expected side of the faces.
+        batch_size: faces per batch.
+        max_faces: use this many random faces; default: all.
+        seed: seed of the sample.
+        num_workers: number of processes that read images.
+        balance: ``'pose'`` samples uniformly over poses, see ``sample_by_pose``.
 
     Attributes:
-        pose: what was drawn by pose; None without ``balance``.
-        skipped: bad samples met so far.
-        eye_share: mean distance of the eyes as a share of the side, after an
-            iteration.
+        pose: the sample by pose; None without ``balance``.
+        skipped: number of bad samples so far.
+        eye_share: mean eye distance as a share of the side, after an iteration.
     """
 
     def __init__(self, dataset: Any, size: int, batch_size: int = 4,
-                 max_faces: Optional[int] = None, seed: int = 0,
-                 num_workers: int = 0, balance: Optional[str] = None) -> None:
+                 max_faces: int | None = None, seed: int = 0,
+                 num_workers: int = 0, balance: str | None = None) -> None:
         if balance not in (None, 'pose'):
             raise ValueError(f"balance is {balance!r}, expected 'pose' or None.")
         self.dataset, self.size, self.batch_size = dataset, size, batch_size
@@ -114,9 +113,9 @@ class FaceBatches:
         self.skipped = 0
         self.eye_share = float('nan')
         self.indices = np.arange(len(dataset))
-        self.pose: Optional[PoseDraw] = None
+        self.pose: PoseSample | None = None
         if balance:
-            self.pose = draw_by_pose(
+            self.pose = sample_by_pose(
                 landmarks_of(dataset), max_faces or len(dataset), seed)
             self.indices = self.pose.indices
         elif max_faces is not None and max_faces < len(dataset):
@@ -125,14 +124,14 @@ class FaceBatches:
             self.indices = np.sort(drawn)
 
     def __len__(self) -> int:
-        """Faces, those included that will turn out to be bad."""
+        """Returns the number of faces, including bad ones not yet read."""
         return len(self.indices)
 
-    def __iter__(self) -> Iterator[Tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Yields (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes in pixels.
 
         Raises:
-            ValueError: a face has another side than the network.
+            ValueError: the size of a face differs from that of the network.
         """
         loader = DataLoader(
             Subset(self.dataset, self.indices.tolist()), self.batch_size,
@@ -153,11 +152,11 @@ class FaceBatches:
         if distances:
             self.eye_share = float(np.mean(distances)) / self.size
 
-    def _face(self, item: Dict[str, Any]) -> Tuple[np.ndarray, np.ndarray]:
+    def _face(self, item: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
         expected = (self.size, self.size, 3)
         if item['img'].shape != expected:
             raise ValueError(
                 f'{item.get("name", "A face")}: the network (model.generator.size) '
-                f'expects {expected}, the data set gives {item["img"].shape}. Make '
-                'the two sizes in the config the same.')
+                f'expects {expected}, the dataset returned {item["img"].shape}. Use '
+                'the same size for both in the config.')
         return item['img'], np.asarray(item['landmarks'], dtype=np.float32)

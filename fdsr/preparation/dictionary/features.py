@@ -1,26 +1,27 @@
-"""The features of a face's components, as the teacher matches them."""
+"""Component features, as the teacher matches them."""
 
-from typing import Dict, Iterator, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 from torch import Tensor
 
 from fdsr.geometry.components import COMPONENTS
-from fdsr.models.backbones.encoder import FeatureEncoder, layout_of
+from fdsr.models.backbones.encoder import Encoder, layout_of
 from fdsr.models.dictionary.roi import BoxRegions
 
-Slot = Tuple[str, int]
+#: (component, level)
+Slot = tuple[str, int]
 
 
-def component_features(encoder: FeatureEncoder, sides: Dict[str, Sequence[int]],
+def component_features(encoder: Encoder, sides: dict[str, Sequence[int]],
                        images: Tensor, boxes: Tensor
-                       ) -> Iterator[Tuple[Slot, Tensor]]:
-    """Encodes faces and cuts their components out, at each level.
+                       ) -> Iterator[tuple[Slot, Tensor]]:
+    """Encodes faces and cuts out their components at each level.
 
     Args:
-        encoder: of the teacher.
-        sides: for each component the side of its atoms at each level.
-        images: (B, 3, S, S) RGB in [0, 1], on the encoder's device.
-        boxes: (B, 4, 4) in pixels of the images, there too.
+        encoder: encoder of the teacher.
+        sides: side of the atoms of each component and level.
+        images: (B, 3, S, S) RGB in [0, 1], on the device of the encoder.
+        boxes: (B, 4, 4) in pixels of the images, on the same device.
 
     Yields:
         (component, level) and fp32 (B, C, s, s).

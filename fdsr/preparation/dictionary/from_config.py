@@ -1,12 +1,13 @@
-"""From a teacher's config to its dictionary's file."""
+"""Building of a dictionary from the config of a teacher."""
 
 import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, ContextManager, Dict, Iterator, Optional, Union
+from typing import Any, ContextManager
 
 import torch
 from filelock import FileLock, Timeout
@@ -26,19 +27,19 @@ from fdsr.preparation.dictionary.faces import (
 )
 from fdsr.preparation.dictionary.resume import SETTINGS, BuildState
 
-#: Makes what a builder reports to: called with the number of faces of one pass.
+#: Creates the progress report; called with the number of faces of one pass.
 ProgressFactory = Callable[[int], ContextManager[Callable[[str, int], None]]]
 
 
 @dataclass(frozen=True)
 class WrittenDictionary:
-    """What was written.
+    """Result of ``build_from_config``.
 
     Args:
-        built: the dictionary, and what is known of it.
-        faces: that it was built of.
-        eye_share: for which the config sizes the atoms.
-        sha256: of the file.
+        built: the dictionary and its facts.
+        faces: the faces it was built from.
+        eye_share: eye distance in the config, which determines the size of the atoms.
+        sha256: SHA-256 of the file.
     """
 
     built: BuiltDictionary
@@ -47,30 +48,30 @@ class WrittenDictionary:
     sha256: str
 
 
-def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
-                      progress: ProgressFactory, max_faces: Optional[int] = None,
+def build_from_config(config: Any, out: str | Path, num_atoms: int,
+                      progress: ProgressFactory, max_faces: int | None = None,
                       batch_size: int = 4, seed: int = 0, dtype: str = 'float16',
                       device: str = 'cpu', num_workers: int = 0,
-                      balance: Optional[str] = None, resume: bool = True
+                      balance: str | None = None, resume: bool = True
                       ) -> WrittenDictionary:
-    """Builds the dictionary that a config's teacher reads, and writes it.
+    """Builds the dictionary for the teacher of a config and writes it.
 
-    What is finished is kept in ``OUT.partial`` until the whole is. A build that was
-    cut off goes on from there, with the result that it would have had.
+    Intermediate results are stored in ``OUT.partial``. An interrupted build resumes
+    from there with the same result.
 
     Args:
         config: a loaded config that trains a ``DictionaryTeacher``.
         out: the file to write.
-        num_atoms: of each component and level.
-        progress: for long work to be seen.
-        max_faces: use this many, drawn by the seed; default: all.
-        batch_size: faces encoded at once.
-        seed: of the draw, the projections and K-means.
-        dtype: of the atoms in the file.
-        device: that computes the features.
-        num_workers: processes that read pictures; 0: this one.
-        balance: how to draw the faces, see ``FaceBatches``.
-        resume: go on from ``OUT.partial`` if it is there; else throw it away.
+        num_atoms: number of atoms of each component and level.
+        progress: creates the progress report.
+        max_faces: use this many random faces; default: all.
+        batch_size: faces per batch.
+        seed: seed of the sample, the projections and K-means.
+        dtype: dtype of the atoms in the file.
+        device: device of the encoder.
+        num_workers: number of processes that read images; 0: none.
+        balance: sampling of the faces, see ``FaceBatches``.
+        resume: resume from ``OUT.partial``; otherwise delete it.
 
     Raises:
         ValueError, KeyError: see ``teacher_settings``, ``check_enough_faces`` and
@@ -79,16 +80,20 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
     """
     settings = teacher_settings(config)
     shape = dict(size=settings['size'], eye_share=settings['eye_share'])
-    # to the device now: one that is not there is told before a state is begun with it
+    # a missing device raises here, before a state is created
     dataset, encoder = training_faces(config), encoder_of(settings).to(device)
     faces = FaceBatches(
         dataset, shape['size'], batch_size, max_faces, seed, num_workers, balance)
     check_num_atoms(num_atoms)
     check_enough_faces(num_atoms, len(faces))
     check_writable(out)
-    protocol = _protocol(dataset)
-    with _alone(out) as folder:
-        state = _state(folder, resume, dict(
+    # through JSON: a file with other values could not be loaded
+    protocol = json.loads(json.dumps(dataset.protocol(), default=str))
+    with _locked(out) as folder:
+        if not resume and (folder / SETTINGS).is_file():
+            for file in folder.iterdir():
+                file.unlink()
+        state = BuildState(folder, dict(
             shape, num_atoms=num_atoms, seed=seed, batch_size=batch_size,
             device=device, layout=encoder.layout, encoder=encoder.fingerprint(),
             source=protocol,
@@ -106,14 +111,9 @@ def build_from_config(config: Any, out: Union[str, Path], num_atoms: int,
     return WrittenDictionary(built, faces, shape['eye_share'], sha256)
 
 
-def _protocol(dataset: Any) -> Dict[str, Any]:
-    # Through JSON: what is not plain would keep the file from being loaded.
-    return json.loads(json.dumps(dataset.protocol(), default=str))
-
-
-def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: Dict[str, Any],
-           balance: Optional[str]) -> Dict[str, Any]:
-    """What the file tells of the faces; of poses only where they were balanced."""
+def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: dict[str, Any],
+           balance: str | None) -> dict[str, Any]:
+    """Returns the facts about the faces for the file."""
     facts = dict(num_faces=built.num_faces, skipped=faces.skipped,
                  mean_eye_share=round(faces.eye_share, 4), explained=built.explained,
                  source=protocol)
@@ -123,25 +123,18 @@ def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: Dict[str, Any],
 
 
 @contextlib.contextmanager
-def _alone(out: Union[str, Path]) -> Iterator[Path]:
-    """The folder of the unfinished dictionary, which one process at a time has.
+def _locked(out: str | Path) -> Iterator[Path]:
+    """Yields the folder of the unfinished dictionary, locked for this process.
 
     Raises:
-        ValueError: another one has it.
+        ValueError: another process builds the same file.
     """
     try:
         lock = FileLock(f'{out}.lock').acquire(timeout=0)
     except Timeout as error:
-        raise ValueError(f'Another run is building {out}: wait for it, or give another '
+        raise ValueError(f'Another run is building {out}: wait for it, or pass another '
                          '--out.') from error
     with lock:
         yield Path(f'{out}.partial')
-        with contextlib.suppress(OSError):  # Windows keeps what is open
+        with contextlib.suppress(OSError):  # Windows does not delete open files
             os.unlink(f'{out}.lock')
-
-
-def _state(folder: Path, resume: bool, settings: Dict[str, Any]) -> BuildState:
-    if not resume and (folder / SETTINGS).is_file():
-        for file in folder.iterdir():
-            file.unlink()
-    return BuildState(folder, settings)

@@ -1,11 +1,12 @@
-"""From a dictionary's file and a teacher's config to tables about it."""
+"""Tables about a dictionary from its file and the config of its teacher."""
 
 import csv
 import io
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple, Union
+from typing import Any
 
 import numpy as np
 
@@ -30,57 +31,57 @@ from fdsr.reporting.tables import markdown_table
 from fdsr.utils.files import write_bytes
 
 PROTOCOL = (
-    'Usage: atoms that the teacher takes for HR faces. Coverage error: mean of '
-    '‖F − atom‖ / ‖F − mean‖ over the faces, for the nearest atom, restyled by AdaIN. '
-    "Flat features, which no atom fits or misses, are left out of it. "
-    "error K/2, K/4, …: among the K/2, K/4, … atoms that are used most.")
+    'Usage: matches of the teacher for HR faces. Coverage error: mean of '
+    '‖F − atom‖ / ‖F − mean‖ over the faces, for the nearest atom after AdaIN, without '
+    'flat (constant) features. error K/2, K/4, …: with the K/2, K/4, … most used '
+    'atoms only.')
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found out about a dictionary.
+    """Result of ``inspect_from_config``.
 
     Args:
-        dictionary: that was looked at.
-        faces: that were matched.
-        matches: how each component's and level's atoms fit them.
+        dictionary: the dictionary.
+        faces: the matched faces.
+        matches: the matches of each component and level.
     """
 
     dictionary: ComponentDictionary
     faces: FaceBatches
-    matches: Dict[Slot, Matches]
+    matches: dict[Slot, Matches]
 
-    def reports(self) -> List[SlotReport]:
-        """One for each component and level."""
+    def reports(self) -> list[SlotReport]:
+        """Returns one report for each component and level."""
         return [one.report(*slot) for slot, one in self.matches.items()]
 
-    def most_used(self, level: int = 0) -> List[Tuple[str, int, int]]:
-        """The most used atom of each component: (component, level, atom)."""
-        return [(name, level, int(self.matches[name, level].usage().argmax()))
+    def most_used(self) -> list[tuple[str, int, int]]:
+        """Returns the most used atom of each component at the finest level."""
+        return [(name, 0, int(self.matches[name, 0].usage().argmax()))
                 for name in COMPONENTS]
 
-    def crops(self, atoms: Sequence[Tuple[str, int, int]], count: int
-              ) -> List[List[np.ndarray]]:
-        """The faces' crops that atoms fit best; the faces are read again.
+    def crops(self, atoms: Sequence[tuple[str, int, int]], count: int
+              ) -> list[list[np.ndarray]]:
+        """Reads the faces again and returns the nearest crops of atoms.
 
         Args:
             atoms: (component, level, atom).
-            count: of crops for each.
+            count: number of crops for each atom.
 
         Returns:
-            For each atom its crops, see ``crops_of``, the best one first.
+            The crops of each atom, see ``crops_of``, the best first.
 
         Raises:
-            ValueError: there is no such atom.
+            ValueError: an atom does not exist.
         """
         for atom in atoms:
             self._check(*atom)
         nearest = [self.matches[name, level].nearest_faces(atom, count)
                    for name, level, atom in atoms]
-        wanted: Dict[Slot, set] = {}
+        selected: dict[Slot, set] = {}
         for (name, level, _), faces in zip(atoms, nearest):
-            wanted.setdefault((name, level), set()).update(faces)
-        found = crops_of(self.faces, wanted)
+            selected.setdefault((name, level), set()).update(faces)
+        found = crops_of(self.faces, selected)
         return [[found[name, level][face] for face in faces]
                 for (name, level, _), faces in zip(atoms, nearest)]
 
@@ -89,29 +90,28 @@ class Inspection:
         if not (component in counts and 0 <= level < len(counts[component])
                 and 0 <= atom < counts[component][level]):
             raise ValueError(
-                f'There is no atom {component}:{level}:{atom}: expected one of '
-                f'{", ".join(COMPONENTS)}, a level and the number of an atom, each '
+                f'The dictionary has no atom {component}:{level}:{atom}: expected one '
+                f'of {", ".join(COMPONENTS)}, a level and the number of an atom, both '
                 'counted from 0.')
 
 
-def inspect_from_config(config: Any, path: Union[str, Path],
-                        max_faces: Optional[int] = None, batch_size: int = 4,
-                        seed: int = 0, device: str = 'cpu',
+def inspect_from_config(config: Any, path: str | Path, max_faces: int | None = None,
+                        batch_size: int = 4, seed: int = 0, device: str = 'cpu',
                         num_workers: int = 0) -> Inspection:
-    """Matches a config's training faces against a dictionary.
+    """Matches the training faces of a config against a dictionary.
 
     Args:
         config: a loaded config that trains a ``DictionaryTeacher``.
-        path: of the dictionary.
-        max_faces: use this many, drawn by the seed; default: all.
-        batch_size: faces encoded at once.
-        seed: of the draw.
-        device: that computes.
-        num_workers: processes that read pictures; 0: this one.
+        path: path of the dictionary.
+        max_faces: use this many random faces; default: all.
+        batch_size: faces per batch.
+        seed: seed of the sample.
+        device: device of the encoder and the dictionary.
+        num_workers: number of processes that read images; 0: none.
 
     Raises:
         ValueError, KeyError: see ``teacher_settings`` and ``load_dictionary``.
-        FileNotFoundError: there is no dictionary.
+        FileNotFoundError: the dictionary is missing.
     """
     settings = teacher_settings(config)
     encoder = encoder_of(settings)
@@ -124,11 +124,11 @@ def inspect_from_config(config: Any, path: Union[str, Path],
 
 
 def markdown(reports: Sequence[SlotReport], histogram: bool = False) -> str:
-    """A table with a line for each component and level.
+    """Returns a Markdown table with a row for each component and level.
 
     Args:
-        reports: of one dictionary.
-        histogram: add how many atoms were matched how often.
+        reports: reports of one dictionary.
+        histogram: add a histogram of the usage.
     """
     columns = max(len(one.coverage) for one in reports)
     shares = ['K'] + [f'K/{2**step}' for step in range(1, columns)]
@@ -145,7 +145,7 @@ def markdown(reports: Sequence[SlotReport], histogram: bool = False) -> str:
 
 
 def _histogram(reports: Sequence[SlotReport]) -> str:
-    """How many atoms were matched never, once, 2–3 times, 4–7 times, …"""
+    """Counts the atoms that were matched never, once, 2–3 times, 4–7 times, …"""
     most = max(max(one.usage) for one in reports)
     edges = [0, *(2**power for power in range(most.bit_length() + 1))]
     names = ['never', 'once', *(f'{low}–{high - 1}'
@@ -157,18 +157,18 @@ def _histogram(reports: Sequence[SlotReport]) -> str:
     return markdown_table(['component', 'level', *names], rows)
 
 
-def write_json(path: Union[str, Path], inspection: Inspection) -> None:
-    """Writes everything that the tables tell, and each atom's usage."""
+def write_json(path: str | Path, inspection: Inspection) -> None:
+    """Writes all values of the tables and the usage of each atom as JSON."""
     content = dict(
         dictionary=inspection.dictionary.external_weights.path,
         sha256=inspection.dictionary.external_weights.sha256, protocol=PROTOCOL,
         skipped=inspection.faces.skipped,
-        slots=[one.facts() for one in inspection.reports()])
+        slots=[asdict(one) for one in inspection.reports()])
     write_bytes(path, json.dumps(content, indent=1).encode())
 
 
-def write_csv(path: Union[str, Path], reports: Sequence[SlotReport]) -> None:
-    """Writes one row for each component, level and number of atoms K'."""
+def write_csv(path: str | Path, reports: Sequence[SlotReport]) -> None:
+    """Writes a CSV with one row for each component, level and number of atoms K'."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(['component', 'level', 'num_atoms', 'num_faces', 'flat', 'dead',

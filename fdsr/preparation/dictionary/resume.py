@@ -1,44 +1,45 @@
-"""What a builder has finished, on disk: an interrupted build goes on from there.
+"""Storage of the intermediate results of a dictionary build.
 
-The folder holds plain numbers, each file whole or not there at all::
+The folder contains files of plain numbers, written atomically::
 
-    settings.json                what the result depends on
+    settings.json                everything the result depends on
     points_000003.npy            (B, slots, D) projections of the first pass, by batch
-    labels_mouth_0.npy           (N,) groups of one component and level
-    averages.pth                 sums of the second pass, and how far they have come
+    labels_mouth_0.npy           (N,) labels of one component and level
+    averages.pth                 sums of the second pass and their number of faces
 """
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
 
+from fdsr.preparation.dictionary.features import Slot
 from fdsr.utils.files import atomic_path
 from fdsr.weights import safe_load
 from fdsr.weights.walking import brief
 
-Slot = Tuple[str, int]
 SETTINGS, _AVERAGES = 'settings.json', 'averages.pth'
 
 
 class BuildState:
-    """The unfinished part of a dictionary, beside the file it will be.
+    """Intermediate results of a build.
 
     Args:
-        folder: is made; ``remove`` takes it away again.
+        folder: the folder, created here and deleted by ``remove``.
         settings: plain values that the result depends on.
-        save_every: faces between two saves of the second pass, which writes all
-            atoms in fp32 each time.
+        save_every: faces between two saves of the second pass, each of which writes all
+            atoms in fp32.
 
     Raises:
-        ValueError: the folder holds what was made with other settings.
-        OSError: it cannot be written; so with all that is to be kept.
+        ValueError: the folder belongs to other settings.
+        OSError: the folder cannot be written.
     """
 
-    def __init__(self, folder: Union[str, Path], settings: Dict[str, Any],
+    def __init__(self, folder: str | Path, settings: dict[str, Any],
                  save_every: int = 1000) -> None:
         self.folder, self.save_every = Path(folder), save_every
         settings = json.loads(json.dumps(settings, default=str))
@@ -46,17 +47,17 @@ class BuildState:
         if path.is_file():
             self._check(settings, path)
         else:
-            if self.folder.is_dir() and not all(  # but what a first write left
+            if self.folder.is_dir() and not all(  # ignoring an interrupted first write
                     file.name.startswith(f'{SETTINGS}.part')
                     for file in self.folder.iterdir()):
                 raise ValueError(
-                    f'{self.folder} holds something else than an unfinished '
-                    f'dictionary: expected {SETTINGS} in it. Give another --out.')
+                    f'{self.folder} is not an unfinished dictionary: expected '
+                    f'{SETTINGS} in it, found none. Pass another --out.')
             self.folder.mkdir(parents=True, exist_ok=True)
             text = json.dumps(settings, indent=1)
             _write(path, lambda part: part.write_text(text, encoding='utf-8'))
 
-    def _check(self, settings: Dict[str, Any], path: Path) -> None:
+    def _check(self, settings: dict[str, Any], path: Path) -> None:
         try:
             found = json.loads(path.read_text(encoding='utf-8'))
         except (ValueError, RecursionError) as error:
@@ -66,53 +67,52 @@ class BuildState:
         for key in sorted({*settings, *found}):
             if settings.get(key) != found.get(key):
                 raise ValueError(
-                    f'{self.folder} is an unfinished dictionary of other settings: '
+                    f'{self.folder} is an unfinished dictionary with other settings: '
                     f'{brief(key)}: expected {brief(settings.get(key))}, found '
-                    f'{brief(found.get(key))}. '
-                    'Repeat the command that began it, or start again with '
-                    '--no-resume, which throws it away.')
+                    f'{brief(found.get(key))}. Repeat the original command, or delete '
+                    'the results and start again with --no-resume.')
 
-    def points(self, batch: int) -> Optional[np.ndarray]:
-        """(B, slots, D) of a batch of the first pass; None if it is yet to come."""
+    def points(self, batch: int) -> np.ndarray | None:
+        """Returns the points (B, slots, D) of a batch, or None."""
         return _load_array(self.folder / f'points_{batch:06d}.npy')
 
     def keep_points(self, batch: int, points: np.ndarray) -> None:
-        """Writes a batch of the first pass."""
+        """Writes the points of a batch."""
         self._keep(f'points_{batch:06d}.npy', points)
 
-    def labels(self, component: str, level: int) -> Optional[np.ndarray]:
-        """(N,) groups of one component and level; None if they are yet to come."""
+    def labels(self, component: str, level: int) -> np.ndarray | None:
+        """Returns the labels (N,) of one component and level, or None."""
         return _load_array(self.folder / f'labels_{component}_{level}.npy')
 
     def keep_labels(self, component: str, level: int, labels: np.ndarray) -> None:
-        """Writes the groups of one component and level."""
+        """Writes the labels of one component and level."""
         self._keep(f'labels_{component}_{level}.npy', labels)
 
-    def averages(self) -> Optional[Dict[str, Any]]:
-        """``seen``, ``squares`` and ``sums`` as last kept; None if they never were.
+    def averages(self) -> dict[str, Any] | None:
+        """Returns the stored ``seen``, ``squares`` and ``sums``, or None.
 
         Raises:
-            RefusedCheckpointError: the file is damaged, or contains more than that.
-            ValueError: it contains something else.
+            RefusedCheckpointError: the file is damaged or contains other types.
+            ValueError: the file contains other values.
         """
         path = self.folder / _AVERAGES
         if not path.is_file():
             return None
-        # mapped: the sums are as large as the atoms, and are copied once
+        # mapped, because the sums are as large as the atoms
         content = safe_load(path, mmap=True)
         if (not isinstance(content, dict)
                 or not isinstance(content.get('seen'), int)
                 or not _all_are(float, content.get('squares'))
                 or not _all_are(torch.Tensor, content.get('sums'))):
-            raise _damaged(path, 'something else than sums')
+            raise _damaged(path, 'other values than sums')
         return content
 
-    def keep_averages(self, seen: int, squares: Dict[Slot, float],
-                      sums: Dict[Slot, torch.Tensor]) -> None:
-        """Writes how far the second pass has come.
+    def keep_averages(self, seen: int, squares: dict[Slot, float],
+                      sums: dict[Slot, torch.Tensor]) -> None:
+        """Writes the state of the second pass.
 
         Args:
-            seen: faces summed up.
+            seen: number of faces in the sums.
             squares: Σ|x|² of each component and level.
             sums: (K, D) of each, in the same order.
         """
@@ -121,10 +121,7 @@ class BuildState:
         _write(self.folder / _AVERAGES, lambda part: torch.save(content, part))
 
     def remove(self) -> None:
-        """Takes the folder away, when the dictionary is written.
-
-        The settings go last: what is left when this is cut off is still known.
-        """
+        """Deletes the folder. The settings go last, so that it can be interrupted."""
         for file in self.folder.iterdir():
             if file.name != SETTINGS:
                 file.unlink()
@@ -141,8 +138,8 @@ def _all_are(kind: type, values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(one, kind) for one in values)
 
 
-def _load_array(path: Path) -> Optional[np.ndarray]:
-    """Loads an array of plain numbers; None if there is no file.
+def _load_array(path: Path) -> np.ndarray | None:
+    """Loads an array of plain numbers; returns None if the file is missing.
 
     Raises:
         ValueError: the file is damaged.
@@ -157,17 +154,16 @@ def _load_array(path: Path) -> Optional[np.ndarray]:
 
 def _damaged(path: Path, found: str) -> ValueError:
     return ValueError(
-        f'{path} is damaged: expected what a dictionary build saved, found: {found}. '
-        'Start again with --no-resume, which deletes what was saved.')
+        f'{path} is damaged: expected results of a dictionary build, found: {found}. '
+        'Start again with --no-resume, which deletes them.')
 
 
 def _write(path: Path, write: Callable[[Path], Any]) -> None:
-    """Writes a file, whole or not."""
+    """Writes a file atomically."""
     try:
         with atomic_path(path) as part:
             write(part)
-    except (OSError, RuntimeError) as error:  # torch.save has RuntimeErrors of its own
+    except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError
         raise OSError(
-            f'{path} cannot be written ({" ".join(str(error).split())}). Make room '
-            'there and run the same command again: it goes on where it stopped.'
-        ) from error
+            f'{path} cannot be written ({" ".join(str(error).split())}). Free disk '
+            'space and run the same command again to resume.') from error

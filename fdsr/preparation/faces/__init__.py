@@ -1,1 +1,1 @@
-"""Faces cut, filtered, split and written once, with their manifests."""
+"""Preparation of faces: cropped, filtered, split and written with manifests."""

@@ -1,4 +1,4 @@
-"""A picture of some prepared faces, to look at before training on them."""
+"""Contact sheet of prepared faces for visual inspection."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -15,14 +15,14 @@ _COLUMNS, _ROWS, _CELL = 8, 4, 128
 
 
 def write_sheet(out: Path, splits: Sequence[str]) -> Path:
-    """Write evenly spaced faces of each split, with their landmarks.
+    """Writes an image of evenly spaced faces of each split with their landmarks.
 
     Args:
-        out: Folder with the splits' manifests.
-        splits: Those that have faces, in the order of their rows.
+        out: Folder with the manifests of the splits.
+        splits: Splits with faces, in the order of the rows.
 
     Returns:
-        The file.
+        The path of the image.
     """
     rows = []
     blank = np.full((_CELL, _CELL, 3), 255, np.uint8)
@@ -39,7 +39,7 @@ def write_sheet(out: Path, splits: Sequence[str]) -> Path:
 
 
 def _cell(item: dict, size: int) -> np.ndarray:
-    """A face at the sheet's size, its five points marked."""
+    """Returns a face at the size of a cell with marked landmarks."""
     cell = Image.fromarray(item['img']).resize((_CELL, _CELL), Image.BICUBIC)
     draw = ImageDraw.Draw(cell)
     for x, y in ((item['landmarks'] + 0.5) * (_CELL / size) - 0.5).tolist():

@@ -1,4 +1,4 @@
-"""One listed picture becomes one face, or the reason why not."""
+"""Conversion of a listed image to a face, or to the reason for skipping it."""
 from __future__ import annotations
 
 from pathlib import Path
@@ -7,23 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import read_picture
+from fdsr.datasets.reading import read_image
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex
 from fdsr.geometry import alignment
 from fdsr.preparation.faces.measures import dhash, sharpness, thumbnail
 from fdsr.preparation.faces.settings import Settings
 
-#: Why a picture is left out, as reports count it.
+#: Categories of skipped images in reports.
 KINDS = ('not listed well', 'unreadable', 'no cut', 'small', 'blurred', 'duplicate')
 LISTED, UNREADABLE, NO_CUT, SMALL, BLURRED, DUPLICATE = KINDS
 
 
 class Skipped(Exception):
-    """A picture that becomes no face.
+    """Raised for an image that is skipped.
 
     Args:
         kind: One of :data:`KINDS`.
-        reason: What is wrong with it, in words that help to mend it.
+        reason: Description of the problem.
     """
 
     def __init__(self, kind: str, reason: str) -> None:
@@ -32,42 +32,44 @@ class Skipped(Exception):
 
 
 class Face(NamedTuple):
-    """A face as it is written: HR, and the values of its record."""
+    """HR image and record of a face."""
 
     img: np.ndarray
     values: dict[str, Any]
 
 
 class FaceCutter:
-    """Makes faces of the rows of an index.
+    """Converter of rows of an index to faces.
 
     Args:
-        index: All listed pictures.
-        pictures: Folder that their paths start from.
-        settings: What is asked.
+        index: Index of all listed images.
+        images: Root folder of the images.
+        settings: Settings of the preparation.
     """
 
-    def __init__(self, index: FaceIndex, pictures: Path, settings: Settings) -> None:
-        self.index, self.pictures, self.settings = index, pictures, settings
+    def __init__(self, index: FaceIndex, images: Path, settings: Settings) -> None:
+        self.index, self.images, self.settings = index, images, settings
 
     def cut(self, row: int) -> Face:
-        """Read, cut, resize and measure one face.
+        """Reads, crops, resizes and measures one face.
 
         Raises:
-            Skipped: It is left out.
+            Skipped: The face is skipped.
         """
         settings = self.settings
         self._check_row(row)
-        picture = self._read(row)
-        size = picture.shape[1], picture.shape[0]
+        image = self._read(row)
+        size = image.shape[1], image.shape[0]
         try:
-            crop = self._crop(row, size)
+            crop = alignment.face_crop(
+                self.index.boxes[row], self.index.landmarks[row], size,
+                settings.align != 'box', settings.crop_scale, settings.eye_share)
         except ValueError as error:
             raise Skipped(NO_CUT, str(error)) from error
         if crop.side < settings.min_side:
-            raise Skipped(SMALL, f'its cut is {crop.side} px wide in the picture, less '
+            raise Skipped(SMALL, f'its crop is {crop.side} px wide in the image, less '
                                  f'than {settings.min_side:g}')
-        img = alignment.resize(alignment.cut(picture, crop), settings.size)
+        img = alignment.resize(alignment.cut(image, crop), settings.size)
         sharp = sharpness(img)
         if sharp < settings.min_sharpness:
             raise Skipped(BLURRED, f'the variance of its Laplacian is {sharp:.1f}, '
@@ -78,32 +80,23 @@ class FaceCutter:
             thumbnail=thumbnail(img), padded=alignment.padded_share(crop, size)))
 
     def _read(self, row: int) -> np.ndarray:
-        """The picture as its landmarks see it: turned by EXIF or not."""
-        path = self.pictures / self.index.path(row)
+        """Reads an image with or without its EXIF orientation."""
+        path = self.images / self.index.path(row)
         try:
-            return read_picture(path, self.index.name(row), self.settings.exif)
+            return read_image(path, self.index.name(row), self.settings.exif)
         except BadSample as error:
-            reason = error.reason.replace(f'{self.pictures}/', '')
+            reason = error.reason.replace(f'{self.images}/', '')
             raise Skipped(UNREADABLE, reason) from error
 
     def _check_row(self, row: int) -> None:
-        """Raise Skipped for what the list alone tells."""
+        """Raises Skipped for problems that the index shows."""
         status = int(self.index.status[row])
         if status != USABLE:
             raise Skipped(LISTED, self.index.reason(status))
         name = self.index.name(row)
         if name.startswith('/') or '..' in name.split('/'):
-            raise Skipped(LISTED, 'its name leads out of the folder')
+            raise Skipped(LISTED, 'its name points outside of the folder')
         shorter = float(self.index.boxes[row, 2:].min())
         if shorter < self.settings.min_box_side:
             raise Skipped(SMALL, f'its box is {shorter:g} px wide, less than '
                                  f'{self.settings.min_box_side:g}')
-
-    def _crop(self, row: int, picture: tuple[int, int]) -> alignment.FaceCrop:
-        box = self.index.boxes[row]
-        if self.settings.align == 'box':
-            return alignment.box_crop(box, picture, self.settings.crop_scale)
-        # not needed for the cut, but it tells a row that is another picture's
-        alignment.check_box(box, picture)
-        return alignment.five_point_crop(self.index.landmarks[row], picture,
-                                         self.settings.eye_share)

@@ -1,4 +1,4 @@
-"""Which of many 64-bit hashes come close to an earlier one, in bounded memory."""
+"""Search for similar 64-bit hashes in bounded memory."""
 from __future__ import annotations
 
 import itertools
@@ -6,47 +6,45 @@ from typing import Callable, Iterator
 
 import numpy as np
 
-#: Hashes that are sorted at a time; each takes about 60 bytes then.
+#: Hashes sorted at a time, with about 60 bytes each.
 MOST_AT_ONCE = 4_000_000
-#: Pairs that are compared at a time.
+#: Pairs compared at a time.
 _MOST_PAIRS = 1_000_000
 _NONE = np.iinfo(np.int64).max
 _ONES = np.array([bin(value).count('1') for value in range(1 << 16)], np.uint8)
 
 
 def distances(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """uint8 (N,), Hamming distances of uint64 (N,) and uint64 (N,)."""
+    """Returns the Hamming distances, uint8 (N,), of two uint64 (N,)."""
     words = (first ^ second).view(np.uint16).reshape(-1, 4)
     return _ONES[words].sum(axis=1, dtype=np.uint8)
 
 
-def earliest_alike(
-    hashes: np.ndarray, distance: int, found: np.ndarray | None = None,
-    most: int = MOST_AT_ONCE, exact: np.ndarray | None = None,
-    confirm: Callable[[np.ndarray, np.ndarray], np.ndarray] | None = None,
-) -> np.ndarray:
-    """For each hash, the earliest one that is within a distance of it.
+def earliest_alike(hashes: np.ndarray, distance: int, found: np.ndarray | None = None,
+                   most: int = MOST_AT_ONCE, exact: np.ndarray | None = None,
+                   confirm: Callable[[np.ndarray, np.ndarray], np.ndarray]
+                   | None = None) -> np.ndarray:
+    """Finds the earliest similar hash of each hash.
 
-    The 64 bits are cut into ``distance + 2`` blocks. Two hashes that differ in at most
-    ``distance`` bits agree in at least two whole blocks, so for each pair of blocks
-    only hashes that agree there are compared. (One block of ``distance + 1`` would do,
-    but so few bits throw too many together.) Hashes are sorted by the pair's bits, a
-    range of them at a time, so memory does not grow with their number.
+    The 64 bits are divided into ``distance + 2`` blocks. Two hashes that differ in at
+    most ``distance`` bits are equal in at least two blocks, so only hashes that are
+    equal in a pair of blocks are compared. (One of ``distance + 1`` blocks would
+    suffice, but would have too few bits to be selective.) Hashes are sorted by the bits
+    of the pair in chunks, so that memory does not grow with their number.
 
     Args:
-        hashes: uint64 (N,), may be mapped from a file.
-        distance: Bits that may differ, 0 to 16.
-        found: int64 (N,) to write to, may be mapped from a file.
-        most: Hashes that are sorted at a time (more, if so many agree in the bits).
-        exact: uint64 (N,), equal for what is certainly the same; default: the hashes.
-            Only one of those is compared with others.
-        confirm: From the positions of pairs within the distance, (M,) and (M,), to
-            bool (M,): which are alike. Default: all of them.
+        hashes: uint64 (N,), may be memory-mapped.
+        distance: Maximum Hamming distance, 0 to 16.
+        found: Output, int64 (N,), may be memory-mapped.
+        most: Hashes sorted at a time (more if more are equal in the bits).
+        exact: uint64 (N,), equal for identical items; default: the hashes. Only one of
+            several identical items is compared.
+        confirm: Function of the positions (M,) and (M,) of pairs within the distance
+            that returns a mask (M,) of duplicates. Default: all of them.
 
     Returns:
-        int64 (N,), the earliest position within the distance, or -1 where no earlier
-        one is. All pairs count, also those with a hash that is itself too close to
-        another: of a chain, the first stays.
+        int64 (N,), the earliest position within the distance, or -1. In a chain, each
+        pair counts, so that only the first item remains.
     """
     found = np.empty(len(hashes), np.int64) if found is None else found
     found[:] = _NONE
@@ -62,20 +60,19 @@ def earliest_alike(
 
 
 def _finish(exact: np.ndarray, found: np.ndarray, most: int) -> None:
-    """What a hash is close to, all that equal it are; then write -1 for none."""
+    """Propagates results to identical items and replaces the missing ones by -1."""
     for start in range(0, len(found), most):
-        part = found[start:start + most]
-        places = np.flatnonzero(part != _NONE)
-        equal = exact[part[places]] == exact[start + places]
-        places = places[equal]
-        part[places] = np.minimum(part[places], found[part[places]])
+        chunk = found[start:start + most]
+        places = np.flatnonzero(chunk != _NONE)
+        places = places[exact[chunk[places]] == exact[start + places]]
+        chunk[places] = np.minimum(chunk[places], found[chunk[places]])
     for start in range(0, len(found), most):
-        part = found[start:start + most]
-        part[part == _NONE] = -1
+        chunk = found[start:start + most]
+        chunk[chunk == _NONE] = -1
 
 
 def _key(hashes: np.ndarray, pair: tuple[tuple[int, int], ...]) -> np.ndarray:
-    """The bits of two blocks, as one number."""
+    """Returns the bits of two blocks as one number."""
     key = np.zeros(len(hashes), np.uint64)
     for low, high in pair:
         width = np.uint64(high - low)
@@ -86,10 +83,7 @@ def _key(hashes: np.ndarray, pair: tuple[tuple[int, int], ...]) -> np.ndarray:
 
 def _parts(hashes: np.ndarray, pair: tuple[tuple[int, int], ...], most: int
            ) -> Iterator[np.ndarray]:
-    """Positions, in order, of hashes whose keys leave the same rest.
-
-    All that agree in the key are in one part.
-    """
+    """Yields positions in chunks; hashes with the same key are in the same chunk."""
     parts = np.uint64(-(-len(hashes) // most) or 1)
     if parts == 1:
         yield np.arange(len(hashes))
@@ -103,13 +97,13 @@ def _parts(hashes: np.ndarray, pair: tuple[tuple[int, int], ...], most: int
 
 
 def _mixed(key: np.ndarray) -> np.ndarray:
-    """Spread the keys, of which some ranges are much fuller than others."""
+    """Spreads keys, which are not uniformly distributed."""
     with np.errstate(over='ignore'):
         return (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
 
 
 class _Search:
-    """Compares hashes that agree in some bits, and keeps the earliest alike."""
+    """Comparison of hashes that are equal in some bits."""
 
     def __init__(self, hashes: np.ndarray, exact: np.ndarray, distance: int,
                  found: np.ndarray, confirm: Callable) -> None:
@@ -117,13 +111,13 @@ class _Search:
         self.found, self.confirm = found, confirm
 
     def among(self, positions: np.ndarray, pair: tuple[tuple[int, int], ...]) -> None:
-        """Compare the hashes at these positions that agree in a pair of blocks."""
+        """Compares the hashes at these positions that are equal in a pair of blocks."""
         values, exact = self.hashes[positions], self.exact[positions]
         order = np.lexsort((positions, exact))
         values, exact, positions = values[order], exact[order], positions[order]
         firsts = np.ones(len(values), bool)
         firsts[1:] = exact[1:] != exact[:-1]
-        # settled at once: a million black pictures are no million squared
+        # identical items are assigned at once, which avoids quadratic time
         leaders = np.maximum.accumulate(np.where(firsts, np.arange(len(values)), 0))
         _lower(self.found, positions[~firsts], positions[leaders[~firsts]])
         values, positions = values[firsts], positions[firsts]
@@ -133,7 +127,7 @@ class _Search:
 
     def _compare(self, values: np.ndarray, positions: np.ndarray, keys: np.ndarray
                  ) -> None:
-        """Compare each with those behind it that have its key, step after step."""
+        """Compares each hash with the following ones of the same key."""
         for start in range(0, len(keys), _MOST_PAIRS):
             left = np.arange(start, min(start + _MOST_PAIRS, len(keys)))
             for step in itertools.count(1):
@@ -144,12 +138,11 @@ class _Search:
                 right = left + step
                 near = distances(values[left], values[right]) <= self.distance
                 first, second = positions[left[near]], positions[right[near]]
-                alike = self.confirm(first, second)
-                first, second = first[alike], second[alike]
-                _lower(self.found, np.maximum(first, second),
-                       np.minimum(first, second))
+                similar = self.confirm(first, second)
+                first, second = first[similar], second[similar]
+                _lower(self.found, np.maximum(first, second), np.minimum(first, second))
 
 
 def _lower(found: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
-    """``found[places] = min(found[places], values)``, places given twice included."""
+    """Computes ``found[places] = min(found[places], values)`` with repeated places."""
     np.minimum.at(found, places, values)

@@ -1,7 +1,7 @@
-"""What comes after the last shard: duplicates, indices, reports, manifests.
+"""Last steps of a preparation: duplicates, indices, reports, manifests.
 
-All of it is derived from the units' records, which stay until the end, so it can be
-interrupted anywhere and done again.
+Everything is derived from the records of the units, which are kept until the end, so
+that an interruption is harmless.
 """
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from fdsr.datasets.image_storage import SUFFIXES, FolderImages
 from fdsr.datasets.manifest import (
     INDEX,
     Shard,
@@ -20,8 +21,8 @@ from fdsr.datasets.manifest import (
     record_type,
     write_manifest,
 )
-from fdsr.datasets.picture_storage import SUFFIXES, FolderPictures
 from fdsr.datasets.vggface2_index import FaceIndex
+from fdsr.geometry import alignment
 from fdsr.preparation.faces.contact_sheet import write_sheet
 from fdsr.preparation.faces.cutting import DUPLICATE
 from fdsr.preparation.faces.duplicates import distances, earliest_alike
@@ -31,28 +32,28 @@ from fdsr.preparation.faces.statistics import SplitStatistics
 from fdsr.preparation.faces.units import UNLISTED, Job, as_csv, as_npy
 from fdsr.utils.files import atomic_path, write_bytes
 
-#: Mean difference of two thumbnails up to which faces are the same, in grey levels.
-#: Copies at half the size and JPEG quality 40 differ by 2 at most, different people's
-#: portraits by 12 at least (245,000 pairs).
+#: Maximum mean difference of the thumbnails of duplicates, in grey levels. Copies at
+#: half the size and JPEG quality 40 differ by at most 2, portraits of different people
+#: by at least 12 (245,000 pairs).
 SAME_THUMBNAIL = 6
 DONE = 'prepared.json'
 SKIPPED, REPORT = 'skipped.csv', 'report.csv'
 
 
 def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
-    """Turn finished units into manifests.
+    """Writes manifests and reports from finished units.
 
     Args:
-        job: What is done.
-        plan: Its units, all of them finished.
-        request: What was asked, as plain JSON.
+        job: The job.
+        plan: The units, all of them finished.
+        request: The request as plain JSON.
 
     Returns:
-        The summary: ``request``, and for each split its counts.
+        The summary: ``request`` and the counts of each split.
 
     Raises:
-        OSError: Something cannot be written.
-        ValueError: No face is left.
+        OSError: A file cannot be written.
+        ValueError: No face remains.
     """
     alike = _Alike(job, plan)
     statistics = {split: SplitStatistics() for split in SPLITS}
@@ -74,16 +75,16 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
                          for name, note in FaceIndex(job.index).notes())
         writer.writerows(('', *row) for row in _unlisted(job))
     if not any(shards.values()):
-        raise ValueError(f'No face is left of {plan.units[-1].last} pictures; '
-                         f'{job.out / SKIPPED} tells why. Relax the filters, or mend '
-                         'the data; then remove the folder and begin anew.')
+        raise ValueError(f'None of {plan.units[-1].last} faces remains; '
+                         f'{job.out / SKIPPED} lists the reasons. Relax the filters or '
+                         'fix the data; then remove the folder and start again.')
     return _write_ends(job, plan, request, statistics, shards)
 
 
 def _write_ends(job: Job, plan: Plan, request: dict[str, Any],
                 statistics: dict[str, SplitStatistics],
                 shards: dict[str, list[Shard]]) -> dict[str, Any]:
-    """Report, sheet, manifests, and the file that says that all is done."""
+    """Writes report, contact sheet, manifests and the final summary."""
     splits = {split: statistics[split].summary() for split in SPLITS
               if any(unit.split == split for unit in plan.units)}
     rows = [('split', 'what', 'faces')]
@@ -108,11 +109,13 @@ def _facts(job: Job, plan: Plan, split: str, splits: dict[str, dict[str, Any]]
     eyes = (settings.eye_share if settings.align == 'five_point'
             else found['mean_eye_share'])
     return dict(
-        split=split, size=settings.size, alignment=settings.alignment_in_words(),
+        split=split, size=settings.size, alignment=alignment.crop_in_words(
+            settings.align != 'box', settings.crop_scale, settings.eye_share,
+            settings.size),
         align=settings.align, eye_share=eyes, storage=settings.storage,
         encoding=settings.encoding,
         quality=settings.quality if settings.encoding == 'jpeg' else None,
-        source=dict(data=job.pictures.resolve().name,
+        source=dict(data=job.images.resolve().name,
                     list=None if settings.landmarks else settings.listing,
                     landmarks=FaceIndex(job.index).facts['files']['landmarks']),
         part=dict(val_identities=settings.val_identities,
@@ -123,10 +126,10 @@ def _facts(job: Job, plan: Plan, split: str, splits: dict[str, dict[str, Any]]
 
 
 class _Alike:
-    """For each face, the earliest one that it is a duplicate of.
+    """Earliest duplicate of each face.
 
     Args:
-        job: What is done.
+        job: The job.
         plan: Its units.
     """
 
@@ -152,7 +155,7 @@ class _Alike:
             exact=exact, confirm=self._same)
 
     def _same(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """bool (M,), of which pairs the thumbnails say that they are one picture."""
+        """Returns a mask (M,) of pairs with the same thumbnail."""
         same = np.empty(len(first), bool)
         for start in range(0, len(first), 10_000):
             part = slice(start, start + 10_000)
@@ -160,19 +163,19 @@ class _Alike:
         return same
 
     def difference(self, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        """float (M,), mean difference of the thumbnails of pairs, in grey levels."""
+        """Returns the mean differences of thumbnails, float (M,), in grey levels."""
         one = self.thumbnails[first].astype(np.int16)
         return np.abs(one - self.thumbnails[second]).mean(axis=1)
 
     def of(self, unit: Unit, count: int) -> np.ndarray:
-        """int64 (count,), for a unit's faces the place of the earlier one, or -1."""
+        """Returns the place of the earlier duplicate, int64 (count,), or -1."""
         if self.job.settings.duplicates is None:
             return np.full(count, -1)
         end = int(self.ends[unit.number])
         return np.array(self.found[end - count:end])
 
     def reason(self, unit: Unit, row: int, count: int) -> str:
-        """What a face is a duplicate of, in words."""
+        """Describes the duplicate of a face."""
         place = int(self.ends[unit.number]) - count + row
         first = int(self.found[place])
         number = int(np.searchsorted(self.ends, first, side='right'))
@@ -184,14 +187,14 @@ class _Alike:
 
 
 def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
-    """An array in a file: it may be larger than memory."""
+    """Creates a memory-mapped array, which may be larger than the memory."""
     if not shape[0]:
         return np.empty(shape, kind)
     return np.lib.format.open_memmap(path, 'w+', kind, shape)
 
 
 def _unlisted(job: Job) -> list[list[str]]:
-    """Pictures of a folder whose names cannot be listed; VGGFace2 has its own list."""
+    """Returns the images whose names cannot be listed."""
     path = job.work / UNLISTED
     if not path.exists():
         return []
@@ -201,7 +204,7 @@ def _unlisted(job: Job) -> list[list[str]]:
 
 def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike
               ) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
-    """A unit's records without duplicates, and (name, kind, reason) of all others."""
+    """Returns the records without duplicates, and (name, kind, reason) of the rest."""
     with job.skipped(unit).open(encoding='utf-8', newline='') as file:
         skipped = [tuple(row) for row in csv.reader(file)]
     again = alike.of(unit, len(records)) >= 0
@@ -212,14 +215,14 @@ def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike
 
 
 def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) -> Shard:
-    """Write a shard's index; then take out the pictures that it does not list."""
+    """Writes the index of a shard and removes images that it does not list."""
     folder = job.shard(unit)
     index = np.empty(len(kept), record_type(kept.dtype['name'].itemsize))
     for column in index.dtype.names:
         index[column] = kept[column]
     write_bytes(folder / INDEX, as_npy(index))
     if job.settings.storage == 'folder':
-        pictures = FolderPictures(folder, SUFFIXES[job.settings.encoding])
+        images = FolderImages(folder, SUFFIXES[job.settings.encoding])
         for record in records[~np.isin(records['key'], kept['key'])]:
-            pictures.remove(int(record['key']), record['name'].decode())
+            images.remove(int(record['key']), record['name'].decode())
     return Shard(unit.folder, len(kept), digest_of(folder / INDEX))

@@ -1,4 +1,4 @@
-"""Which faces go to which split and shard, settled before the first is read."""
+"""Assignment of faces to splits and shards before any image is read."""
 from __future__ import annotations
 
 import json
@@ -13,14 +13,14 @@ from fdsr.utils.files import write_bytes
 
 
 class Unit(NamedTuple):
-    """The work that becomes one shard.
+    """Unit of work that becomes one shard.
 
     Attributes:
-        number: Of all units.
+        number: Number of the unit.
         split: ``test``, ``val`` or ``train``.
         folder: Name of the shard.
-        first: Its first place in the plan's rows.
-        last: Behind its last.
+        first: Start in the rows of the plan.
+        last: End in the rows of the plan, exclusive.
     """
 
     number: int
@@ -31,9 +31,9 @@ class Unit(NamedTuple):
 
 
 def identities_of(index: FaceIndex, settings: Settings) -> np.ndarray:
-    """int32 (N,), who is on each picture.
+    """Returns the identity of each image, int32 (N,).
 
-    Where all pictures lie in one folder, that folder is nobody: each is a person.
+    If all images are in one folder, each of them is an identity.
     """
     if settings.identity == 'picture' or index.facts['identities'] == 1:
         return np.arange(len(index), dtype=np.int32)
@@ -41,10 +41,10 @@ def identities_of(index: FaceIndex, settings: Settings) -> np.ndarray:
 
 
 def splits_of(identities: int, settings: Settings) -> np.ndarray:
-    """uint8 (identities,), the number in ``SPLITS`` of each identity's split.
+    """Returns the index in ``SPLITS`` of each identity, uint8 (identities,).
 
     Raises:
-        ValueError: So many are for validation and test that none is left to train on.
+        ValueError: Validation and test leave no identity for training.
     """
     if settings.landmarks is None and settings.listing == 'test':
         return np.full(identities, SPLITS.index('test'), np.uint8)
@@ -55,9 +55,9 @@ def splits_of(identities: int, settings: Settings) -> np.ndarray:
     if sum(counts.values()) >= identities:
         raise ValueError(
             f'{counts["val"]} identities for val and {counts["test"]} for test leave '
-            f'none of the {identities} to train on: ask for fewer. If folders are no '
-            'persons, identity=picture takes each picture for one.')
-    # RandomState's stream is frozen: the same split with every numpy
+            f'none of the {identities} for training: reduce them. If folders are not '
+            'identities, use identity=picture, which makes each image an identity.')
+    # numpy guarantees RandomState's stream: every version makes the same split
     order = np.random.RandomState(settings.seed).permutation(identities)
     splits = np.full(identities, SPLITS.index('train'), np.uint8)
     splits[order[:counts['test']]] = SPLITS.index('test')
@@ -66,10 +66,10 @@ def splits_of(identities: int, settings: Settings) -> np.ndarray:
 
 
 class Plan:
-    """Rows of the index in the order in which they are written, and the units.
+    """Units and the rows of the index in the order of writing.
 
     Args:
-        folder: Folder that :func:`make_plan` wrote to.
+        folder: Output folder of :func:`make_plan`.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -78,17 +78,17 @@ class Plan:
             json.loads((folder / 'plan.json').read_text(encoding='utf-8')))]
 
     def rows(self, unit: Unit) -> np.ndarray:
-        """int32, the rows of the index that a unit looks at."""
+        """Returns the rows of a unit, int32."""
         rows = np.load(self.folder / 'rows.npy', mmap_mode='r')
         return rows[unit.first:unit.last]
 
 
 def make_plan(index: FaceIndex, settings: Settings, folder: Path) -> Plan:
-    """Write the plan, unless it is there.
+    """Writes the plan if it is missing, and loads it.
 
     Args:
-        index: All listed pictures.
-        settings: What is asked.
+        index: Index of all listed images.
+        settings: Settings of the preparation.
         folder: Folder of ``rows.npy`` and ``plan.json``.
     """
     if (folder / 'plan.json').exists():

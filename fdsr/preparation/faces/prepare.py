@@ -1,4 +1,4 @@
-"""The preparation of faces, from the first picture to the manifests."""
+"""Preparation of faces, from images to manifests."""
 from __future__ import annotations
 
 import contextlib
@@ -10,6 +10,7 @@ from typing import Any, Callable, Iterator
 
 from filelock import FileLock, Timeout
 
+from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.workers import in_processes
 from fdsr.preparation.faces.finish import DONE, finish
 from fdsr.preparation.faces.plan import Plan, make_plan
@@ -18,63 +19,56 @@ from fdsr.preparation.faces.sources import open_source
 from fdsr.preparation.faces.units import WORK, Job, write_unit
 from fdsr.utils.files import write_bytes
 
-_AGAIN = 'The finished shards are kept: run the same command again to go on.'
-
 
 class Stopped(RuntimeError):
-    """A preparation that could not go on, and how to go on."""
+    """Raised when a preparation is interrupted; the message explains how to resume."""
 
 
 def prepare(settings: Settings, out: str | Path, workers: int = 0,
             progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
-    """Prepare faces, or go on with it.
+    """Prepares faces, or resumes a preparation.
 
-    Each shard appears when it is whole, so a run that was stopped, by Ctrl-C, a full
-    disk or the machine, goes on with the shards that are missing. The result does not
-    depend on ``workers``, nor on how often it was stopped.
+    Shards are written atomically. A run that was interrupted, e.g. by Ctrl-C or a full
+    disk, resumes with the missing shards. The result depends neither on ``workers`` nor
+    on interruptions.
 
     Args:
-        settings: What is asked.
-        out: Folder of the result, new or begun with the same settings.
-        workers: Processes beside this one; 0 does all in this one.
-        progress: Called with the pictures looked at and their total.
+        settings: Settings of the preparation.
+        out: Output folder, new or from a run with the same settings.
+        workers: Number of worker processes; 0 uses this process.
+        progress: Called with the number of processed images and their total.
 
     Returns:
-        The summary, as ``prepared.json`` holds it.
+        The summary, as in ``prepared.json``.
 
     Raises:
-        FileNotFoundError: Something that is to be read is missing.
-        ValueError: A CSV or an argument is impossible, no face is left, or the folder
-            holds something else.
-        Stopped: The disk is full, or another run is at it.
-        RuntimeError: A process was killed.
+        FileNotFoundError: An input is missing.
+        ValueError: A CSV is malformed, an argument is out of range, no face remains, or
+            the folder contains other files.
+        Stopped: The disk is full, or another run writes to the folder.
+        RuntimeError: A process died.
     """
     out = Path(out)
     request = settings.request()
     if settings.landmarks is None:
-        request['files'] = _stamps(settings)
+        files = find_files(settings.data_root, settings.listing)
+        request['files'] = [list(stamp) for stamp in files.stamps()]
     done = _begin(out, request)
     if done is not None:
         return done
-    with _alone(out / WORK), _explained(out):
-        with _not_begun(out):
-            index, pictures = open_source(settings, out / WORK)
+    with _locked(out / WORK), _explained(out):
+        with _discarded_on_error(out):
+            index, images = open_source(settings, out / WORK)
             plan = make_plan(index, settings, out / WORK)
-        job = Job(settings, out, index.folder, pictures)
+        job = Job(settings, out, index.folder, images)
         _run(job, plan, workers, progress or (lambda done, total: None))
         summary = finish(job, plan, request)
     shutil.rmtree(out / WORK, ignore_errors=True)
     return summary
 
 
-def _stamps(settings: Settings) -> list[list]:
-    from fdsr.datasets.vggface2_files import find_files
-    stamps = find_files(settings.data_root, settings.listing).stamps()
-    return [list(stamp) for stamp in stamps]
-
-
 def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
-    """Make the folder, or see what is in it; the summary if all is done."""
+    """Creates or checks the folder; returns the summary of a finished preparation."""
     for file in (out / DONE, out / WORK / 'request.json'):
         if not file.exists():
             continue
@@ -85,17 +79,17 @@ def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
             return found
         return None
     if out.exists() and not out.is_dir():
-        raise ValueError(f'{out} is a file: give a folder.')
+        raise ValueError(f'{out} is a file: pass a folder.')
     if out.exists() and any(path.name != WORK for path in out.iterdir()):
-        raise ValueError(f'{out} is not empty, and no preparation was begun there: '
-                         'give a new folder.')
+        raise ValueError(f'{out} is neither empty nor an unfinished preparation: pass '
+                         'a new folder.')
     try:
         (out / WORK).mkdir(parents=True, exist_ok=True)
         write_bytes(out / WORK / 'request.json',
                     json.dumps({'request': request}).encode())
     except OSError as error:
-        raise Stopped(f'{out} cannot be written ({error}). Give another folder, or '
-                      'make room there.') from error
+        raise Stopped(f'{out} cannot be written ({error}). Pass another folder, or '
+                      'free disk space.') from error
     return None
 
 
@@ -104,25 +98,26 @@ def _check_request(out: Path, found: dict[str, Any], request: dict[str, Any]) ->
                for key in sorted({*found, *request})
                if found.get(key) != request.get(key)]
     if changed:
-        raise ValueError(f'{out} was begun with other settings or data: '
-                         f'{"; ".join(changed)}. Give another folder, or remove this '
+        raise ValueError(f'{out} was started with other settings or data: '
+                         f'{"; ".join(changed)}. Pass another folder, or remove this '
                          'one.')
 
 
 @contextlib.contextmanager
-def _alone(work: Path) -> Iterator[None]:
+def _locked(work: Path) -> Iterator[None]:
     try:
         lock = FileLock(work / 'lock').acquire(timeout=0)
     except Timeout as error:
         raise Stopped(f'Another run is writing to {work.parent}: wait for it, '
-                      'or give another folder.') from error
+                      'or pass another folder.') from error
     with lock:
         yield
 
 
 @contextlib.contextmanager
-def _not_begun(out: Path) -> Iterator[None]:
-    """Forgets what was asked if it cannot be begun: mended, it is another request."""
+def _discarded_on_error(out: Path) -> Iterator[None]:
+    """Removes the request if the input is wrong, because fixing it changes the request.
+    """
     try:
         yield
     except (ValueError, FileNotFoundError):
@@ -138,13 +133,13 @@ def _explained(out: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise
     except OSError as error:
-        raise Stopped(f'{out} cannot be written ({error}). Make room there. '
-                      f'{_AGAIN}') from error
+        raise Stopped(f'{out} cannot be written ({error}). Free disk space and run the '
+                      'same command again; finished shards are kept.') from error
 
 
 def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None]
          ) -> None:
-    """Do the units that are missing."""
+    """Processes the missing units."""
     for leftover in job.work.glob('*.part'):
         shutil.rmtree(leftover, ignore_errors=True)
     missing = [unit for unit in plan.units if not job.records(unit).exists()]
@@ -154,7 +149,7 @@ def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None
     write = functools.partial(write_unit, job)
     written = in_processes(write, missing, workers) if workers else (
         write(unit) for unit in missing)
-    # what is being written is left; the folder of a unit only appears when whole
+    # closing stops the workers; unfinished units leave only temporary folders
     with contextlib.closing(written):
         for unit, _ in zip(missing, written):
             done += unit.last - unit.first

@@ -1,4 +1,4 @@
-"""What is asked of a preparation."""
+"""Settings of a preparation."""
 from __future__ import annotations
 
 import json
@@ -6,44 +6,41 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fdsr.datasets.picture_storage import STORAGES, SUFFIXES
+from fdsr.datasets.image_storage import STORAGES, SUFFIXES
 
-#: The splits, in the order in which their faces are looked at: of two that are alike,
-#: the one in the earlier split stays.
+#: Splits in the order of processing; of two duplicates, the earlier one is kept.
 SPLITS = ('test', 'val', 'train')
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is read, how it is cut, filtered and split, and how it is written.
+    """Settings for reading, cropping, filtering, splitting and writing.
 
     Args:
-        data_root: Folder in VGGFace2's layout, or, with ``landmarks``, any folder.
-        landmarks: CSV of five points in VGGFace2's columns; names are paths relative
-            to ``data_root`` without suffix.
-        boxes: CSV of boxes for such a folder; without it, squares about the points.
-        listing: ``train`` or ``test``, the list of VGGFace2's layout.
-        size: Side of HR in pixels.
-        align: ``five_point`` or ``box``.
-        eye_share: Distance of the eyes as a share of HR's side, for ``five_point``.
-        crop_scale: Side of the cut in longer sides of the box, for ``box``.
-        exif: Boxes and points are those of the picture turned by its EXIF orientation.
-        min_side: Skip faces whose cut is narrower, in pixels of the source.
-        min_box_side: Skip faces whose box is narrower (its shorter side).
-        min_sharpness: Skip faces whose HR has a smaller variance of the Laplacian.
-        duplicates: Skip faces whose dHash differs in at most so many of its 64 bits
-            from that of an earlier one; ``None`` keeps all.
+        data_root: Folder in VGGFace2's layout or, with ``landmarks``, any folder.
+        landmarks: CSV of landmarks with VGGFace2's columns; names are paths relative to
+            ``data_root`` without suffix.
+        boxes: CSV of boxes for ``landmarks``; default: squares around the landmarks.
+        listing: List of VGGFace2's layout, ``train`` or ``test``. size: Side of HR in
+        pixels. align: ``five_point`` or ``box``. eye_share: Eye distance as a share of
+        HR's side, for ``five_point``. crop_scale: Side of the crop in longer sides of
+        the box, for ``box``. exif: Boxes and landmarks refer to the image after
+        applying its EXIF orientation. min_side: Minimum side of the crop in pixels of
+        the source. min_box_side: Minimum of the shorter side of the box in pixels.
+        min_sharpness: Minimum variance of the Laplacian of HR. duplicates: Skip faces
+        whose 64-bit dHash differs in at most this many bits from
+            an earlier one; ``None`` keeps all.
         val_identities: Identities of the split ``val``: a number, or a share below 1.
-        test_identities: The same for ``test``.
-        identity: ``folder`` (of a picture) or ``picture``: each is somebody else.
+        test_identities: Identities of the split ``test``, likewise.
+        identity: ``folder``: each folder is an identity; ``picture``: each image is.
         seed: Seed of the split.
         encoding: ``jpeg``, ``png`` or, in LMDB, ``raw``.
-        quality: Of JPEG.
+        quality: Quality of JPEG.
         storage: ``folder`` or ``lmdb``.
-        shard_size: Pictures looked at for each shard.
+        shard_size: Number of images per shard, before filtering.
 
     Raises:
-        ValueError: An argument is impossible.
+        ValueError: An argument is out of range.
     """
 
     data_root: str
@@ -87,33 +84,24 @@ class Settings:
                 raise ValueError(f'{argument} is {value}, expected a number from '
                                  f'{low:g} to {high:g}.')
         if self.encoding == 'raw' and self.storage != 'lmdb':
-            raise ValueError('Raw pixels are only written to LMDB: add storage=lmdb, '
-                             'or take PNG.')
+            raise ValueError('encoding=raw requires storage=lmdb: add it, or use PNG.')
         if self.listing == 'test' and not self.landmarks and (
                 self.val_identities or self.test_identities):
-            raise ValueError('VGGFace2\'s test list is not split, all of it is test: '
-                             'leave val_identities and test_identities out.')
+            raise ValueError("VGGFace2's test list is not split: omit val_identities "
+                             'and test_identities.')
         if self.boxes and not self.landmarks:
-            raise ValueError('boxes needs landmarks beside it: a folder in VGGFace2\'s '
-                             'layout has both.')
+            raise ValueError("boxes requires landmarks: a folder in VGGFace2's layout "
+                             'has its own boxes.')
 
     def request(self) -> dict[str, Any]:
-        """All that the result depends on, with the dates of the CSVs, as plain JSON."""
+        """Returns everything that the result depends on, as plain JSON."""
         files = {}
         for path in filter(None, (self.landmarks, self.boxes)):
             if not Path(path).is_file():
                 raise FileNotFoundError(
-                    f'There is no CSV {path}. Write it with '
-                    'tools/extract_landmarks.py, or correct the path.')
+                    f'Missing CSV {path}. Create it with tools/extract_landmarks.py or '
+                    'correct the path.')
             stat = Path(path).stat()
             files[path] = [stat.st_size, stat.st_mtime_ns]
         facts = {**asdict(self), 'data_root': str(Path(self.data_root).resolve())}
         return json.loads(json.dumps({**facts, 'files': files}))
-
-    def alignment_in_words(self) -> str:
-        """The cut, as a protocol tells it."""
-        cut = (f'square around the box, {self.crop_scale:g} x its longer side'
-               if self.align == 'box' else
-               '5-point similarity to the FFHQ template, eye distance '
-               f'{self.eye_share:g} of the side')
-        return f'{cut}; reflected beyond the picture; PIL bicubic to {self.size} px'

@@ -1,9 +1,8 @@
-"""What faces are prepared from: VGGFace2's layout, or any folder with landmarks."""
+"""Sources of faces: VGGFace2's layout, or any folder with landmarks."""
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Iterator
 
 import numpy as np
 
@@ -22,25 +21,25 @@ from fdsr.utils.files import atomic_path, write_bytes
 
 
 def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
-    """The index of all listed pictures, and the folder that their paths start from.
+    """Returns the index of all listed images and their root folder.
 
     Args:
-        settings: What is asked.
-        work: Folder for what has to be written to find out.
+        settings: Settings of the preparation.
+        work: Folder for temporary files.
 
     Raises:
-        FileNotFoundError: The folder or a CSV is missing, or there is no picture.
+        FileNotFoundError: The folder or a CSV is missing, or there is no image.
         ValueError: A CSV is malformed.
     """
     if settings.landmarks is None:
         files = find_files(settings.data_root, settings.listing)
-        return open_index(files, settings.listing), files.pictures
+        return open_index(files, settings.listing), files.images
     root = Path(settings.data_root)
     if not root.is_dir():
-        raise FileNotFoundError(f'{root} is not a folder. Give the folder of the '
-                                'pictures that the landmarks were found in.')
+        raise FileNotFoundError(f'{root} is not a folder. Pass the folder of the '
+                                'images that the landmarks belong to.')
     listing = work / 'list.txt'
-    if not listing.exists():  # a run that goes on keeps to the list that it began with
+    if not listing.exists():  # a resumed run keeps its list
         _write_list(root, listing)
     landmarks = Path(settings.landmarks)
     boxes = Path(settings.boxes) if settings.boxes else work / landmarks.name
@@ -50,48 +49,44 @@ def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
     return open_index(files, 'tree', work / 'index'), root
 
 
-def pictures_below(root: Path) -> Iterator[str]:
-    """Paths of all pictures below a folder, relative to it, in a fixed order."""
-    return (path for path in files_below(root)
-            if os.path.splitext(path)[1].lower().encode() in SUFFIXES)
-
-
 def _write_list(root: Path, listing: Path) -> None:
     found, unlisted = 0, []
     with atomic_path(listing) as part:
         with part.open('w', encoding='utf-8') as file:
-            for path in pictures_below(root):
+            for path in files_below(root):
+                if os.path.splitext(path)[1].lower().encode() not in SUFFIXES:
+                    continue
                 found += 1
-                if is_listable(path):
+                if _is_listable(path):
                     file.write(f'{path}\n')
                 else:
                     unlisted.append((repr(path)[1:-1], 'name', (
-                        'its name has a line break, begins with a space or is no '
-                        'UTF-8: rename it')))
+                        'its name has a line break, begins or ends with a space, or is '
+                        'not UTF-8: rename it')))
         if found == len(unlisted):
             suffixes = ', '.join(suffix.decode() for suffix in SUFFIXES)
-            raise FileNotFoundError(f'There is no picture below {root}: expected files '
+            raise FileNotFoundError(f'{root} contains no image: expected files '
                                     f'ending in {suffixes}.')
         write_bytes(listing.with_name(UNLISTED), as_csv(unlisted))
 
 
-def is_listable(path: str) -> bool:
-    """Whether a path can be a line of a list."""
+def _is_listable(path: str) -> bool:
+    """Returns True if a path can be a line of a list."""
     try:
         path.encode()
-    except UnicodeEncodeError:  # bytes that are no UTF-8, as os.walk hands them on
+    except UnicodeEncodeError:  # os.walk decodes other bytes to surrogates
         return False
     return path.strip() == path and '\n' not in path and '\r' not in path
 
 
 def _write_boxes(landmarks: Path, boxes: Path) -> None:
-    """Squares from about the brows to the chin; where points are missing, any."""
+    """Writes squares from about the brows to the chin; a dummy for missing points."""
     names, numbers = read_csv(landmarks, LANDMARK_COLUMNS)
     points = numbers.reshape(-1, 5, 2).astype(np.float64)
     eyes = np.linalg.norm(points[:, 1] - points[:, 0], axis=1).clip(1)
     corners = points.mean(axis=1) - eyes[:, None]
     rows = np.column_stack([corners, 2 * eyes, 2 * eyes])
-    rows[~np.isfinite(rows).all(1)] = (0, 0, 1, 1)  # the landmarks' row tells it
+    rows[~np.isfinite(rows).all(1)] = (0, 0, 1, 1)  # the index reports the landmarks
     with atomic_path(boxes) as part, part.open('w', encoding='utf-8') as file:
         file.write('NAME_ID,X,Y,W,H\n')
         for name, row in zip(names, rows.tolist()):

@@ -1,4 +1,4 @@
-"""What a report counts of a split; memory does not grow with the faces."""
+"""Counts of a split for reports, in constant memory."""
 from __future__ import annotations
 
 from collections import Counter
@@ -8,13 +8,13 @@ import numpy as np
 
 from fdsr.preparation.faces.cutting import KINDS
 
-#: Below which widths of the cut, and which sharpness, faces are counted.
+#: Thresholds of the counts by side of the crop and by sharpness.
 SIDES = (64, 128, 200, 256, 512, 1024)
 SHARPNESS = (4, 16, 64, 256, 1024)
 
 
 class SplitStatistics:
-    """Counts of one split, a shard at a time."""
+    """Counts of one split, updated shard by shard."""
 
     def __init__(self) -> None:
         self.kept, self.padded, self.up_sampled, self.eyes = 0, 0, 0, 0.0
@@ -24,11 +24,11 @@ class SplitStatistics:
 
     def add(self, kept: np.ndarray, skipped: Sequence[tuple[str, str, str]],
             size: int) -> None:
-        """Count a shard.
+        """Adds a shard.
 
         Args:
             kept: Records of its faces.
-            skipped: (name, kind, reason) of the pictures that are none.
+            skipped: (name, kind, reason) of the skipped images.
             size: Side of HR in pixels.
         """
         self.kept += len(kept)
@@ -43,7 +43,7 @@ class SplitStatistics:
         self.eyes += float(np.linalg.norm(eyes, axis=1).sum()) / size
 
     def summary(self) -> dict[str, Any]:
-        """Plain JSON for manifests."""
+        """Returns plain JSON for manifests."""
         return dict(
             listed=self.kept + sum(self.skipped.values()), kept=self.kept,
             skipped={kind: self.skipped[kind] for kind in KINDS if self.skipped[kind]},
@@ -51,13 +51,13 @@ class SplitStatistics:
             mean_eye_share=round(self.eyes / self.kept, 4) if self.kept else 0.0)
 
     def rows(self) -> Iterator[tuple[str, int]]:
-        """(what, faces) for the report."""
+        """Yields (what, faces) for the report."""
         yield 'listed', self.kept + sum(self.skipped.values())
         yield 'kept', self.kept
         for kind in KINDS:
             yield f'skipped: {kind}', self.skipped[kind]
         yield 'kept, enlarged to HR', self.up_sampled
-        yield 'kept, reflected beyond the picture', self.padded
+        yield 'kept, reflected beyond the image', self.padded
         for side in SIDES:
             yield f'kept, cut below {side} px', self.narrower[side]
         for value in SHARPNESS:

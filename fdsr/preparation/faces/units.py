@@ -1,4 +1,4 @@
-"""One unit of work: it becomes a shard, all of it or nothing."""
+"""Atomic processing of a unit, which becomes a shard."""
 from __future__ import annotations
 
 import csv
@@ -9,13 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from fdsr.datasets.manifest import record_type
-from fdsr.datasets.picture_storage import (
+from fdsr.datasets.image_storage import (
     SUFFIXES,
-    FolderPictures,
-    LmdbPictures,
+    FolderImages,
+    LmdbImages,
     encode,
 )
+from fdsr.datasets.manifest import record_type
 from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.preparation.faces.cutting import FaceCutter, Skipped
 from fdsr.preparation.faces.plan import Plan, Unit
@@ -23,63 +23,58 @@ from fdsr.preparation.faces.settings import Settings
 from fdsr.utils.files import write_bytes
 
 WORK = '.work'
-#: In it, (name, kind, reason) of the pictures whose names cannot be listed.
+#: File in ``WORK`` with (name, kind, reason) of the images that cannot be listed.
 UNLISTED = 'unlisted.csv'
-
-
-def measured_type(longest_name: int) -> np.dtype:
-    """A record with what is only needed to find duplicates."""
-    return np.dtype([*record_type(longest_name).descr, ('thumbnail', 'u1', 256)])
 
 
 @dataclass(frozen=True)
 class Job:
-    """What a process has to know to do any unit.
+    """Description of a preparation for worker processes.
 
     Attributes:
-        settings: What is asked.
-        out: Folder of the result.
-        index: Folder of the index of all listed pictures.
-        pictures: Folder that their paths start from.
+        settings: Settings of the preparation.
+        out: Output folder.
+        index: Folder of the index of all listed images.
+        images: Root folder of the images.
     """
 
     settings: Settings
     out: Path
     index: Path
-    pictures: Path
+    images: Path
 
     @property
     def work(self) -> Path:
-        """Folder of what is needed until the end."""
+        """Folder of temporary files."""
         return self.out / WORK
 
     def shard(self, unit: Unit) -> Path:
-        """Folder of a unit's shard."""
+        """Returns the folder of the shard of a unit."""
         return self.out / unit.split / unit.folder
 
     def records(self, unit: Unit) -> Path:
-        """Records of a unit's faces; it is done when they are there."""
+        """Returns the path of the records of a unit, which is finished if it exists."""
         return self.work / 'units' / f'{unit.number:08d}.npy'
 
     def skipped(self, unit: Unit) -> Path:
-        """CSV of a unit's pictures that became no face."""
+        """Returns the path of the CSV of the skipped images of a unit."""
         return self.records(unit).with_suffix('.csv')
 
 
 def write_unit(job: Job, unit: Unit) -> None:
-    """Make a unit's faces and write them.
+    """Processes a unit and writes its faces.
 
-    The shard's folder, the list of what was skipped and the records appear in this
-    order, each whole; what an interrupted run has left of them is made again.
+    The folder of the shard, the list of skipped images and the records are written
+    atomically in this order. Leftovers of an interrupted run are overwritten.
 
     Raises:
-        OSError: Something cannot be written, e.g. because the disk is full.
+        OSError: A file cannot be written, e.g. because the disk is full.
     """
     part = job.work / f'{unit.number:08d}.part'
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        records, skipped = _write_pictures(job, unit, part)
+        records, skipped = _write_images(job, unit, part)
         shard = job.shard(unit)
         if shard.exists():
             shutil.rmtree(shard)
@@ -92,15 +87,17 @@ def write_unit(job: Job, unit: Unit) -> None:
     write_bytes(job.records(unit), as_npy(records))
 
 
-def _write_pictures(job: Job, unit: Unit, folder: Path
-                    ) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
-    """Write the pictures; returns records, and (name, kind, reason) of the others."""
+def _write_images(job: Job, unit: Unit, folder: Path
+                  ) -> tuple[np.ndarray, list[tuple[str, str, str]]]:
+    """Writes the images; returns records, and (name, kind, reason) of skipped ones."""
     settings, index = job.settings, FaceIndex(job.index)
-    cutter = FaceCutter(index, job.pictures, settings)
+    cutter = FaceCutter(index, job.images, settings)
     rows = Plan(job.work).rows(unit)
     longest = max((len(index.paths[row]) for row in rows), default=1)
-    records, skipped = np.zeros(len(rows), measured_type(longest)), []
-    pictures, kept = _writer(settings, folder, len(rows)), 0
+    # thumbnails are only needed to find duplicates
+    records, skipped = np.zeros(len(rows), np.dtype(
+        [*record_type(longest).descr, ('thumbnail', 'u1', 256)])), []
+    images, kept = _writer(settings, folder, len(rows)), 0
     try:
         for key, row in enumerate(rows.tolist()):
             name = index.name(row)
@@ -109,37 +106,38 @@ def _write_pictures(job: Job, unit: Unit, folder: Path
             except Skipped as error:
                 skipped.append((name, error.kind, error.reason))
                 continue
-            pictures.write(key, name,
+            images.write(key, name,
                            encode(face.img, settings.encoding, settings.quality))
             for column, value in dict(name=name.encode(), key=key,
                                       **face.values).items():
                 records[kept][column] = value
             kept += 1
     finally:
-        pictures.close()
+        images.close()
     return records[:kept], skipped
 
 
 def _writer(settings: Settings, folder: Path, faces: int
-            ) -> FolderPictures | LmdbPictures:
+            ) -> FolderImages | LmdbImages:
     if settings.storage == 'folder':
-        return FolderPictures(folder, SUFFIXES[settings.encoding])
-    # never more than the pixels and some pages; the file is as large as what is in it
+        return FolderImages(folder, SUFFIXES[settings.encoding])
+    # upper limit: uncompressed pixels and some pages; the file itself is not larger
+    # than its content
     most = settings.size * settings.size * 4 + 16384
-    return LmdbPictures(folder, room=faces * most + (1 << 20))
+    return LmdbImages(folder, room=faces * most + (1 << 20))
 
 
 def as_csv(rows: list[tuple[str, ...]]) -> bytes:
-    """Rows as a CSV file's bytes."""
+    """Encodes rows as a CSV file."""
     text = io.StringIO(newline='')
-    csv.writer(text, lineterminator='\n').writerows(  # which leaves \r out of quotes
+    csv.writer(text, lineterminator='\n').writerows(  # csv does not quote \r
         [cell.replace('\r', '\\r') if isinstance(cell, str) else cell for cell in row]
         for row in rows)
     return text.getvalue().encode('utf-8', 'surrogateescape')
 
 
 def as_npy(array: np.ndarray) -> bytes:
-    """An array as an ``.npy`` file's bytes: a full disk then tells that it is full."""
+    """Encodes an array as an ``.npy`` file; np.save hides the error of a full disk."""
     file = io.BytesIO()
     np.save(file, array)
     return file.getvalue()

@@ -1,1 +1,1 @@
-"""The landmarks of a folder, as CSVs."""
+"""Extraction of the landmarks of a folder to CSVs."""

@@ -1,61 +1,51 @@
-"""Landmarks and boxes of a folder of pictures, as VGGFace2's CSVs hold them."""
+"""Extraction of landmarks and boxes from a folder of images to VGGFace2's CSVs."""
 
 import os
 import warnings
 from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import (
-    Any,
-    Callable,
-    ContextManager,
-    Dict,
-    Iterator,
-    List,
-    NamedTuple,
-    Optional,
-    Tuple,
-    Union,
-)
+from typing import Any, ContextManager, NamedTuple
 
 import cv2
 import numpy as np
 
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import files_below, read_picture
+from fdsr.datasets.reading import files_below, read_image
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
-from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_whole
+from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
 
-#: Files that are pictures, but none that ``VGGFace2Dataset`` looks for.
+#: Suffixes of images that ``VGGFace2Dataset`` does not read.
 OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
-#: A picture's shorter side in pixels, and its longer one in shorter ones: what is
-#: beyond these shows no face, and a detector would enlarge it to gigabytes.
+#: Minimum of the shorter side in pixels and maximum aspect ratio. Other images have no
+#: usable face, and a detector would upsample them to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
-#: Longer sides are shrunk to this before faces are looked for.
+#: Maximum of the longer side for the detector; larger images are downsampled.
 LONGEST_SEEN = 4096
 _EXIF_ORIENTATION = 274
 
 
 @dataclass(frozen=True)
 class ExtractionSettings:
-    """What the rows depend on.
+    """Settings that determine the rows.
 
     Args:
         detector: config of a ``LandmarkDetector``; default: ``default_detector()``.
-        largest: of several faces, take the one whose eyes are the furthest apart;
-            else such a picture is skipped.
-        min_eyes: skip faces whose eyes are closer, in pixels.
+        largest: of several faces, use the one with the largest eye distance; otherwise
+            skip the image.
+        min_eyes: minimum eye distance in pixels.
 
     Raises:
-        ImportError: none is given, and none is available.
+        ImportError: no default detector is available.
         ValueError: ``min_eyes`` is negative.
     """
 
-    detector: Dict[str, Any] = field(default_factory=default_detector)
+    detector: dict[str, Any] = field(default_factory=default_detector)
     largest: bool = False
     min_eyes: float = 0.0
 
@@ -64,8 +54,8 @@ class ExtractionSettings:
             raise ValueError(f'min_eyes is {self.min_eyes}, expected a number >= 0.')
 
 
-class Picture(NamedTuple):
-    """A file: its path in the folder, and why it is not looked at, if it is not."""
+class ImageFile(NamedTuple):
+    """Image file: path, NAME_ID, and the reason if it is not processed."""
 
     path: str
     name: str
@@ -74,45 +64,45 @@ class Picture(NamedTuple):
 
 
 class Skipped(NamedTuple):
-    """A picture without a row, and why."""
+    """Reason for skipping an image."""
 
     reason: str
     detail: str = ''
 
 
-Outcome = Union[FaceLandmarks, Skipped]
-#: Called with the number of pictures, and of those that are done.
+Outcome = FaceLandmarks | Skipped
+#: Called with the number of images, and of the finished ones.
 Progress = Callable[[int, int], ContextManager[Callable[[int], None]]]
 
 
 class Summary(NamedTuple):
-    """What a folder gave, over all runs.
+    """Summary of a folder over all runs.
 
     Args:
-        pictures: in the folder.
-        faces: rows of the CSVs that are of these pictures.
-        skipped: how many pictures were left out, by reason.
-        done_now: pictures that this run looked at.
+        images: number of images in the folder.
+        faces: number of these images with rows in the CSVs.
+        skipped: number of skipped images by reason.
+        done_now: number of images processed in this run.
     """
 
-    pictures: int
+    images: int
     faces: int
-    skipped: Dict[str, int]
+    skipped: dict[str, int]
     done_now: int
 
 
-def find_pictures(source: Path) -> List[Picture]:
-    """All pictures of a folder and of the folders in it, in the order of their paths.
+def find_images(source: Path) -> list[ImageFile]:
+    """Returns all images in a folder and its subfolders, sorted by path.
 
-    Hidden files and folders are passed over. Of several pictures that differ in their
-    suffix only, the first one has the name.
+    Hidden files and folders are ignored. Of several images that differ only in their
+    suffix, the first one is used.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no picture in it.
+        FileNotFoundError: the folder is missing or contains no image.
     """
     if not source.is_dir():
-        raise FileNotFoundError(f'{source} is not a folder. Name the folder that holds '
-                                'the pictures.')
+        raise FileNotFoundError(f'{source} is not a folder. Pass the folder with the '
+                                'images.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
     found, owners = [], {}
     for path in sorted(files_below(source), key=os.fsencode):
@@ -121,56 +111,56 @@ def find_pictures(source: Path) -> List[Picture]:
             continue
         printable = _printable(path)
         if suffix.lower() not in known:
-            found.append(Picture(path, '', 'format', (
-                f'{suffix.lower()} is not read by the data set: convert it to .png')))
+            found.append(ImageFile(path, '', 'format', (
+                f'the dataset does not read {suffix.lower()}: convert it to .png')))
         elif printable != path or path.strip() != path:
-            found.append(Picture(path, '', 'name', (
-                'a NAME_ID of UTF-8 letters is needed, without line breaks and spaces '
-                'at its beginning')))
+            found.append(ImageFile(path, '', 'name', (
+                'a NAME_ID must be UTF-8 without line breaks and without spaces at its '
+                'beginning')))
         elif stem in owners:
-            found.append(Picture(path, '', 'same name', (
-                f'{owners[stem]} has the NAME_ID {stem} already')))
+            found.append(ImageFile(path, '', 'same name', (
+                f'{owners[stem]} has the same NAME_ID {stem}')))
         else:
             owners[stem] = path
-            found.append(Picture(path, stem))
+            found.append(ImageFile(path, stem))
     if not found:
-        raise FileNotFoundError(f'There is no picture in {source}: expected files '
+        raise FileNotFoundError(f'{source} contains no image: expected files '
                                 f'ending in {", ".join(known)}.')
     return found
 
 
 def _printable(path: str) -> str:
-    """The path as a cell: no line breaks, no bytes that are not UTF-8."""
+    """Escapes a path for a cell: line breaks and bytes that are not UTF-8."""
     text = path.encode('utf-8', 'backslashreplace').decode('utf-8')
     return ''.join(letter if letter.isprintable() else repr(letter)[1:-1]
                    for letter in text)
 
 
 class Examiner:
-    """Finds the face of one picture after the other.
+    """Finder of the face in each image of a folder.
 
-    The detector is made at the first call, in the process that calls.
+    The detector is built at the first call, in the calling process.
 
     Args:
-        source: the pictures' folder.
-        settings: see there.
+        source: folder of the images.
+        settings: the settings.
     """
 
     def __init__(self, source: Path, settings: ExtractionSettings) -> None:
         self.source, self.settings = source, settings
-        self._detector: Optional[LandmarkDetector] = None
+        self._detector: LandmarkDetector | None = None
 
-    def __getstate__(self) -> Dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_detector': None}
 
     def __call__(self, path: str) -> Outcome:
-        """The face of a picture, or why there is none.
+        """Returns the face of an image, or the reason for skipping it.
 
         Args:
-            path: in the folder.
+            path: path relative to the folder.
 
         Raises:
-            ImportError, FileNotFoundError, ValueError: the detector cannot be made.
+            ImportError, FileNotFoundError, ValueError: the detector cannot be built.
         """
         if self._detector is None:
             self._detector = ready_detector(self.settings.detector)
@@ -180,32 +170,32 @@ class Examiner:
         image, orientation = read
         try:
             faces = self._faces(image)
-        except Exception as error:  # one picture of millions must not end the run
+        except Exception as error:  # one of millions of images must not end the run
             return Skipped('detector failed', f'{type(error).__name__}: {error}')
         return self._choose(faces, orientation)
 
-    def _read(self, path: str) -> Union[Skipped, Tuple[np.ndarray, int]]:
-        """The picture as the data set reads it, and its EXIF orientation."""
+    def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
+        """Returns the image, read as in the dataset, and its EXIF orientation."""
         from PIL import Image
         file = self.source / path
-        if not file.is_file():  # a pipe would be waited for, a broken link is none
-            return Skipped('unreadable', 'it is no file')
+        if not file.is_file():  # a pipe would block; a link can be broken
+            return Skipped('unreadable', 'it is not a file')
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore')  # about size and damaged EXIF
                 with Image.open(file) as image:
                     unusable = _unusable(image)
                     orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                return unusable or (read_picture(file, path), orientation)
+                return unusable or (read_image(file, path), orientation)
         except BadSample as error:
             cause = error.__cause__ or error
-        except Exception as error:  # decoders raise nearly anything on broken files
+        except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()
                        or type(cause).__name__)
 
-    def _faces(self, image: np.ndarray) -> List[FaceLandmarks]:
-        """The picture's faces, in its own pixels."""
+    def _faces(self, image: np.ndarray) -> list[FaceLandmarks]:
+        """Returns the faces in pixels of the image."""
         height, width = image.shape[:2]
         factor = min(1.0, LONGEST_SEEN / max(height, width))
         if factor == 1:
@@ -216,23 +206,23 @@ class Examiner:
         return [FaceLandmarks(((face.points + 0.5) * scale - 0.5).astype(np.float32))
                 for face in self._detector.detect_faces(small)]
 
-    def _choose(self, faces: List[FaceLandmarks], orientation: int) -> Outcome:
+    def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
         if not faces:
             return Skipped('no face', '' if orientation == 1 else (
-                f'its EXIF orientation {orientation} is not applied by the data set: '
-                'turn its pixels'))
+                f'the dataset does not apply its EXIF orientation {orientation}: '
+                'rotate its pixels'))
         if len(faces) > 1 and not self.settings.largest:
             return Skipped('several faces', str(len(faces)))
         face = faces[0]
         if not np.isfinite(face.points).all():
-            return Skipped('no face', 'the detector gave no numbers')
+            return Skipped('no face', 'the detector returned NaN')
         if face.eye_distance < max(self.settings.min_eyes, 1):
             return Skipped('too small', f'eyes {face.eye_distance:.1f} px apart')
         return face
 
 
-def _unusable(image: Any) -> Optional[Skipped]:
-    """Why a picture of which the header is read is not looked at, or None."""
+def _unusable(image: Any) -> Skipped | None:
+    """Checks the size of an image from its header."""
     short, long = sorted(image.size)
     if short < SMALLEST_SIDE:
         return Skipped('too small', f'{image.width}x{image.height} pixels')
@@ -241,62 +231,63 @@ def _unusable(image: Any) -> Optional[Skipped]:
     return None
 
 
-def ready_detector(config: Dict[str, Any]) -> LandmarkDetector:
-    """A detector that has looked at a picture, so that what it lacks shows now.
+def ready_detector(config: dict[str, Any]) -> LandmarkDetector:
+    """Builds a detector and runs it once, so that missing files are reported early.
 
     Raises:
-        FileNotFoundError, ImportError, KeyError, ValueError: it cannot be made.
+        FileNotFoundError, ImportError, KeyError, ValueError: it cannot be built.
     """
     from fdsr.registry import LANDMARKS, register_all
     register_all()
     try:
         detector = LANDMARKS.build(dict(config))
     except TypeError as error:
-        raise ValueError(f'{config["type"]} cannot be made of its options ({error}). '
-                         'Give them as --detector-options KEY=VALUE.') from error
+        raise ValueError(f'{config["type"]} cannot be built with its options '
+                         f'({error}). Pass them as --detector-options KEY=VALUE.'
+                         ) from error
     detector.detect_faces(np.zeros((64, 64, 3), np.uint8))
     return detector
 
 
-def extract(source: Path, pictures: List[Picture], files: LandmarkFiles,
+def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
             settings: ExtractionSettings, progress: Progress,
             num_workers: int = 0) -> Summary:
-    """Adds the rows that the files lack, in the order of the pictures' paths.
+    """Adds the missing rows in the order of the paths.
 
-    A run that was cut off is gone on with, and gives the same files as one that was
-    not, whatever the number of workers. Pictures that came into the folder since stand
-    behind those that were done; a picture whose content changed is not looked at again.
+    An interrupted run can be resumed; the files depend neither on interruptions nor on
+    the number of workers. New images are appended. Changed images are not processed
+    again.
 
     Args:
-        source: folder of pictures, ``identity/picture`` or flat.
-        pictures: what ``find_pictures`` found in it.
-        files: where the rows go.
-        settings: see there.
-        progress: shows how far it is.
-        num_workers: processes that look for faces; 0: this one.
+        source: folder of images, ``identity/image`` or flat.
+        images: result of ``find_images``.
+        files: output files.
+        settings: the settings.
+        progress: creates the progress report.
+        num_workers: number of worker processes; 0 uses this process.
 
     Raises:
-        FileNotFoundError, ImportError, ValueError: the detector cannot be made.
+        FileNotFoundError, ImportError, ValueError: the detector cannot be built.
         CannotWriteLandmarks: the disk is full.
         RuntimeError: a worker died.
     """
-    todo = [picture for picture in pictures if not _is_done(picture, files)]
-    looked_at = [picture.path for picture in todo if not picture.reason]
-    outcomes = _outcomes(Examiner(source, settings), looked_at, num_workers)
+    todo = [image for image in images if not _is_done(image, files)]
+    paths = [image.path for image in todo if not image.reason]
+    outcomes = _outcomes(Examiner(source, settings), paths, num_workers)
     with closing(outcomes), progress(
-            len(pictures), len(pictures) - len(todo)) as update:
-        for picture in todo:
-            outcome = (Skipped(picture.reason, picture.detail) if picture.reason
+            len(images), len(images) - len(todo)) as update:
+        for image in todo:
+            outcome = (Skipped(image.reason, image.detail) if image.reason
                        else next(outcomes))
             if isinstance(outcome, Skipped):
-                files.skip(_printable(picture.path), *outcome)
+                files.skip(_printable(image.path), *outcome)
             else:
-                files.add(picture.name, outcome.points, outcome.loose_box())
+                files.add(image.name, outcome.points, outcome.loose_box())
             update(1)
-    return _summary(pictures, files, len(todo))
+    return _summary(images, files, len(todo))
 
 
-def _outcomes(examiner: Examiner, paths: List[str],
+def _outcomes(examiner: Examiner, paths: list[str],
               num_workers: int) -> Iterator[Outcome]:
     workers = min(num_workers, len(paths))
     if workers:
@@ -304,30 +295,25 @@ def _outcomes(examiner: Examiner, paths: List[str],
     return (examiner(path) for path in paths)
 
 
-def _is_done(picture: Picture, files: LandmarkFiles) -> bool:
-    if not picture.reason and picture.name in files.with_face:
+def _is_done(image: ImageFile, files: LandmarkFiles) -> bool:
+    if not image.reason and image.name in files.with_face:
         return True
-    return _printable(picture.path) in files.without
+    return _printable(image.path) in files.without
 
 
-def _summary(pictures: List[Picture], files: LandmarkFiles, done_now: int) -> Summary:
-    here = {_printable(picture.path) for picture in pictures}
+def _summary(images: list[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:
+    here = {_printable(image.path) for image in images}
     reasons = Counter(reason for path, reason in files.skipped_reasons()
                       if path in here)
-    faces = sum(picture.name in files.with_face for picture in pictures if picture.name)
-    return Summary(len(pictures), faces, dict(sorted(reasons.items())), done_now)
+    faces = sum(image.name in files.with_face for image in images if image.name)
+    return Summary(len(images), faces, dict(sorted(reasons.items())), done_now)
 
 
-def write_list(path: Path, pictures: List[Picture], files: LandmarkFiles) -> None:
-    """Writes VGGFace2's list: the paths of the pictures that have a face, in order.
+def write_list(path: Path, images: list[ImageFile], files: LandmarkFiles) -> None:
+    """Writes VGGFace2's list of the images with a face, sorted by path.
 
-    Without one the data set takes every picture for a ``.jpg``.
+    Without it, the dataset assumes the suffix ``.jpg``.
     """
-    write_whole(path, ''.join(
-        f'{picture.path}\n' for picture in pictures
-        if picture.name and picture.name in files.with_face))
-
-
-def settings_as_json(settings: ExtractionSettings) -> Dict[str, Any]:
-    """The settings as they are kept beside the CSVs."""
-    return asdict(settings)
+    write_text(path, ''.join(
+        f'{image.path}\n' for image in images
+        if image.name and image.name in files.with_face))

@@ -1,4 +1,4 @@
-"""Tables that only ever grow, and that a run cut off at any moment can go on with."""
+"""Append-only CSVs that survive an interruption at any time."""
 
 import csv
 import errno
@@ -7,8 +7,9 @@ import itertools
 import json
 import os
 from array import array
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Sequence, Set, Tuple
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
@@ -20,30 +21,31 @@ SKIPPED_COLUMNS = ('PICTURE', 'REASON', 'DETAIL')
 
 
 class CannotWriteLandmarks(OSError):
-    """The disk takes nothing more, or the file cannot be written."""
+    """Raised if the disk is full or a file cannot be written."""
 
 
 class GrowingCsv:
-    """A CSV to which whole rows are added, each straight to the file.
+    """CSV to which complete rows are appended without buffering.
 
-    A last line that was cut off is taken away when the file is opened. While it is
-    open, no other process can open it so.
+    An incomplete last line is removed when the file is opened. A lock keeps other
+    processes out.
 
     Args:
-        path: of the file; made, with its folder, if it is not there.
-        columns: its first line.
+        path: path of the file, which is created if it is missing.
+        columns: names of the columns, the first line.
 
     Attributes:
         names: the first cell of each row.
 
     Raises:
-        CannotWriteLandmarks: it cannot be written, or another process is at it.
-        ValueError: it has other columns, or a row that is none.
+        CannotWriteLandmarks: the file cannot be written, or another process has it
+            open.
+        ValueError: the file has other columns, or a malformed row.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path, self.columns = path, tuple(columns)
-        self.names: List[str] = []
+        self.names: list[str] = []
         self._ends = array('q')
         self._held = FileLock(path.with_name(f'.{path.name}.lock'), timeout=0)
         try:
@@ -66,13 +68,13 @@ class GrowingCsv:
             self._held.acquire()
         except Timeout as error:
             raise CannotWriteLandmarks(
-                f'{self.path} is being written by another run. Wait for it, or name '
+                f'{self.path} is being written by another run. Wait for it, or pass '
                 'another file.') from error
-        except OSError:  # a file system without locks
+        except OSError:  # the file system does not support locks
             pass
 
     def _read(self) -> None:
-        """Finds the rows, cuts off an unfinished one, and starts an empty file."""
+        """Reads the rows, removes an incomplete one, and writes a missing header."""
         end = 0
         header = _line(self.columns)
         with open(self.path, 'rb') as file:
@@ -81,8 +83,8 @@ class GrowingCsv:
                 if number == 1 and line.rstrip(b'\r\n') != header.rstrip() and (
                         whole or not header.startswith(line)):
                     raise ValueError(
-                        f'{self.path} begins with {line[:80]!r}, expected the columns '
-                        f'{",".join(self.columns)}. Name another file.')
+                        f'{self.path} starts with {line[:80]!r}, expected the columns '
+                        f'{",".join(self.columns)}. Pass another file.')
                 if not whole:
                     break
                 end += len(line)
@@ -98,15 +100,14 @@ class GrowingCsv:
         if len(cells) != len(self.columns):
             raise ValueError(
                 f'{self.path}, line {number}: expected {len(self.columns)} cells, '
-                f'found {len(cells)}. Mend the line, or move the file away to start '
-                'anew.')
+                f'found {len(cells)}. Fix the line, or move the file to start again.')
         return cells[0]
 
     def add(self, cells: Sequence[str]) -> None:
-        """Adds a row; the first cell is written in quotes.
+        """Appends a row; the first cell is quoted.
 
         Raises:
-            CannotWriteLandmarks: the disk is full; nothing of the row stays.
+            CannotWriteLandmarks: the disk is full; the row is removed.
         """
         self._write(_line(cells, quoted=True))
         self.names.append(cells[0])
@@ -114,7 +115,7 @@ class GrowingCsv:
     def _write(self, line: bytes) -> None:
         before = self._ends[-1] if self._ends else 0
         try:
-            # one call for the whole row: Ctrl-C comes before it or after it
+            # a single call, so that Ctrl-C cannot interrupt it
             if os.write(self._file, line) != len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
@@ -123,84 +124,83 @@ class GrowingCsv:
         self._ends.append(before + len(line))
 
     def keep(self, count: int) -> None:
-        """Takes away all rows but the first ones."""
+        """Removes all rows except the first ones."""
         if count < len(self.names):
             del self.names[count:]
             del self._ends[count + 1:]
             os.ftruncate(self._file, self._ends[-1])
 
     def close(self) -> None:
-        """Closes the file, and lets others in."""
+        """Closes the file and releases the lock."""
         os.close(self._file)
         self._held.release()
 
 
 class LandmarkFiles:
-    """The CSVs of landmarks and boxes, of what was skipped, and the settings.
+    """CSVs of landmarks, boxes and skipped images, and the settings.
 
-    A face's row in the boxes' CSV is written first, so that a row of landmarks is
-    never without one; rows that are in one of them only are taken away at the start.
+    The box of a face is written before its landmarks. Rows without a counterpart are
+    removed when the files are opened.
 
     Args:
-        landmarks: VGGFace2's CSV of five points.
-        boxes: its CSV of boxes.
-        skipped: a row for each picture left out.
-        settings: what the rows depend on, as JSON can hold it. It is kept beside the
-            landmarks, and a later run has to have the same.
+        landmarks: VGGFace2's CSV of landmarks.
+        boxes: VGGFace2's CSV of boxes.
+        skipped: CSV of skipped images.
+        settings: plain JSON that the rows depend on. It is stored beside the landmarks
+            and must not change between runs.
 
     Raises:
-        CannotWriteLandmarks: one cannot be written, or another run is at it.
-        ValueError: they do not belong together, or were begun with other settings.
+        CannotWriteLandmarks: a file cannot be written, or another run has it open.
+        ValueError: the files do not match, or have other settings.
     """
 
     def __init__(self, landmarks: Path, boxes: Path, skipped: Path,
-                 settings: Dict[str, Any]) -> None:
+                 settings: dict[str, Any]) -> None:
         paths = (landmarks, boxes, skipped)
         if len({path.absolute() for path in paths}) < len(paths):
             raise ValueError(
-                f'{", ".join(map(str, paths))} have to be three different files.')
-        self._open: List[GrowingCsv] = []
+                f'{", ".join(map(str, paths))} must be three different files.')
+        self._open: list[GrowingCsv] = []
         columns = (('NAME_ID', *LANDMARK_COLUMNS), ('NAME_ID', *BOX_COLUMNS),
                    SKIPPED_COLUMNS)
         kept = landmarks.with_suffix('.settings.json')
-        # before anything is opened, which cuts off what is unfinished: files without
-        # settings are somebody else's
+        # before opening, which modifies the files: files without settings are foreign
         known = self._check_settings(kept, settings, dict(zip(paths, columns)))
         try:
             self.landmarks, self.boxes, self.skipped = (
                 self._opened(*file) for file in zip(paths, columns))
             self._match()
             if not known:
-                write_whole(kept, json.dumps(settings, indent=1) + '\n')
+                write_text(kept, json.dumps(settings, indent=1) + '\n')
         except BaseException:
             self.close()
             raise
-        self.with_face: Set[str] = set(self.landmarks.names)
-        self.without: Set[str] = set(self.skipped.names)
+        self.with_face: set[str] = set(self.landmarks.names)
+        self.without: set[str] = set(self.skipped.names)
 
-    def _opened(self, path: Path, columns: Tuple[str, ...]) -> GrowingCsv:
+    def _opened(self, path: Path, columns: tuple[str, ...]) -> GrowingCsv:
         self._open.append(GrowingCsv(path, columns))
         return self._open[-1]
 
     def _match(self) -> None:
-        """Keeps the faces that stand in both CSVs."""
+        """Removes faces that are not in both CSVs."""
         pairs = list(zip(self.landmarks.names, self.boxes.names))
         different = [pair for pair in pairs if pair[0] != pair[1]]
         if different:
             raise ValueError(
-                f'{self.landmarks.path} and {self.boxes.path} do not belong together: '
-                f'where one has {different[0][0]}, the other has {different[0][1]}. '
-                'Move both away to start anew.')
+                f'{self.landmarks.path} and {self.boxes.path} do not match: one has '
+                f'{different[0][0]} where the other has {different[0][1]}. Move both '
+                'files to start again.')
         self.landmarks.keep(len(pairs))
         self.boxes.keep(len(pairs))
 
     @staticmethod
-    def _check_settings(path: Path, settings: Dict[str, Any],
-                        files: Dict[Path, Sequence[str]]) -> bool:
-        """Whether the settings are kept already, and are the same.
+    def _check_settings(path: Path, settings: dict[str, Any],
+                        files: dict[Path, Sequence[str]]) -> bool:
+        """Returns True if the same settings are stored, False if none are.
 
         Raises:
-            ValueError: they are others, or there are none although a file has rows.
+            ValueError: other settings are stored, or a file has rows without settings.
         """
         settings = json.loads(json.dumps(settings))
         found = None
@@ -208,29 +208,29 @@ class LandmarkFiles:
             if path.exists():
                 found = json.loads(path.read_text(encoding='utf-8'))
         except ValueError as error:
-            raise ValueError(f'{path} is no JSON ({error}). Move it and the CSVs away '
-                             'to start anew.') from error
+            raise ValueError(f'{path} is not JSON ({error}). Move it and the CSVs to '
+                             'start again.') from error
         for file, columns in files.items():
-            # a run that was cut off at its very beginning leaves a first line at most
+            # a run that was interrupted at its start leaves at most a header
             if found is None and file.is_file() and (
                     file.stat().st_size > len(_line(columns))):
                 raise ValueError(
-                    f'{file} has rows, but {path.name}, which would tell how they were '
-                    'made, is not there. Name another file.')
+                    f'{file} has rows, but {path.name} with their settings is missing. '
+                    'Pass another file.')
         if found is not None and found != settings:
             raise ValueError(
-                f'{next(iter(files))} was begun with {json.dumps(found)}, now it is '
-                f'{json.dumps(settings)}. Take the same, or move the CSVs and '
-                f'{path.name} away to start anew.')
+                f'{next(iter(files))} was started with {json.dumps(found)}, found '
+                f'{json.dumps(settings)} now. Use the same settings, or move the CSVs '
+                f'and {path.name} to start again.')
         return found is not None
 
     def add(self, name: str, points: np.ndarray, box: Sequence[float]) -> None:
         """Adds a face.
 
         Args:
-            name: NAME_ID, the picture's path without its suffix.
+            name: NAME_ID, the path of the image without suffix.
             points: (5, 2) in pixels.
-            box: x, y, w, h in pixels; written as whole pixels.
+            box: x, y, w, h in pixels, rounded to whole pixels.
         """
         left, top = round(box[0]), round(box[1])
         right, bottom = round(box[0] + box[2]), round(box[1] + box[3])
@@ -239,16 +239,16 @@ class LandmarkFiles:
         self.landmarks.add([name, *(f'{value:.2f}' for value in np.ravel(points))])
         self.with_face.add(name)
 
-    def skip(self, picture: str, reason: str, detail: str) -> None:
-        """Adds a picture that was left out, and why."""
-        self.skipped.add([picture, reason, ' '.join(detail.split())])
-        self.without.add(picture)
+    def skip(self, image: str, reason: str, detail: str) -> None:
+        """Adds a skipped image and the reason."""
+        self.skipped.add([image, reason, ' '.join(detail.split())])
+        self.without.add(image)
 
-    def skipped_reasons(self) -> Iterator[Tuple[str, str]]:
-        """The pictures left out and why, as the file has them."""
+    def skipped_reasons(self) -> Iterator[tuple[str, str]]:
+        """Yields (image, reason) of the skipped images in the file."""
         with self.skipped.path.open(encoding='utf-8', newline='') as file:
-            for picture, reason, _ in itertools.islice(csv.reader(file), 1, None):
-                yield picture, reason
+            for image, reason, _ in itertools.islice(csv.reader(file), 1, None):
+                yield image, reason
 
     def close(self) -> None:
         """Closes all files."""
@@ -262,13 +262,11 @@ class LandmarkFiles:
         self.close()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes a text beside its place and puts it there when it is whole.
-
-    Its folder is made.
+def write_text(path: Path, text: str) -> None:
+    """Writes a text file atomically; its folder is created.
 
     Raises:
-        CannotWriteLandmarks: the disk is full, or the folder cannot be written.
+        CannotWriteLandmarks: the disk is full, or the folder is not writable.
     """
     try:
         write_bytes(path, text.encode())
@@ -277,16 +275,16 @@ def write_whole(path: Path, text: str) -> None:
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWriteLandmarks:
-    """The error with what can be done about it."""
+    """Returns an error with a remedy."""
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    remedy = ('Make room and run the same command again: it goes on where it stopped.'
-              if full else 'Name another file.')
+    remedy = ('Free disk space and run the same command again to resume.'
+              if full else 'Pass another file.')
     return CannotWriteLandmarks(
         f'{path} cannot be written ({error.strerror or error}). {remedy}')
 
 
 def _line(cells: Sequence[str], quoted: bool = False) -> bytes:
-    """A row; its first cell in quotes, the others where they need them."""
+    """Encodes a row; the first cell is always quoted, the others if necessary."""
     text = io.StringIO()
     csv.writer(text, lineterminator='\n').writerow(cells[1:] if quoted else cells)
     first = '"' + cells[0].replace('"', '""') + '",' if quoted else ''

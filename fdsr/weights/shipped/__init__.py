@@ -1,22 +1,22 @@
-"""The weights that come along with the package."""
+"""Weights bundled with the package."""
 
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Dict
 
-from fdsr.weights.files import sha256_of
+from fdsr.weights.files import check_sha256
 
 _FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True)
 class ShippedWeights:
-    """A file in the package.
+    """File of bundled weights.
 
     Args:
-        file: its name in ``fdsr/weights/shipped``.
-        sha256: its hash.
-        licence: under which it may be used.
+        file: name in ``fdsr/weights/shipped``.
+        sha256: SHA-256 of the file.
+        licence: licence of the weights.
     """
 
     file: str
@@ -24,35 +24,31 @@ class ShippedWeights:
     licence: str
 
 
-#: By the name that ``FaceSuperResolver`` and the command line take.
+#: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
 SHIPPED: Dict[str, ShippedWeights] = {
     'compact': ShippedWeights(
         'compact-d1065523.pth',
         'd1065523f7199cba88d72fbca057555023eccafdcc908c206b40ac5fdbc6fea3', 'CC0-1.0'),
 }
-#: Taken where no weights are named.
+#: Name of the default weights.
 DEFAULT = 'compact'
 
 
 def shipped_weights(name: str) -> Path:
-    """Where weights that come along lie, after a look at their hash.
+    """Returns the path of bundled weights after checking their hash.
 
     Raises:
-        KeyError: no such name.
-        FileNotFoundError: the file is not there.
-        ValueError: the file has been changed.
+        KeyError: the name is unknown.
+        FileNotFoundError: the file is missing.
+        ValueError: the file was modified.
     """
     if name not in SHIPPED:
-        raise KeyError(f'No weights named {name!r} come along; there are '
+        raise KeyError(f'{name!r} is not the name of bundled weights; available: '
                        f'{", ".join(SHIPPED)}.')
-    wanted = SHIPPED[name]
-    path = _FOLDER / wanted.file
+    path = _FOLDER / SHIPPED[name].file
     remedy = 'Install fdsr again.'
     if not path.is_file():
-        raise FileNotFoundError(f'The weights {name!r} are not at {path}. {remedy}')
-    found = sha256_of(path)
-    if found != wanted.sha256:
-        raise ValueError(
-            f'{path} is not the file that came along: expected SHA-256 '
-            f'{wanted.sha256[:12]}…, found {found[:12]}…. {remedy}')
+        raise FileNotFoundError(f'{path}: the bundled weights {name!r} are missing. '
+                                f'{remedy}')
+    check_sha256(path, SHIPPED[name].sha256, remedy)
     return path

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from fdsr.benchmark.gallery import Gallery, choose_faces
-from fdsr.datasets.reading import read_picture
+from fdsr.datasets.reading import read_image
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows
 from fdsr.reporting.face_figure import draw_figure, save_figure
@@ -110,7 +110,7 @@ class _Kept:
             self._path(run, name).is_file() for name in self.names)
 
     def read(self, run: _Run) -> dict[str, np.ndarray]:
-        return {name: read_picture(self._path(run, name), name) for name in self.names}
+        return {name: read_image(self._path(run, name), name) for name in self.names}
 
     def write(self, run: _Run, images: Sequence[np.ndarray]) -> None:
         for name, image in zip(self.names, images if self.folder else ()):

@@ -139,7 +139,7 @@ def test_quantised_to_int8(weights, tmp_path):
     # what it says is lost, computed again from the two files
     from fdsr.registry import DATASETS
     drawn = DATASETS.build(dict(
-        type='fdsr.DrawnFacesDataset', size=SIZE, first=500_000, length=64,
+        type='fdsr.SyntheticFacesDataset', size=SIZE, first=500_000, length=64,
         test_mode=True, pipeline=[]))
     pictures = []
     for index in range(48, 64):

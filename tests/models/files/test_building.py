@@ -14,6 +14,7 @@ from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
 from fdsr.registry import MODELS
 from tests import toy
+from tests.hostile import Code, config_calls
 from tests.models.files import files
 
 #: Where a type can occur in the config of a backbone.
@@ -52,16 +53,10 @@ def no_process(monkeypatch):
     assert not started
 
 
-def hostile(tmp_path):
-    """Configs that make a folder, or start a process, if they are built."""
-    return [dict(type='os.mkdir', path=str(tmp_path / 'trace')),
-            dict(type='subprocess.Popen', args=['touch', str(tmp_path / 'trace')])]
-
-
 @pytest.mark.parametrize('position', POSITIONS)
 def test_no_function_is_called_wherever_it_is_named(position, tmp_path, path,
                                                     no_process):
-    for payload in hostile(tmp_path):
+    for payload in config_calls(tmp_path / 'trace'):
         files.write(path, POSITIONS[position](payload))
         with pytest.raises(CheckpointMismatch) as error:
             load_backbone(path)
@@ -71,7 +66,7 @@ def test_no_function_is_called_wherever_it_is_named(position, tmp_path, path,
 
 
 def test_the_registry_would_call_it(tmp_path):
-    MODELS.build(hostile(tmp_path)[0])
+    MODELS.build(config_calls(tmp_path / 'trace')[0])
     assert (tmp_path / 'trace').exists()
 
 
@@ -125,12 +120,7 @@ def test_a_missing_type_or_argument_is_named(path):
 @pytest.mark.parametrize('kind', ['encoder', 'dictionary'])
 def test_files_that_a_config_names_are_loaded_safely(kind, tmp_path, path):
     code = tmp_path / 'code.pth'
-
-    class Code:
-        def __reduce__(self):
-            import os
-            return os.mkdir, (str(tmp_path / 'trace'), )
-    torch.save(dict(format='fdsr-dictionary', meta=Code()), code)
+    torch.save(dict(format='fdsr-dictionary', meta=Code(tmp_path / 'trace')), code)
     from fdsr.weights import RefusedCheckpointError, sha256_of
     config = ({**toy.TEACHER, 'dictionary': dict(file=str(code))}
               if kind == 'dictionary' else

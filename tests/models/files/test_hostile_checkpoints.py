@@ -1,7 +1,6 @@
 """Files whose loading would run code are refused, by every road into the project."""
 
 import contextlib
-import os
 import pickle
 import runpy
 import subprocess
@@ -23,19 +22,10 @@ from fdsr.profiling.subjects import subjects_of_checkpoint
 from fdsr.weights import RefusedCheckpointError, sha256_of, vgg_state_dict
 from tests import toy
 from tests.conftest import SHARED
+from tests.hostile import Code
 from tests.models.files import files
 
 TOOLS = Path(__file__).resolve().parents[3] / 'tools'
-
-
-class Hostile:
-    """Makes a folder when it is unpickled."""
-
-    def __init__(self, trace):
-        self.trace = trace
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.trace), )
 
 
 @pytest.fixture
@@ -47,10 +37,10 @@ def trace(tmp_path):
 def hostile(tmp_path, trace, request):
     """A checkpoint with code in it, in each container that torch.load reads."""
     path = tmp_path / 'hostile.pth'
-    content = {'meta': {'fdsr': Hostile(trace), 'iter': 1, 'epoch': 0},
+    content = {'meta': {'fdsr': Code(trace), 'iter': 1, 'epoch': 0},
                'state_dict': {'w': torch.zeros(1)}, 'optimizer': {}}
     if request.param == 'pickle':
-        path.write_bytes(pickle.dumps({'meta': Hostile(trace)}, protocol=2))
+        path.write_bytes(pickle.dumps({'meta': Code(trace)}, protocol=2))
     else:
         torch.save(content, path,
                    _use_new_zipfile_serialization=request.param == 'zip')
@@ -197,7 +187,7 @@ def test_code_in_an_unfinished_dictionary_is_refused(hostile, trace, tmp_path):
     with pytest.raises(RefusedCheckpointError, match=r'averages\.pth: expected'):
         state.averages()
     (tmp_path / 'state' / 'points_000000.npy').write_bytes(
-        pickle.dumps(Hostile(trace)))
+        pickle.dumps(Code(trace)))
     with pytest.raises(ValueError, match=r'points_000000\.npy is damaged'):
         state.points(0)
     torch.save([1], tmp_path / 'state' / 'averages.pth')

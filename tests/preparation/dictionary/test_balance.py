@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from fdsr.datasets import VGGFace2Dataset
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.preparation.dictionary.balance import (
     POSE_EDGES,
-    draw_by_pose,
     even_shares,
     landmarks_of,
+    sample_by_pose,
     yaw_of,
 )
 from fdsr.preparation.dictionary.faces import FaceBatches
@@ -60,14 +60,14 @@ def test_shares_are_as_even_as_can_be(available, total, expected):
 def test_bins_give_the_same_number_and_the_seed_decides_which():
     yaws = [-0.4] * 10 + [-0.2] * 20 + [0] * 200 + [0.2] * 20 + [0.4] * 10 + [np.nan]
     points = np.stack([turned(yaw) for yaw in yaws])
-    draw = draw_by_pose(points, 40, seed=3)
+    draw = sample_by_pose(points, 40, seed=3)
     assert draw.available == [10, 20, 200, 20, 10] and draw.drawn == [8] * 5
     assert len(set(draw.indices)) == 40 and (np.diff(draw.indices) > 0).all()
     counts = np.bincount(np.digitize(yaw_of(points[draw.indices]), POSE_EDGES))
     assert counts.tolist() == draw.drawn
-    assert np.array_equal(draw.indices, draw_by_pose(points, 40, seed=3).indices)
-    assert not np.array_equal(draw.indices, draw_by_pose(points, 40, seed=4).indices)
-    assert draw_by_pose(points, 1000, seed=0).drawn == draw.available
+    assert np.array_equal(draw.indices, sample_by_pose(points, 40, seed=3).indices)
+    assert not np.array_equal(draw.indices, sample_by_pose(points, 40, seed=4).indices)
+    assert sample_by_pose(points, 1000, seed=0).drawn == draw.available
 
 
 @pytest.mark.parametrize('root, turned_share', [
@@ -78,7 +78,7 @@ def test_real_faces_fill_the_bins(shared_faces, tmp_path, root, turned_share):
         pytest.skip(f'{root} is not on this machine')
     points = landmarks_of(VGGFace2Dataset(root, cache_dir=tmp_path,
                                           report_dir=tmp_path))
-    draw = draw_by_pose(points, 100, seed=0)
+    draw = sample_by_pose(points, 100, seed=0)
     available, drawn = np.array(draw.available), np.array(draw.drawn)
     assert available.sum() == len(points) and drawn.sum() == 100
     assert 1 - available[2] / len(points) == pytest.approx(turned_share, abs=0.03)
@@ -86,11 +86,11 @@ def test_real_faces_fill_the_bins(shared_faces, tmp_path, root, turned_share):
     assert np.ptp(drawn[full]) <= 1 and (drawn[~full] <= drawn[full].min()).all()
     assert drawn[2] < 35 < 100 * available[2] / len(points)
     mirrored = (points * (-1, 1))[:, [1, 0, 2, 4, 3]]
-    assert draw_by_pose(mirrored, 100, seed=0).available == draw.available[::-1]
+    assert sample_by_pose(mirrored, 100, seed=0).available == draw.available[::-1]
 
 
 def test_a_set_without_a_list_of_landmarks_is_loaded_once():
-    dataset = DrawnFacesDataset(length=4, size=32)
+    dataset = SyntheticFacesDataset(length=4, size=32)
     points = landmarks_of(dataset)
     assert np.array_equal(points[2], dataset[2]['landmarks'])
     assert np.isnan(landmarks_of([None, dataset[0]])[0]).all()

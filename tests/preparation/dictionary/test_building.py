@@ -7,7 +7,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.geometry.components import COMPONENTS, boxes_from_five_points
 from fdsr.models.backbones import DictionaryTeacher
 from fdsr.models.backbones.encoder import TinyEncoder
@@ -24,7 +24,7 @@ STRIDES = (1, 2, 4, 8)
 
 @pytest.fixture(scope='module')
 def items():
-    dataset = DrawnFacesDataset(length=NUM_FACES, size=SIZE, eye_share=EYE_SHARE)
+    dataset = SyntheticFacesDataset(length=NUM_FACES, size=SIZE, eye_share=EYE_SHARE)
     return [dataset[index] for index in range(NUM_FACES)]
 
 

@@ -18,7 +18,7 @@ def config_of(**generator) -> Config:
     return Config(dict(
         model=dict(generator=generator),
         train_dataloader=dict(dataset=dict(
-            type='fdsr.DrawnFacesDataset', length=5, size=32,
+            type='fdsr.SyntheticFacesDataset', length=5, size=32,
             pipeline=[dict(type='fdsr.FlipFace', prob=1.0)]))))
 
 

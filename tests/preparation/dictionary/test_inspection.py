@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.geometry.components import COMPONENTS
 from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import TinyEncoder
@@ -38,7 +38,7 @@ SIZE, NUM_FACES = 128, 8
 
 @pytest.fixture(scope='module')
 def faces():
-    dataset = DrawnFacesDataset(length=NUM_FACES, size=SIZE)
+    dataset = SyntheticFacesDataset(length=NUM_FACES, size=SIZE)
     return FaceBatches(dataset, SIZE, batch_size=3)
 
 
@@ -149,7 +149,7 @@ def test_an_atom_that_is_not_there_is_refused(found, atom):
 
 
 def test_no_faces_are_refused(encoder, of_features):
-    with pytest.raises(ValueError, match='no face to look at'):
+    with pytest.raises(ValueError, match='No face to match'):
         DictionaryInspector(encoder, of_features).match([])
 
 

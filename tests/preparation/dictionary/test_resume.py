@@ -111,7 +111,7 @@ def test_other_settings_are_refused(faces, tmp_path):
 
 def test_a_folder_of_something_else_is_refused(tmp_path):
     (tmp_path / 'thesis.txt').write_text('mine')
-    with pytest.raises(ValueError, match='something else .* another --out'):
+    with pytest.raises(ValueError, match='not an unfinished .* another --out'):
         BuildState(tmp_path, {})
 
 
@@ -144,7 +144,7 @@ def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
         raise OSError('disk full')
 
     monkeypatch.setattr(np, 'save', broken)
-    with pytest.raises(OSError, match='points_000000.npy .*disk full.*Make room'):
+    with pytest.raises(OSError, match='points_000000.npy .*disk full.*Free disk space'):
         state.keep_points(0, np.zeros((1, 1, 1)))
     assert state.points(0) is None and not list(tmp_path.rglob('*.part-*'))
     state.remove()

@@ -13,7 +13,7 @@ from tests.preparation.faces.test_prepare import skipped_of
 
 BAD = {**{file: (data, 'unreadable', reason)
           for file, (data, reason) in BROKEN.items()},
-       'dot.png': (DOT, 'no cut', 'picture of 1x1')}
+       'dot.png': (DOT, 'no cut', 'image of 1x1')}
 
 
 @pytest.mark.parametrize('file', BAD)
@@ -42,7 +42,7 @@ def test_odd_pictures_are_those_of_the_data_set(toy_root, prepared,  # noqa: F81
     from fdsr.preparation.faces.settings import Settings
     toy = toy_root()
     for name, data in zip(toy.names, GOOD.values()):
-        toy.picture(name).write_bytes(data)
+        toy.image(name).write_bytes(data)
     prepared(Settings(str(toy.root), size=32, encoding='png'))
     expected = VGGFace2Dataset(toy.root, size=32, align='five_point')
     for one, other in zip(FaceManifestDataset(tmp_path / 'out'), expected):
@@ -106,7 +106,7 @@ def test_a_name_twice_counts_once(people, prepared, tmp_path):
         file.write('"a/0",' + ','.join(['3'] * 10) + '\n')
     assert prepared(people.settings())['splits']['train']['kept'] == 12
     row = skipped_of(tmp_path / 'out')['a/0']
-    assert row['kind'] == 'note' and 'twice in points.csv' in row['reason']
+    assert row['kind'] == 'note' and 'duplicate in points.csv' in row['reason']
 
 
 @pytest.mark.parametrize('header, error', [
@@ -132,7 +132,7 @@ def test_names_that_lead_out_of_the_folder(toy_root, prepared, tmp_path):  # noq
             file.write(f'"../train/n000002/0001_01",{row}\n')
     summary = prepared(Settings(str(toy.root), size=32))
     assert summary['splits']['train']['kept'] == 20
-    assert 'leads out' in skipped_of(tmp_path / 'out')[
+    assert 'outside of the folder' in skipped_of(tmp_path / 'out')[
         '../train/n000002/0001_01']['reason']
 
 
@@ -163,7 +163,7 @@ def test_hidden_files_and_links_in_circles_are_passed_over(people, prepared, tmp
 def test_nothing_left_names_the_list(tree, prepared):
     tree.add('a/empty.jpg', b'')
     tree.add('b/empty.jpg', b'')
-    with pytest.raises(ValueError, match='No face is left of 2 .*skipped.csv'):
+    with pytest.raises(ValueError, match='None of 2 faces .*skipped.csv'):
         prepared(tree.settings())
 
 
@@ -172,7 +172,7 @@ def test_missing_things_are_named(people, prepared, tmp_path):
     with pytest.raises(FileNotFoundError, match='extract_landmarks'):
         prepared(Settings(str(people.root), landmarks=str(tmp_path / 'no.csv')))
     (tmp_path / 'nothing').mkdir()
-    with pytest.raises(FileNotFoundError, match='no picture below'):
+    with pytest.raises(FileNotFoundError, match='contains no image'):
         prepared(Settings(str(tmp_path / 'nothing'), landmarks=str(people.csv)))
     with pytest.raises(FileNotFoundError, match='layout'):
         prepared(Settings(str(people.root)), 'other')

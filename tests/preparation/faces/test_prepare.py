@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
-from fdsr.datasets.picture_storage import FolderPictures
+from fdsr.datasets.image_storage import FolderImages
 from fdsr.preparation.faces import finish, prepare, units
 from fdsr.preparation.faces.settings import Settings
 from tests.conftest import REPOSITORY
@@ -110,7 +110,7 @@ def interrupted_at(monkeypatch, count, error):
             return write(*args, **kwargs)
         return call
 
-    monkeypatch.setattr(FolderPictures, 'write', failing(FolderPictures.write))
+    monkeypatch.setattr(FolderImages, 'write', failing(FolderImages.write))
     for module in (units, finish):
         monkeypatch.setattr(module, 'write_bytes', failing(module.write_bytes))
     monkeypatch.setattr(finish, 'write_manifest', failing(finish.write_manifest))
@@ -158,7 +158,7 @@ def test_a_full_disk_tells_how_to_go_on(people, prepared, tmp_path, monkeypatch)
 
 def test_a_full_disk_under_lmdb(people, prepared, monkeypatch):
     monkeypatch.setattr(units, '_writer', lambda settings, folder, faces:
-                        units.LmdbPictures(folder, room=16384))
+                        units.LmdbImages(folder, room=16384))
     with pytest.raises(prepare.Stopped, match='MAP_FULL'):
         prepared(people.settings(storage='lmdb', encoding='raw'))
 
@@ -180,7 +180,7 @@ def test_other_settings_and_strange_folders_are_refused(people, prepared, tmp_pa
         prepared(people.settings())
     (tmp_path / 'full').mkdir()
     (tmp_path / 'full' / 'letter.txt').touch()
-    with pytest.raises(ValueError, match='is not empty'):
+    with pytest.raises(ValueError, match='is neither empty'):
         prepared(people.settings(), 'full')
     with pytest.raises(ValueError, match='letter.txt is a file'):
         prepared(people.settings(), 'full/letter.txt')
@@ -189,7 +189,7 @@ def test_other_settings_and_strange_folders_are_refused(people, prepared, tmp_pa
 def test_two_runs_at_once_are_refused(people, prepared, tmp_path):
     settings = people.settings()
     assert prepare._begin(tmp_path / 'out', settings.request()) is None
-    with prepare._alone(tmp_path / 'out' / '.work'):
+    with prepare._locked(tmp_path / 'out' / '.work'):
         with pytest.raises(prepare.Stopped, match='Another run'):
             prepared(settings)
 

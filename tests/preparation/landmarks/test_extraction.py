@@ -4,6 +4,7 @@ import csv
 import io
 import os
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import numpy as np
 import pytest
@@ -16,8 +17,7 @@ from fdsr.preparation.landmarks.extraction import (
     ExtractionSettings,
     Skipped,
     extract,
-    find_pictures,
-    settings_as_json,
+    find_images,
     write_list,
 )
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
@@ -60,12 +60,12 @@ def save(path, faces=1, eyes=40, blue=0, size=(120, 140), **options):
 
 def opened(folder, settings):
     return LandmarkFiles(folder / 'points.csv', folder / 'boxes.csv',
-                         folder / 'skipped.csv', settings_as_json(settings))
+                         folder / 'skipped.csv', asdict(settings))
 
 
 def run(source, folder, settings, progress=no_progress, num_workers=0):
     with opened(folder, settings) as files:
-        return extract(source, find_pictures(source), files, settings, progress,
+        return extract(source, find_images(source), files, settings, progress,
                        num_workers)
 
 
@@ -102,8 +102,8 @@ def test_the_data_set_reads_it(tmp_path, settings):
     folder = root / 'bb_landmark'
     with LandmarkFiles(
             folder / 'loose_landmark_train.csv', folder / 'loose_bb_train.csv',
-            folder / 'skipped.csv', settings_as_json(settings)) as files:
-        pictures = find_pictures(root / 'train')
+            folder / 'skipped.csv', asdict(settings)) as files:
+        pictures = find_images(root / 'train')
         extract(root / 'train', pictures, files, settings, no_progress)
         write_list(root / 'train_list.txt', pictures, files)
     faces = VGGFace2Dataset(root, size=32, align='five_point', cache_dir=tmp_path)
@@ -133,11 +133,11 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
         ['2.png', 'several faces', '3'],
         ['3.png', 'too small', 'eyes 20.0 px apart'],
         ['4.png', 'detector failed', 'RuntimeError: a model is broken'],
-        ['5.gif', 'format', '.gif is not read by the data set: convert it to .png'],
-        ['6.webp', 'same name', '6.png has the NAME_ID 6 already'],
+        ['5.gif', 'format', 'the dataset does not read .gif: convert it to .png'],
+        ['6.webp', 'same name', '6.png has the same NAME_ID 6'],
         ['7.png', 'no face', ''],
-        ['8.png', 'no face', 'its EXIF orientation 6 is not applied by the data set: '
-                             'turn its pixels']]
+        ['8.png', 'no face', 'the dataset does not apply its EXIF orientation 6: '
+                             'rotate its pixels']]
     assert found.faces == 1 and found.skipped['no face'] == 3
     largest = ExtractionSettings(settings.detector, largest=True)
     assert run(source, tmp_path / 'largest', largest).faces == 3
@@ -209,9 +209,9 @@ def test_strange_names(tmp_path, settings):
 
 def test_a_folder_without_pictures(tmp_path, settings):
     with pytest.raises(FileNotFoundError, match='is not a folder'):
-        find_pictures(tmp_path / 'nowhere')
-    with pytest.raises(FileNotFoundError, match='no picture in'):
-        find_pictures(tmp_path)
+        find_images(tmp_path / 'nowhere')
+    with pytest.raises(FileNotFoundError, match='contains no image'):
+        find_images(tmp_path)
     with pytest.raises(ValueError, match='min_eyes is nan'):
         ExtractionSettings(min_eyes=float('nan'))
 

@@ -1,29 +1,31 @@
-"""Where the pictures of a shard lie: files of a folder, or one LMDB."""
+"""Storage of the images of a shard: files in a folder, or one LMDB."""
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
 import os
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Iterator, Protocol
 
 import numpy as np
 from PIL import Image
 
-from fdsr.datasets.reading import said_by, whole_pictures
+from fdsr.datasets.reading import complete_images, said_by
 
-#: Encodings and the suffixes of their files; ``raw`` is for LMDB alone.
+#: Encodings and the suffixes of their files; ``raw`` requires LMDB.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
 STORAGES = ('folder', 'lmdb')
 LMDB_FILE = 'pictures.lmdb'
 
 
 def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
-    """Encode a picture.
+    """Encodes an image.
 
     Args:
         img: uint8 (S, S, 3), RGB.
-        encoding: ``jpeg``, ``png``, or ``raw`` for the pixels as they are.
-        quality: Of JPEG, 1 to 100; its colours keep their full resolution (4:4:4).
+        encoding: ``jpeg``, ``png``, or ``raw`` for uncompressed pixels.
+        quality: Quality of JPEG, 1 to 100; colours are not subsampled (4:4:4).
     """
     if encoding == 'raw':
         return np.ascontiguousarray(img).tobytes()
@@ -34,18 +36,18 @@ def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
 
 
 def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
-    """Decode a picture of known size.
+    """Decodes an image of known size.
 
     Args:
-        data: What :func:`encode` returned.
-        encoding: Its encoding.
-        size: Its side in pixels.
+        data: Result of :func:`encode`.
+        encoding: Encoding of the data.
+        size: Side of the image in pixels.
 
     Returns:
-        uint8 (size, size, 3), RGB; may be written to.
+        uint8 (size, size, 3), RGB, writable.
 
     Raises:
-        ValueError: It is truncated, no such picture, or of another size.
+        ValueError: The data is truncated, not an image, or of another size.
     """
     if encoding == 'raw':
         if len(data) != size * size * 3:
@@ -53,9 +55,9 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
                              f'{size}x{size} px')
         return np.frombuffer(bytearray(data), np.uint8).reshape(size, size, 3)
     try:
-        with whole_pictures(), Image.open(io.BytesIO(data)) as file:
+        with complete_images(), Image.open(io.BytesIO(data)) as file:
             img = np.array(file if file.mode == 'RGB' else file.convert('RGB'))
-    except Exception as error:  # decoders raise nearly anything on broken files
+    except Exception as error:  # decoders raise many types for damaged files
         raise ValueError(f'cannot be decoded ({said_by(error)})') from error
     if img.shape != (size, size, 3):
         raise ValueError(f'has {img.shape[1]}x{img.shape[0]} px, expected {size}x'
@@ -63,60 +65,60 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
     return img
 
 
-class PictureReader(Protocol):
-    """Reads the encoded pictures of one shard."""
+class ImageReader(Protocol):
+    """Interface to the encoded images of one shard."""
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture; raises OSError or ValueError if it is not there."""
+        """Returns one image; raises OSError or ValueError if it is missing."""
 
     def close(self) -> None:
-        """Free what is open."""
+        """Closes all files."""
 
 
-class FolderPictures:
-    """Pictures as files, named by their names.
+class FolderImages:
+    """Images as files of the same names.
 
     Args:
         folder: Folder of the shard.
-        suffix: Of the files.
+        suffix: Suffix of the files.
     """
 
     def __init__(self, folder: Path, suffix: str) -> None:
         self.folder, self.suffix = folder, suffix
 
     def path(self, name: str) -> str:
-        """The file of a picture."""
+        """Returns the path of an image."""
         return f'{os.fspath(self.folder)}/{name}{self.suffix}'
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture."""
+        """Returns one image."""
         with open(self.path(name), 'rb') as file:
             return file.read()
 
     def write(self, key: int, name: str, data: bytes) -> None:
-        """Add one picture."""
+        """Writes one image."""
         path = Path(self.path(name))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def remove(self, key: int, name: str) -> None:
-        """Take one picture out, if it is there."""
+        """Removes one image if it exists."""
         Path(self.path(name)).unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Does nothing, because no file is open."""
 
 
-class LmdbPictures:
-    """Pictures in one LMDB, by their numbers.
+class LmdbImages:
+    """Images in one LMDB, keyed by number.
 
     Args:
         folder: Folder of the shard.
-        room: Bytes that it may grow to when it is written; 0 opens it for reading.
+        room: Maximum size in bytes for writing; 0 opens the LMDB for reading.
 
     Raises:
         ImportError: The package ``lmdb`` is missing.
-        OSError: There is no such LMDB.
+        OSError: The LMDB cannot be opened.
     """
 
     def __init__(self, folder: Path, room: int = 0) -> None:
@@ -128,7 +130,7 @@ class LmdbPictures:
         self._file = folder / LMDB_FILE
         with _explained(self._file):
             if room:
-                # the shard is written by one process, and then by none
+                # no lock: one process writes the shard, afterwards it is read-only
                 self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False,
                                        map_size=room)
             else:
@@ -136,28 +138,28 @@ class LmdbPictures:
             self._transaction = self._lmdb.begin(write=bool(room))
 
     def read(self, key: int, name: str) -> bytes:
-        """One picture."""
+        """Returns one image."""
         with _explained(self._file):
             data = self._transaction.get(_key(key))
         if data is None:
-            raise ValueError(f'{self._file} has no picture {key} ({name})')
+            raise ValueError(f'{self._file} has no image {key} ({name})')
         return data
 
     def write(self, key: int, name: str, data: bytes) -> None:
-        """Add one picture."""
+        """Writes one image."""
         with _explained(self._file):
             try:
                 self._transaction.put(_key(key), data, append=True)
             except BaseException:
-                self._transaction.abort()  # or close() would try to write the rest
+                self._transaction.abort()  # otherwise close() would commit it
                 self._transaction = None
                 raise
 
     def remove(self, key: int, name: str) -> None:
-        """Do nothing: an LMDB does not shrink, and the index leaves the face out."""
+        """Does nothing: an LMDB does not shrink, and the index omits the face."""
 
     def close(self) -> None:
-        """Write what is left to be written, and close."""
+        """Commits and closes."""
         with _explained(self._file):
             if self._transaction is not None:
                 self._transaction.commit()
@@ -165,7 +167,7 @@ class LmdbPictures:
 
 
 class _Shared:
-    """LMDBs that are open for reading: LMDB forbids to open one twice in a process."""
+    """Shared handle of an LMDB, which a process must not open twice."""
 
     _known: dict[str, list] = {}
 
@@ -175,7 +177,7 @@ class _Shared:
 
     @classmethod
     def open(cls, lmdb: Any, file: Path) -> _Shared:
-        """Open a file, or take the one that is open in this process."""
+        """Opens a file, or shares its handle in this process."""
         name = str(file.resolve())
         if name not in cls._known:
             cls._known[name] = [lmdb.open(
@@ -184,47 +186,36 @@ class _Shared:
         return cls(name)
 
     def close(self) -> None:
-        """Close it, if nobody else in this process has it open."""
+        """Closes the file after the last user in this process."""
         self._known[self._name][1] -= 1
         if not self._known[self._name][1]:
             self._known.pop(self._name)[0].close()
-
-    @classmethod
-    def forget(cls) -> None:
-        """Know of none."""
-        cls._known.clear()
 
 
 def _key(number: int) -> bytes:
     return number.to_bytes(4, 'big')
 
 
-class _explained:
-    """LMDB's own errors as an OSError that names the file."""
-
-    def __init__(self, file: Path) -> None:
-        self._file = file
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, _: object
-                 ) -> None:
-        if kind is None or not kind.__module__.startswith('lmdb'):
-            return
-        import errno
+@contextlib.contextmanager
+def _explained(file: Path) -> Iterator[None]:
+    """Converts errors of LMDB to an OSError that names the file."""
+    try:
+        yield
+    except Exception as error:
+        if not type(error).__module__.startswith('lmdb'):
+            raise
         full = 'No space left' in str(error) or 'MAP_FULL' in str(error)
         raise OSError(errno.ENOSPC if full else errno.EIO, str(error),
-                      str(self._file)) from error
+                      str(file)) from error
 
 
 def forget_readers() -> None:
-    """Let go of what was opened before a fork, which must not be used behind it."""
-    _Shared.forget()
+    """Drops handles that were opened before a fork and are invalid in the child."""
+    _Shared._known.clear()
 
 
-def open_reader(folder: Path, storage: str, encoding: str) -> PictureReader:
-    """Open the pictures of a shard to read them.
+def open_reader(folder: Path, storage: str, encoding: str) -> ImageReader:
+    """Opens the images of a shard for reading.
 
     Args:
         folder: Folder of the shard.
@@ -232,8 +223,8 @@ def open_reader(folder: Path, storage: str, encoding: str) -> PictureReader:
         encoding: One of :data:`SUFFIXES`.
 
     Raises:
-        OSError: They are not there.
+        OSError: The images are missing.
     """
     if storage == 'lmdb':
-        return LmdbPictures(folder)
-    return FolderPictures(folder, SUFFIXES[encoding])
+        return LmdbImages(folder)
+    return FolderImages(folder, SUFFIXES[encoding])

@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fdsr.datasets.drawn_faces import DrawnFacesDataset
+from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.registry import DATASETS
 from fdsr.synthetic.eyes import lids, pupil
 from fdsr.synthetic.hair import STYLES
 from fdsr.synthetic.mouth import mouth_corners
-from fdsr.synthetic.portrait import draw_portrait, face_view
+from fdsr.synthetic.portrait import face_view, render_portrait
 from fdsr.synthetic.sampling import sample_face
 from fdsr.synthetic.traits import Face
 
@@ -25,7 +25,7 @@ EYE_SHARE = 0.3125
 MARKERS = ((255, 0, 255), (0, 255, 0))
 
 
-def digest(dataset: DrawnFacesDataset) -> str:
+def digest(dataset: SyntheticFacesDataset) -> str:
     total = hashlib.sha256()
     for item in (dataset[i] for i in range(len(dataset))):
         total.update(item['img'].tobytes() + item['landmarks'].tobytes())
@@ -39,7 +39,7 @@ def with_traits(face: Face, **changes) -> Face:
 
 def test_built_by_name_with_the_keys_of_every_dataset():
     dataset = DATASETS.build(
-        dict(type='fdsr.DrawnFacesDataset', length=64, pipeline=[])
+        dict(type='fdsr.SyntheticFacesDataset', length=64, pipeline=[])
     )
     assert len(dataset) == 64
     item = dataset[5]
@@ -52,7 +52,7 @@ def test_built_by_name_with_the_keys_of_every_dataset():
 
 
 def test_calls_do_not_depend_on_what_was_drawn_before_nor_on_the_global_state():
-    dataset = DrawnFacesDataset(length=8, size=64)
+    dataset = SyntheticFacesDataset(length=8, size=64)
     np.random.seed(1)
     first = dataset[3]
     np.random.seed(2)
@@ -67,8 +67,8 @@ def test_calls_do_not_depend_on_what_was_drawn_before_nor_on_the_global_state():
 def test_another_process_draws_the_same():
     arguments = dict(length=4, size=64, first=20)
     code = (
-        'from tests.datasets.test_drawn_faces import *\n'
-        f'print(digest(DrawnFacesDataset(**{arguments})))'
+        'from tests.datasets.test_synthetic_faces import *\n'
+        f'print(digest(SyntheticFacesDataset(**{arguments})))'
     )
     output = subprocess.run(
         [sys.executable, '-c', code],
@@ -77,31 +77,31 @@ def test_another_process_draws_the_same():
         text=True,
         check=True,
     )
-    assert output.stdout.split()[-1] == digest(DrawnFacesDataset(**arguments))
+    assert output.stdout.split()[-1] == digest(SyntheticFacesDataset(**arguments))
 
 
 def test_faces_and_names_differ_and_parts_are_disjoint():
-    train = DrawnFacesDataset(length=24, size=64)
-    test = DrawnFacesDataset(length=8, size=64, first=24)
+    train = SyntheticFacesDataset(length=24, size=64)
+    test = SyntheticFacesDataset(length=8, size=64, first=24)
     items = [train[i] for i in range(24)] + [test[i] for i in range(8)]
     assert len({item['name'] for item in items}) == 32
     pictures = np.stack([item['img'] for item in items]).astype(float)
     difference = np.abs(pictures[:, None] - pictures[None]).mean(axis=(2, 3, 4))
     assert difference[~np.eye(32, dtype=bool)].min() > 5
-    shifted = DrawnFacesDataset(length=1, size=64, first=7)[0]
+    shifted = SyntheticFacesDataset(length=1, size=64, first=7)[0]
     np.testing.assert_array_equal(shifted['img'], items[7]['img'])
     assert shifted['name'] == items[7]['name']
 
 
 def test_another_identity_seed_is_another_population_and_seed_is_not():
-    base = DrawnFacesDataset(length=2, size=64)
-    assert digest(base) == digest(DrawnFacesDataset(length=2, size=64, seed=5))
-    other = DrawnFacesDataset(length=2, size=64, identity_seed=5)
+    base = SyntheticFacesDataset(length=2, size=64)
+    assert digest(base) == digest(SyntheticFacesDataset(length=2, size=64, seed=5))
+    other = SyntheticFacesDataset(length=2, size=64, identity_seed=5)
     assert digest(base) != digest(other)
 
 
 def test_pictures_of_one_identity_show_the_same_person_otherwise():
-    dataset = DrawnFacesDataset(length=4, size=64, faces_per_identity=2)
+    dataset = SyntheticFacesDataset(length=4, size=64, faces_per_identity=2)
     names = [dataset[i]['name'] for i in range(4)]
     assert names == ['d000000/0000', 'd000000/0001', 'd000001/0000', 'd000001/0001']
     first, second, other = (sample_face(0, *who) for who in ((0, 0), (0, 1), (1, 0)))
@@ -119,8 +119,8 @@ def test_every_hair_style_and_extra_is_drawn():
 
 @pytest.mark.parametrize('size', [64, 128, 256])
 def test_a_face_is_the_same_at_every_size(size):
-    large = DrawnFacesDataset(length=6, size=256)
-    small = DrawnFacesDataset(length=6, size=size)
+    large = SyntheticFacesDataset(length=6, size=256)
+    small = SyntheticFacesDataset(length=6, size=size)
     for i in range(6):
         big, item = large[i], small[i]
         assert item['img'].shape == (size, size, 3)
@@ -132,7 +132,7 @@ def test_a_face_is_the_same_at_every_size(size):
 
 
 def test_order_and_place_of_the_landmarks():
-    dataset = DrawnFacesDataset(length=40, size=128)
+    dataset = SyntheticFacesDataset(length=40, size=128)
     points = np.stack([dataset[i]['landmarks'] for i in range(40)])
     left_eye, right_eye, nose, left_mouth, right_mouth = np.moveaxis(points, 1, 0)
     assert (left_eye[:, 0] < right_eye[:, 0] - 30).all()
@@ -146,8 +146,8 @@ def test_order_and_place_of_the_landmarks():
 
 
 def test_eye_share_sets_the_scale():
-    wide = DrawnFacesDataset(length=5, size=128, eye_share=0.3125)
-    far = DrawnFacesDataset(length=5, size=128, eye_share=0.243)
+    wide = SyntheticFacesDataset(length=5, size=128, eye_share=0.3125)
+    far = SyntheticFacesDataset(length=5, size=128, eye_share=0.243)
     for i in range(5):
         eyes = [d[i]['landmarks'][1] - d[i]['landmarks'][0] for d in (wide, far)]
         ratio = np.linalg.norm(eyes[1]) / np.linalg.norm(eyes[0])
@@ -161,7 +161,7 @@ def test_pupils_are_found_where_the_landmarks_say():
         face = sample_face(0, i)
         if sum(face.person.eyes.iris) < 240 or not eyes_are_open(face):
             continue
-        img, landmarks = draw_portrait(face, 256, EYE_SHARE)
+        img, landmarks = render_portrait(face, 256, EYE_SHARE)
         for point in landmarks[:2]:
             assert np.linalg.norm(dark_disc_near(img, point) - point) < 1.5, i
             found += 1
@@ -208,7 +208,7 @@ def test_the_nose_tip_carries_its_highlight():
     """The brightest spot around the tip is the tip; the skin's grain moves it a bit."""
     offsets = []
     for i in range(40):
-        img, landmarks = draw_portrait(sample_face(0, i), 256, EYE_SHARE)
+        img, landmarks = render_portrait(sample_face(0, i), 256, EYE_SHARE)
         grey = img.sum(axis=2, dtype=float)
         spot = cv2.GaussianBlur(grey, (0, 0), 2) - cv2.GaussianBlur(grey, (0, 0), 6)
         patch = window(spot, landmarks[2], 8)
@@ -242,7 +242,7 @@ def test_the_view_projects_the_landmarks():
 @pytest.mark.parametrize('size, low, high', [(128, 20, 25), (256, 22, 27)])
 def test_bicubic_loses_what_a_network_has_to_restore(size, low, high):
     """PSNR (RGB, no border) of PIL bicubic down by 8 and up again."""
-    dataset = DrawnFacesDataset(length=20, size=size)
+    dataset = SyntheticFacesDataset(length=20, size=size)
     values = []
     for i in range(20):
         img = dataset[i]['img']
@@ -253,7 +253,7 @@ def test_bicubic_loses_what_a_network_has_to_restore(size, low, high):
 
 
 def test_the_pipeline_runs():
-    dataset = DrawnFacesDataset(
+    dataset = SyntheticFacesDataset(
         length=2, size=64, pipeline=[lambda item: dict(item, seen=True)]
     )
     assert dataset[1]['seen']
@@ -272,7 +272,7 @@ def test_the_pipeline_runs():
 )
 def test_impossible_arguments(arguments, words):
     with pytest.raises(ValueError, match=words):
-        DrawnFacesDataset(**arguments)
+        SyntheticFacesDataset(**arguments)
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
@@ -288,7 +288,7 @@ def window(array: np.ndarray, point: np.ndarray, half: int) -> np.ndarray:
 def changed(first: Face, second: Face) -> tuple[np.ndarray, np.ndarray]:
     """Where two drawings differ clearly, bool (256, 256), and the landmarks."""
     (one, landmarks), (other, _) = (
-        draw_portrait(face, 256, EYE_SHARE) for face in (first, second)
+        render_portrait(face, 256, EYE_SHARE) for face in (first, second)
     )
     difference = np.abs(one.astype(float) - other).sum(axis=2)
     return difference > 0.1 * difference.max(), landmarks

@@ -1,6 +1,6 @@
 """Renders synthetic faces and shows their blind degradations.
 
-    python tools/draw_degradations.py --out docs/degradations.jpg
+    python tools/show_degradations.py --out docs/degradations.jpg
 
 Each row shows one face: HR, bicubic LR and, for each degradation, the degraded image
 and its LR. docs/data.md contains the result. The tool needs no data.

@@ -1,7 +1,7 @@
 """Synthetic faces at 64 px, ×8, rendered while training: no data needed."""
 scale = 8
 size = 64
-faces = dict(type='fdsr.DrawnFacesDataset', size=size)
+faces = dict(type='fdsr.SyntheticFacesDataset', size=size)
 
 pipeline = [
     dict(type='fdsr.FlipFace', prob=0.5),
