@@ -35,10 +35,10 @@ def make_examples(folder: Path) -> List[Example]:
     Args:
         folder: folder for the files.
     """
-    return _drawn_faces(folder) + _photographs(folder)
+    return _synthetic_faces(folder) + _photographs(folder)
 
 
-def _drawn_faces(folder: Path) -> List[Example]:
+def _synthetic_faces(folder: Path) -> List[Example]:
     from fdsr.datasets import SyntheticFacesDataset
     from fdsr.geometry.components import FFHQ_EYE_SHARE
     faces = SyntheticFacesDataset(
