@@ -5,8 +5,9 @@ import contextlib
 import errno
 import io
 import os
+import weakref
 from pathlib import Path
-from typing import Any, Iterator, Protocol
+from typing import Any, Iterator
 
 import numpy as np
 from PIL import Image
@@ -17,6 +18,8 @@ from fdsr.datasets.reading import complete_images, said_by
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
 STORAGES = ('folder', 'lmdb')
 LMDB_FILE = 'pictures.lmdb'
+#: LMDBs opened for reading; a process must not open a file twice.
+_READ: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
@@ -63,16 +66,6 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
         raise ValueError(f'has {img.shape[1]}x{img.shape[0]} px, expected {size}x'
                          f'{size}')
     return img
-
-
-class ImageReader(Protocol):
-    """Interface to the encoded images of one shard."""
-
-    def read(self, key: int, name: str) -> bytes:
-        """Returns one image; raises OSError or ValueError if it is missing."""
-
-    def close(self) -> None:
-        """Closes all files."""
 
 
 class FolderImages:
@@ -134,7 +127,10 @@ class LmdbImages:
                 self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False,
                                        map_size=room)
             else:
-                self._lmdb = _Shared.open(lmdb, self._file)
+                name = str(self._file.resolve())
+                self._lmdb = _READ.get(name) or lmdb.open(
+                    name, subdir=False, lock=False, readonly=True, readahead=False)
+                _READ[name] = self._lmdb
             self._transaction = self._lmdb.begin(write=bool(room))
 
     def read(self, key: int, name: str) -> bytes:
@@ -159,37 +155,11 @@ class LmdbImages:
         """Does nothing: an LMDB does not shrink, and the index omits the face."""
 
     def close(self) -> None:
-        """Commits and closes."""
+        """Commits, and closes the file after its last user in this process."""
         with _explained(self._file):
             if self._transaction is not None:
                 self._transaction.commit()
-            self._lmdb.close()
-
-
-class _Shared:
-    """Shared handle of an LMDB, which a process must not open twice."""
-
-    _known: dict[str, list] = {}
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self.begin = self._known[name][0].begin
-
-    @classmethod
-    def open(cls, lmdb: Any, file: Path) -> _Shared:
-        """Opens a file, or shares its handle in this process."""
-        name = str(file.resolve())
-        if name not in cls._known:
-            cls._known[name] = [lmdb.open(
-                name, subdir=False, lock=False, readonly=True, readahead=False), 0]
-        cls._known[name][1] += 1
-        return cls(name)
-
-    def close(self) -> None:
-        """Closes the file after the last user in this process."""
-        self._known[self._name][1] -= 1
-        if not self._known[self._name][1]:
-            self._known.pop(self._name)[0].close()
+        self._transaction = self._lmdb = None
 
 
 def _key(number: int) -> bytes:
@@ -209,9 +179,7 @@ def _explained(file: Path) -> Iterator[None]:
                       str(file)) from error
 
 
-def forget_readers() -> None:
-    """Drops handles that were opened before a fork and are invalid in the child."""
-    _Shared._known.clear()
+ImageReader = FolderImages | LmdbImages
 
 
 def open_reader(folder: Path, storage: str, encoding: str) -> ImageReader:

@@ -19,11 +19,7 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from fdsr.datasets.image_storage import (
-    ImageReader,
-    forget_readers,
-    open_reader,
-)
+from fdsr.datasets.image_storage import ImageReader, open_reader
 from fdsr.utils.files import write_bytes
 
 #: Version of the file format.
@@ -243,7 +239,6 @@ def _reset_after_fork() -> None:
     """Drops open shards in a forked worker, because LMDB does not survive a fork."""
     for manifest in _MANIFESTS:
         manifest._open.clear()
-    forget_readers()
 
 
 if hasattr(os, 'register_at_fork'):

@@ -187,7 +187,7 @@ class VGGFace2Dataset(FaceDataset):
             crop = self._crop(row, image.size)
         except ValueError as error:
             raise BadSample(name, str(error)) from error
-        img = alignment.cut_and_resize(image, crop, self.size)
+        img = alignment.resize(alignment.cut(np.asarray(image), crop), self.size)
         points = alignment.move_points(self.index.landmarks[row], crop, self.size)
         return dict(img=img, landmarks=points, name=name)
 

@@ -86,48 +86,26 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
     import pandas as pd
 
     expected = ['NAME_ID', *columns]
+    names, numbers = [np.empty(0, 'S1')], [np.empty((0, len(columns)), np.float32)]
     try:
-        _check_columns(path, expected)
-        try:
-            return _read_table(path, expected, np.float32)
-        except pd.errors.ParserError:
-            raise
-        except ValueError:  # a cell is not a number: convert cell by cell
-            return _read_table(path, expected, object)
+        found = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
+        missing = [column for column in expected if column not in found]
+        if missing:
+            raise ValueError(
+                f'{path} lacks the column(s) {", ".join(missing)}: expected '
+                f'{",".join(expected)}, found {",".join(map(str, found))}. {LAYOUT}')
+        # in chunks, because Python strings of millions of rows need much memory
+        for chunk in pd.read_csv(
+                path, engine='c', usecols=expected, skipinitialspace=True,
+                chunksize=CHUNK, dtype={'NAME_ID': object}, keep_default_na=False,
+                na_values=dict.fromkeys(columns, ['', 'nan', 'NaN', 'NA', 'null'])):
+            names.append(np.array([name.encode() for name in chunk['NAME_ID']], 'S'))
+            cells = chunk[[*columns]].apply(pd.to_numeric, errors='coerce')
+            numbers.append(cells.to_numpy(np.float32))
     except (pd.errors.ParserError, pd.errors.EmptyDataError,
             UnicodeDecodeError) as error:
         raise ValueError(f'{path} is not a valid CSV: {error}. Expected rows with the '
                          f'columns {",".join(expected)}. {LAYOUT}') from error
-
-
-def _check_columns(path: Path, expected: list[str]) -> None:
-    import pandas as pd
-
-    found = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
-    missing = [column for column in expected if column not in found]
-    if missing:
-        raise ValueError(
-            f'{path} lacks the column(s) {", ".join(missing)}: expected '
-            f'{",".join(expected)}, found {",".join(map(str, found))}. {LAYOUT}')
-
-
-def _read_table(path: Path, expected: list[str], dtype: type
-                ) -> tuple[np.ndarray, np.ndarray]:
-    """Reads in chunks, because Python strings of millions of rows need much memory."""
-    import pandas as pd
-
-    columns = expected[1:]
-    chunks = pd.read_csv(
-        path, engine='c', usecols=expected, skipinitialspace=True, chunksize=CHUNK,
-        dtype={'NAME_ID': object, **dict.fromkeys(columns, dtype)},
-        keep_default_na=False,
-        na_values=dict.fromkeys(columns, ['', 'nan', 'NaN', 'NA', 'null']))
-    names, numbers = [np.empty(0, 'S1')], [np.empty((0, len(columns)), np.float32)]
-    for chunk in chunks:
-        names.append(np.array([name.encode() for name in chunk['NAME_ID']], 'S'))
-        if dtype is object:
-            chunk = chunk[columns].apply(pd.to_numeric, errors='coerce')
-        numbers.append(chunk[columns].to_numpy(np.float32))
     return np.concatenate(names), np.concatenate(numbers)
 
 

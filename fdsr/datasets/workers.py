@@ -12,8 +12,6 @@ from typing import Any, Callable, Iterator, Sequence
 
 #: Maximum number of pending items per worker.
 _AHEAD = 8
-#: Errors of the function that are passed on without a worker's traceback.
-_EXPLAINED = (ImportError, FileNotFoundError, ValueError)
 
 _function: Callable[[Any], Any]
 
@@ -32,7 +30,7 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
 
     Raises:
         RuntimeError: a process died.
-        ImportError, FileNotFoundError, ValueError: raised by the function.
+        Exception: raised by the function.
     """
     context = multiprocessing.get_context('spawn')
     ending, end = context.Pipe(duplex=False)
@@ -53,23 +51,13 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
 def _in_order(executor: ProcessPoolExecutor, items: Sequence[Any],
               num_workers: int) -> Iterator[Any]:
     waiting: deque = deque()
-    for number, item in enumerate(items):
-        if number < num_workers:
-            with _without_interrupts():
-                waiting.append(executor.submit(_call, item))
-        else:
+    for item in items:
+        with _without_interrupts():  # the first calls start the processes
             waiting.append(executor.submit(_call, item))
         if len(waiting) > _AHEAD * num_workers:
-            yield _result(waiting.popleft())
+            yield waiting.popleft().result()
     while waiting:
-        yield _result(waiting.popleft())
-
-
-def _result(future: Any) -> Any:
-    try:
-        return future.result()
-    except _EXPLAINED as error:
-        raise type(error)(str(error)) from error
+        yield waiting.popleft().result()
 
 
 @contextmanager

@@ -6,12 +6,9 @@ box (X, Y, W, H) covers the pixels X .. X + W - 1.
 """
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from PIL import Image
 
 #: FFHQ's mean left eye, right eye, nose tip, left and right mouth corner (image-left)
 #: in an image of 512 px, as used by DFDNet and its successors.
@@ -218,28 +215,14 @@ def cut(image: np.ndarray, crop: FaceCrop) -> np.ndarray:
         uint8 (side, side, 3).
     """
     matrix, side = crop
-    if _only_shifts(crop):
-        left, top = -matrix[:, 2].astype(int)
-        height, width = image.shape[:2]
-        rows = image.take(_reflected(np.arange(top, top + side), height), axis=0)
-        columns = _reflected(np.arange(left, left + side), width)
-        # [start, end) is not reflected and can be sliced, which is faster
-        start = min(max(-left, 0), side)
-        end = min(max(width - left, start), side)
-        square = np.empty((side, side, 3), image.dtype)
-        square[:, start:end] = rows[:, left + start:left + end]
-        square[:, :start] = rows[:, columns[:start]]
-        square[:, end:] = rows[:, columns[end:]]
-        return square
+    linear, shift = matrix[:, :2], matrix[:, 2]
+    if (linear == np.eye(2)).all() and (shift == shift.astype(int)).all():
+        rows, columns = (_reflected(np.arange(side) - int(start), length)
+                         for start, length in zip(shift[::-1], image.shape))
+        return image.take(rows, axis=0).take(columns, axis=1)
     import cv2
     return cv2.warpAffine(image, matrix, (side, side), flags=cv2.INTER_CUBIC,
                           borderMode=cv2.BORDER_REFLECT_101)
-
-
-def _only_shifts(crop: FaceCrop) -> bool:
-    """Returns True if the crop is a shift by whole pixels."""
-    a, b, left, c, d, top = crop.matrix.ravel().tolist()
-    return (a, b, c, d) == (1, 0, 0, 1) and left.is_integer() and top.is_integer()
 
 
 def _reflected(positions: np.ndarray, length: int) -> np.ndarray:
@@ -264,28 +247,6 @@ def resize(img: np.ndarray, size: int) -> np.ndarray:
         return img
     # np.array, because torch warns about the read-only memory of np.asarray
     return np.array(Image.fromarray(img).resize((size, size), Image.BICUBIC))
-
-
-def cut_and_resize(image: Image.Image, crop: FaceCrop, size: int) -> np.ndarray:
-    """Cuts a crop out and resizes it, without a copy of the image where possible.
-
-    Args:
-        image: RGB image.
-        crop: The crop.
-        size: Side of the result.
-
-    Returns:
-        uint8 (size, size, 3).
-    """
-    from PIL import Image
-    side = crop.side
-    left, top = -crop.matrix[:, 2].astype(int)
-    if _only_shifts(crop) and 0 <= left <= image.width - side and \
-            0 <= top <= image.height - side:  # neither rotation nor reflection
-        square = image.crop((left, top, left + side, top + side))
-        return np.array(square if side == size else
-                        square.resize((size, size), Image.BICUBIC))
-    return resize(cut(np.asarray(image), crop), size)
 
 
 def move_points(points: np.ndarray, crop: FaceCrop, size: int) -> np.ndarray:

@@ -14,8 +14,11 @@ from fdsr.datasets.transforms import (
     DownsampleToLR,
     ShrinkFace,
 )
-from fdsr.datasets.transforms.degradation_steps import random_state
-from fdsr.datasets.transforms.kernels import gaussian_kernel, motion_kernel
+from fdsr.datasets.transforms.degradation_steps import (
+    gaussian_kernel,
+    motion_kernel,
+    random_state,
+)
 from fdsr.registry import TRANSFORMS
 
 

@@ -1,7 +1,6 @@
 """Cutting a face out, to the pixel."""
 import numpy as np
 import pytest
-from PIL import Image
 
 from fdsr.geometry import alignment
 from fdsr.geometry.alignment import (
@@ -193,17 +192,3 @@ def test_a_square_is_reflected_as_by_picking_each_pixel():
         if width == 1:
             columns = [0] * side
         assert np.array_equal(square, picture[np.ix_(rows, columns)])
-
-
-@pytest.mark.parametrize('crop', [
-    alignment.FaceCrop(np.array([[1., 0, -5], [0, 1, -7]]), 30),
-    alignment.FaceCrop(np.array([[1., 0, 4], [0, 1, -7]]), 30),
-    alignment.FaceCrop(np.array([[1., 0, -10], [0, 1, -30]]), 30),
-    alignment.FaceCrop(np.array([[1., 0, -10], [0, 1, -20]]), 30),
-    alignment.FaceCrop(np.array([[.9, .1, -5.5], [-.1, .9, 2]]), 30)])
-@pytest.mark.parametrize('size', [16, 30, 44])
-def test_cutting_an_image_is_cutting_its_array(crop, size):
-    picture = np.random.RandomState(0).randint(0, 256, (50, 40, 3)).astype(np.uint8)
-    expected = alignment.resize(alignment.cut(picture, crop), size)
-    found = alignment.cut_and_resize(Image.fromarray(picture), crop, size)
-    assert np.array_equal(found, expected)

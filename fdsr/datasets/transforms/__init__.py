@@ -1,7 +1,6 @@
 """Transforms of a face: flips, component boxes, degradations."""
+from fdsr.datasets.transforms.basic import ComponentBoxes, DownsampleToLR, FlipFace
 from fdsr.datasets.transforms.blind_degradation import BlindDegradation
-from fdsr.datasets.transforms.boxes import ComponentBoxes
-from fdsr.datasets.transforms.degradation import DownsampleToLR
 from fdsr.datasets.transforms.degradation_steps import (
     AddNoise,
     BlurFace,
@@ -9,7 +8,6 @@ from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
     ShrinkFace,
 )
-from fdsr.datasets.transforms.flip import FlipFace
 
 __all__ = [
     'AddNoise', 'BlindDegradation', 'BlurFace', 'ComponentBoxes', 'CompressJPEG',

@@ -7,7 +7,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from PIL import Image
 
-from fdsr.datasets.transforms.degradation import DownsampleToLR
+from fdsr.datasets.transforms.basic import DownsampleToLR
 from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
     random_state,
