@@ -8,7 +8,7 @@ Components of fdsr and of plugins register themselves here. Configs refer to the
 import difflib
 from importlib import import_module
 from importlib.metadata import entry_points
-from typing import Any, Optional, Type
+from typing import Any
 
 from mmengine import registry as _mmengine
 from mmengine.registry import DefaultScope, Registry
@@ -41,7 +41,7 @@ _COMPONENT_MODULES = (
 class FdsrRegistry(Registry):
     """Registry that suggests the nearest names for an unknown one."""
 
-    def get(self, key: str) -> Optional[Type]:
+    def get(self, key: str) -> type | None:
         """Returns a registered object by ``Name`` or ``scope.Name``.
 
         For a name of mmagic, only the module that defines it is imported.
@@ -98,12 +98,7 @@ except ImportError as _error:
 
 
 def _child(kind: str, *locations: str) -> FdsrRegistry:
-    """Returns a child of a registry of mmagic or mmengine.
-
-    Args:
-        kind: name of the parent registry.
-        *locations: modules to import on the first lookup.
-    """
+    """Returns a child of a registry; ``locations`` are imported on the first lookup."""
     if hasattr(_mmagic, kind):
         parent = getattr(_mmagic, kind)
     else:

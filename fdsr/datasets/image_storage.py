@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import os
 import weakref
 from pathlib import Path
 from typing import Any, Iterator
@@ -79,27 +78,25 @@ class FolderImages:
     def __init__(self, folder: Path, suffix: str) -> None:
         self.folder, self.suffix = folder, suffix
 
-    def path(self, name: str) -> str:
-        """Returns the path of an image."""
-        return f'{os.fspath(self.folder)}/{name}{self.suffix}'
-
     def read(self, key: int, name: str) -> bytes:
         """Returns one image."""
-        with open(self.path(name), 'rb') as file:
-            return file.read()
+        return self._path(name).read_bytes()
 
     def write(self, key: int, name: str, data: bytes) -> None:
         """Writes one image."""
-        path = Path(self.path(name))
+        path = self._path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
     def remove(self, key: int, name: str) -> None:
         """Removes one image if it exists."""
-        Path(self.path(name)).unlink(missing_ok=True)
+        self._path(name).unlink(missing_ok=True)
 
     def close(self) -> None:
         """Does nothing, because no file is open."""
+
+    def _path(self, name: str) -> Path:
+        return Path(f'{self.folder}/{name}{self.suffix}')
 
 
 class LmdbImages:

@@ -20,8 +20,7 @@ class SkipReport:
     """CSV of skipped samples, shared by all worker processes of a run.
 
     Columns: ``name`` (the sample), ``reason``, and ``stage``: ``index`` for samples
-        that
-    were skipped when the index was read, ``load`` for samples that failed to load,
+    that were skipped when the index was read, ``load`` for samples that failed to load,
     ``note`` for problems that did not cost a sample. A name has at most one ``load``
     row.
 
@@ -66,15 +65,18 @@ class SkipReport:
             Number of samples that failed to load so far, in all processes that share
             this file.
         """
-        with self._explained(), self._locked() as file:
-            self._catch_up(file)
-            if name not in self._seen:
-                writer = csv.writer(file)
-                if file.tell() == 0:
-                    writer.writerow(HEADER)
-                writer.writerow((name, ' '.join(reason.split()), 'load'))
-                self._seen.add(name)
-            return len(self._seen)
+        with self._explained():
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with (FileLock(self.path.with_name(f'.{self.path.name}.lock')),
+                  self.path.open('a+', encoding='utf-8', newline='') as file):
+                self._catch_up(file)
+                if name not in self._seen:
+                    writer = csv.writer(file)
+                    if file.tell() == 0:
+                        writer.writerow(HEADER)
+                    writer.writerow((name, ' '.join(reason.split()), 'load'))
+                    self._seen.add(name)
+        return len(self._seen)
 
     def _catch_up(self, file: TextIO) -> None:
         """Reads the rows that any process has added since the last call."""
@@ -109,11 +111,3 @@ class SkipReport:
             raise OSError(
                 f'The list of skipped samples cannot be written: {self.path} '
                 f'({error}). Pass a writable folder as report_dir.') from error
-
-    @contextlib.contextmanager
-    def _locked(self) -> Iterator[TextIO]:
-        """Opens the file for reading and appending, with a lock."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with (FileLock(self.path.with_name(f'.{self.path.name}.lock')),
-              self.path.open('a+', encoding='utf-8', newline='') as file):
-            yield file

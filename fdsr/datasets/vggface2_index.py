@@ -113,7 +113,11 @@ def open_index(files: SplitFiles, split: str,
     """
     key = json.dumps([FORMAT, split, files.stamps()])
     name = f'vggface2_{split}_{hashlib.sha256(key.encode()).hexdigest()[:16]}'
-    choices = [Path(cache_dir)] if cache_dir is not None else _default_folders(files)
+    if cache_dir is None:
+        home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
+        choices = [files.listing.parent / '.fdsr_cache', Path(home) / 'fdsr']
+    else:
+        choices = [Path(cache_dir)]
     for folder in choices:
         with contextlib.suppress(*UNUSABLE):
             return _checked(FaceIndex(folder / name))
@@ -124,11 +128,6 @@ def open_index(files: SplitFiles, split: str,
             return _checked(FaceIndex(folder / name))
         build(files, folder / name)
     return FaceIndex(folder / name)
-
-
-def _default_folders(files: SplitFiles) -> list[Path]:
-    home = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return [files.listing.parent / '.fdsr_cache', Path(home) / 'fdsr']
 
 
 def _writable(folders: list[Path]) -> Path:
@@ -194,21 +193,21 @@ def _first_ones(path: Path, columns: tuple[str, ...], notes: list[tuple[str, str
     """Reads names and numbers of a CSV without duplicate names."""
     names, numbers = read_csv(path, columns)
     numbers[~np.isfinite(numbers)] = np.nan
-    again = _repeated(names)
-    if again.any():
-        notes.extend((name.decode(), f'duplicate in {path.name}: the first row is used')
-                     for name in names[again])
-        names, numbers = names[~again], numbers[~again]
-    return names, numbers
+    return _unique(names, numbers, f'duplicate in {path.name}: the first row is used',
+                   notes)
 
 
-def _repeated(names: np.ndarray) -> np.ndarray:
-    """Returns a mask (N,) of names that occurred before."""
+def _unique(names: np.ndarray, values: np.ndarray, note: str,
+            notes: list[tuple[str, str]]) -> tuple[np.ndarray, np.ndarray]:
+    """Removes and notes names that occurred before, and their values."""
     order = np.argsort(names, kind='stable')  # fast for sorted names
     in_order = names[order]
     again = np.zeros(len(names), bool)
     again[order[1:]] = in_order[1:] == in_order[:-1]
-    return again
+    if not again.any():
+        return names, values
+    notes.extend((name.decode(), note) for name in names[again])
+    return names[~again], values[~again]
 
 
 def _listed(files: SplitFiles, box_names: np.ndarray, notes: list[tuple[str, str]]
@@ -219,13 +218,8 @@ def _listed(files: SplitFiles, box_names: np.ndarray, notes: list[tuple[str, str
             raise ValueError(f'{files.boxes} has no row and {files.listing.name} is '
                              'missing: nothing to index.')
         return box_names, np.char.add(box_names, b'.jpg')
-    names, paths = read_listing(files.listing)
-    again = _repeated(names)
-    if again.any():
-        notes.extend((name.decode(), f'duplicate in {files.listing.name}')
-                     for name in names[again])
-        names, paths = names[~again], paths[~again]
-    return names, paths
+    return _unique(*read_listing(files.listing), f'duplicate in {files.listing.name}',
+                   notes)
 
 
 def _in_order(listed: np.ndarray, names: np.ndarray, numbers: np.ndarray

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import List, Optional, Sequence, Tuple
+from typing import Sequence
 
 import numpy as np
 
@@ -30,13 +30,13 @@ class FaceLandmarks:
         """Eye distance in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
 
-    def box(self) -> Tuple[float, float, float, float]:
+    def box(self) -> tuple[float, float, float, float]:
         """Returns a square from the brows to the chin in pixels: x1, y1, x2, y2."""
         x, y = self.points.mean(axis=0).tolist()
         half = self.eye_distance
         return (x - half, y - half, x + half, y + half)
 
-    def loose_box(self) -> Tuple[float, float, float, float]:
+    def loose_box(self) -> tuple[float, float, float, float]:
         """Returns a box like those in VGGFace2's CSV: x, y, w, h in pixels.
 
         In units of the eye distance it is 2.26 wide and 2.63 high, and its centre is
@@ -91,8 +91,8 @@ class FoundFace:
         landmarks: None for a face that is too small, rotated or blurred.
     """
 
-    box: Tuple[float, float, float, float]
-    landmarks: Optional[FaceLandmarks]
+    box: tuple[float, float, float, float]
+    landmarks: FaceLandmarks | None
 
 
 class LandmarkDetector(ABC):
@@ -103,14 +103,14 @@ class LandmarkDetector(ABC):
     """
 
     @abstractmethod
-    def detect_faces(self, image: np.ndarray) -> List[FaceLandmarks]:
+    def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
         """Detects all faces of an image, the largest first.
 
         Args:
             image: uint8 (H, W, 3) RGB.
         """
 
-    def find_faces(self, image: np.ndarray) -> List[FoundFace]:
+    def find_faces(self, image: np.ndarray) -> list[FoundFace]:
         """Detects all faces of a photograph, including faces without landmarks.
 
         The default returns the result of ``detect_faces``. Detectors that find faces
@@ -122,7 +122,7 @@ class LandmarkDetector(ABC):
         return [FoundFace(face.box(), face)
                 for face in self.detect_faces(check_image(image))]
 
-    def detect(self, images: Sequence[np.ndarray]) -> List[Optional[FaceLandmarks]]:
+    def detect(self, images: Sequence[np.ndarray]) -> list[FaceLandmarks | None]:
         """Returns the largest face of each image, or None.
 
         Args:

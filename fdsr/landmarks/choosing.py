@@ -4,7 +4,7 @@ import logging
 from functools import lru_cache
 from typing import Any
 
-from fdsr.landmarks.yunet_model import find_yunet, how_to_get_yunet, model_file
+from fdsr.landmarks.yunet import find_yunet, how_to_get_yunet, model_file
 from fdsr.weights.files import package_file
 
 #: {name on command lines: (type for faces, type for photographs)}

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks68, LandmarkDetector, check_image
-from fdsr.landmarks.views import Box, intersection
+from fdsr.landmarks.views import Box, distinct, intersection, rescaled
 from fdsr.registry import LANDMARKS
 from fdsr.weights import safe_load
 from fdsr.weights.files import check_sha256
@@ -100,19 +100,12 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         height, width = image.shape[:2]
         factor = max(1.0, self.min_side / min(height, width))
         factor = min(factor, self.max_side / max(height, width))
-        size = (max(1, round(width * factor)), max(1, round(height * factor)))
-        method = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-        seen = image if factor == 1 else cv2.resize(image, size, interpolation=method)
-        kept: list[Box] = []
-        sure = [found for found in find_boxes(seen) if found[4] > self.min_confidence]
-        for found in sorted(sure, key=lambda found: -found[4]):
-            x1, y1, x2, y2 = (float(value) / factor for value in found[:4])
-            box = (x1, y1, x2, y2)
-            if x2 > x1 and y2 > y1 and all(
-                    shared <= _SAME * (sum(areas) - shared) for shared, areas in (
-                        intersection(box, other) for other in kept)):
-                kept.append(box)
-        return kept
+        sure = [found for found in find_boxes(rescaled(image, factor))
+                if found[4] > self.min_confidence]
+        boxes = [tuple(float(value) / factor for value in found[:4])
+                 for found in sorted(sure, key=lambda found: -found[4])]
+        return distinct((box for box in boxes if box[2] > box[0] and box[3] > box[1]),
+                        _is_same)
 
     def _points_in(self, image: np.ndarray, box: Box, network: Any) -> np.ndarray:
         """Returns the landmarks (68, 2) of the face in a box, in image pixels."""
@@ -144,13 +137,12 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         return (lambda image: detect(finder, image, self.device)[0]), network
 
 
-def _check_file(path: Path, sha256: str, name: str) -> None:
-    """Checks that a file of weights exists and has the expected hash.
+def _is_same(box: Box, other: Box) -> bool:
+    shared, areas = intersection(box, other)
+    return shared > _SAME * (sum(areas) - shared)
 
-    Raises:
-        FileNotFoundError: the file is missing.
-        ValueError: the hash differs.
-    """
+
+def _check_file(path: Path, sha256: str, name: str) -> None:
     if not path.is_file():
         raise FileNotFoundError(
             f'{path}: expected the weights {name}, found no file. Download '

@@ -7,7 +7,14 @@ import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, check_image
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks, load_solution
-from fdsr.landmarks.views import Box, is_same_face, near, overlap, windows
+from fdsr.landmarks.views import (
+    Box,
+    distinct,
+    is_same_face,
+    near,
+    overlap,
+    windows,
+)
 from fdsr.registry import LANDMARKS
 
 #: Side of the crop for Face Mesh in sides of the box.
@@ -69,11 +76,8 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
             ValueError: the image is not uint8 (H, W, 3).
         """
         image = check_image(image)
-        found: list[FoundFace] = []
-        for candidate in self._candidates(image):
-            face = FoundFace(candidate.box, self._landmarks_of(image, candidate.box))
-            if not any(is_same_face(face, other) for other in found):
-                found.append(face)
+        found = distinct((FoundFace(box, self._landmarks_of(image, box))
+                          for _, box in self._candidates(image)), is_same_face)
         sure = [face.box for face in found if face.landmarks is not None]
         found = [face for face in found if face.landmarks is not None
                  or not any(near(face.box, box) for box in sure)]
@@ -83,11 +87,8 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
         """Returns the merged detections of all windows, the most confident first."""
         found = [candidate for window in windows(image.shape, self.halvings)
                  for candidate in self._in_window(image, window)]
-        kept: list[_Candidate] = []
-        for candidate in sorted(found, reverse=True):
-            if not any(overlap(candidate.box, other.box) for other in kept):
-                kept.append(candidate)
-        return kept
+        return distinct(sorted(found, reverse=True),
+                        lambda one, other: overlap(one.box, other.box))
 
     def _in_window(self, image: np.ndarray,
                    window: tuple[int, int, int, int]) -> Iterator[_Candidate]:

@@ -1,9 +1,14 @@
 """Crops of an image for a detector, and the merging of detections."""
 
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
 import cv2
 import numpy as np
 
 from fdsr.landmarks.base import FoundFace
+
+Found = TypeVar('Found')
 
 Box = tuple[float, float, float, float]
 #: Boxes of one face: intersection over union, or over the smaller box.
@@ -51,6 +56,16 @@ def padded(image: np.ndarray, padding: float) -> tuple[np.ndarray, int]:
         image, border, border, border, border, cv2.BORDER_REPLICATE), border
 
 
+def rescaled(image: np.ndarray, factor: float) -> np.ndarray:
+    """Scales an image (H, W, 3) to at least one pixel, with OpenCV."""
+    height, width = image.shape[:2]
+    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+    if size == (width, height):
+        return image
+    return cv2.resize(image, size, interpolation=(
+        cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC))
+
+
 def windows(shape: tuple[int, ...], halvings: int,
             smallest: int = _SMALLEST_WINDOW) -> list[tuple[int, int, int, int]]:
     """Returns the photograph and square windows of halved sizes that overlap by a half.
@@ -80,6 +95,16 @@ def _starts(length: int, side: int) -> list[int]:
         return [0]
     count = -(-(length - side) // (side // 2)) + 1
     return np.linspace(0, length - side, count).round().astype(int).tolist()
+
+
+def distinct(found: Iterable[Found],
+             same: Callable[[Found, Found], bool]) -> list[Found]:
+    """Returns the detections that are not the same as one before them."""
+    kept: list[Found] = []
+    for candidate in found:
+        if not any(same(candidate, other) for other in kept):
+            kept.append(candidate)
+    return kept
 
 
 def intersection(first: Box, second: Box) -> tuple[float, tuple[float, float]]:

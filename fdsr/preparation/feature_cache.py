@@ -2,7 +2,7 @@
 
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Sequence, Union
+from typing import Any, Callable, Sequence
 
 import torch
 from mmengine.config import Config
@@ -22,10 +22,10 @@ from fdsr.models.forward import run_backbone
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import DATASETS, FUNCTIONS, MODELS
 
-Batch = Dict[str, Any]
+Batch = dict[str, Any]
 
 
-def freeze_student_features(config: Config, out: Union[str, Path],
+def freeze_student_features(config: Config, out: str | Path,
                             report: Callable[[str], None] = print) -> None:
     """Writes the frozen encoder's maps of LR and the perceptual features of GT.
 
@@ -44,7 +44,7 @@ def freeze_student_features(config: Config, out: Union[str, Path],
     perceptual = model.get('perceptual_loss')
     perceptual = None if perceptual is None else MODELS.build(perceptual)
 
-    def features(batch: Batch) -> Dict[str, Tensor]:
+    def features(batch: Batch) -> dict[str, Tensor]:
         maps = network.encode(batch['inputs'])
         found = {f'{ENCODED}{level}': feature for level, feature in enumerate(maps)}
         if perceptual is not None:
@@ -58,7 +58,7 @@ def freeze_student_features(config: Config, out: Union[str, Path],
 
 
 def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Config,
-                            out: Union[str, Path],
+                            out: str | Path,
                             report: Callable[[str], None] = print) -> None:
     """Writes a teacher's features, so that distillation does not run the teacher.
 
@@ -69,7 +69,7 @@ def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Con
         out: folder of the store.
         report: called with progress messages.
     """
-    def features(batch: Batch) -> Dict[str, Tensor]:
+    def features(batch: Batch) -> dict[str, Tensor]:
         with FeatureTaps(teacher, taps) as tapped:
             run_backbone(teacher, batch['inputs'], batch['data_samples'])
         return {f'{TEACHER}{number}': tapped[tap] for number, tap in enumerate(taps)}
@@ -79,22 +79,25 @@ def freeze_teacher_features(teacher: nn.Module, taps: Sequence[str], config: Con
 
 
 @torch.no_grad()
-def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
-           facts: Dict[str, Any], out: Union[str, Path],
+def _write(config: Config, features: Callable[[Batch], dict[str, Tensor]],
+           facts: dict[str, Any], out: str | Path,
            report: Callable[[str], None]) -> None:
     settings = config.train_dataloader
     preprocess = MODELS.build(dict(type='fdsr.FacePreprocessor'))
-    writer: Optional[FeatureWriter] = None
+    writer: FeatureWriter | None = None
     started, done = time.monotonic(), 0
     for mirrored in (False, True):
-        dataset = DATASETS.build(dict(
-            settings.dataset, pipeline=_pipeline(settings.dataset.pipeline, mirrored)))
+        # every face is mirrored, or none
+        pipeline = [dict(step, prob=float(mirrored))
+                    if step['type'].rpartition('.')[2] == 'FlipFace' else dict(step)
+                    for step in settings.dataset.pipeline]
+        dataset = DATASETS.build(dict(settings.dataset, pipeline=pipeline))
         _check_repeats(dataset.pipeline)
         if writer is None:
             names = [dataset.sample_name(index) for index in range(len(dataset))]
             rows = {name: row for row, name in enumerate(names)}
             writer = FeatureWriter(out, names)
-            facts = dict(facts, degradation=_degradation(dataset.pipeline))
+            facts = dict(facts, degradation='; '.join(dataset.pipeline_protocol()))
         loader = DataLoader(
             dataset, settings.batch_size, num_workers=1,
             collate_fn=FUNCTIONS.get('fdsr.collate_samples'))
@@ -104,7 +107,7 @@ def _write(config: Config, features: Callable[[Batch], Dict[str, Tensor]],
             batch = preprocess(batch)
             with bf16_autocast('cpu'):
                 found = features(batch)
-            names_here: List[str] = batch['data_samples'].metainfo['name']
+            names_here: list[str] = batch['data_samples'].metainfo['name']
             writer.write([2 * rows[name] + int(mirrored) for name in names_here], found,
                          batch['data_samples'].gt_img, batch['inputs'])
             done += len(names_here)
@@ -124,16 +127,3 @@ def _check_repeats(pipeline: Sequence[Any]) -> None:
                 f'{type(step).__name__} generates another LR of a face in each epoch, '
                 'so its features cannot be stored. Give BlindDegradation a seed, or '
                 'train without frozen features.')
-
-
-def _degradation(pipeline: Sequence[Any]) -> str:
-    """Returns a description of how a pipeline generates LR."""
-    return '; '.join(step.protocol() for step in pipeline if hasattr(step, 'protocol'))
-
-
-def _pipeline(pipeline: Sequence[dict], mirrored: bool) -> List[dict]:
-    """Returns the training pipeline with every face mirrored, or none."""
-    return [
-        dict(step, prob=float(mirrored))
-        if step['type'].rpartition('.')[2] == 'FlipFace' else dict(step)
-        for step in pipeline]

@@ -58,10 +58,11 @@ class Canvas:
             cv2.polylines(self.image, bundle, closed, colour, thickness, kind, _SHIFT)
 
     def brush(self, points: np.ndarray, colour: Colour, widths: np.ndarray) -> None:
-        """Fills a line ``(n, 2)`` of varying width ``(n,)``."""
-        ahead = np.gradient(points, axis=0)
+        """Fills a line ``(n, 2 or 3)`` of varying width ``(n,)``, facing the viewer."""
+        ahead = np.gradient(points[:, :2], axis=0)
         ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
-        across = ahead[:, ::-1] * (1, -1) * np.asarray(widths)[:, None] / 2
+        across = np.zeros_like(points)
+        across[:, :2] = ahead[:, ::-1] * (1, -1) * np.asarray(widths)[:, None] / 2
         self.fill(np.concatenate([points + across, (points - across)[::-1]]), colour)
 
     def dots(self, centres: np.ndarray, radius: float, colour: Colour) -> None:

@@ -67,7 +67,8 @@ def _render_ball(canvas: Canvas, face: Face, side: int, upper: np.ndarray,
     white = np.concatenate([upper, lower[::-1]])
     canvas.fill(white, (236, 230, 226))
     inner = upper[0]
-    canvas.fill(_disc(inner + (side * 0.01, 0.005), 0.035), (206, 138, 130), 0.8)
+    canvas.fill(ellipse(inner + (side * 0.01, 0.005), (0.035, 0.035), 14),
+                (206, 138, 130), 0.8)
     veins = rng.uniform(-0.05, 0.05, (4, 3, 2)) * (0.6, 0.5)
     veins += upper[-1] + np.array([(0.0, 0.0), (-0.05, 0.0), (-0.1, 0.0)]) * (side, 1)
     canvas.stroke(veins, (214, 168, 160), 0.006, 0.35)
@@ -179,7 +180,3 @@ def _render_brow(canvas: Canvas, face: Face, spine: np.ndarray, side: int,
 def _ring(centre: np.ndarray, radius: float) -> np.ndarray:
     """Returns a circle ``(n, 3)`` at one depth, so that its centre projects exactly."""
     return at_depth(ellipse(centre[:2], (radius, radius)), centre[2])
-
-
-def _disc(centre: np.ndarray, radius: float) -> np.ndarray:
-    return ellipse(centre, (radius, radius), 14)

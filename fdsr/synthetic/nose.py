@@ -22,12 +22,11 @@ def render_nose(canvas: Canvas, light: LightMap, face: Face) -> None:
     tip, dark = nose_tip(face), scaled(skin, 0.6)
     for side in (-1, 1):
         wing = np.array([(0.72, -0.12, 0.1), (1.0, 0.0, 0.06), (0.92, 0.12, 0.08),
-                         (0.6, 0.13, 0.18)]) * (side * nose.width, 1, 1) + (0,
-                                                                            nose.tip_y,
-                                                                            0)
+                         (0.6, 0.13, 0.18)])
+        wing = wing * (side * nose.width, 1, 1) + (0, nose.tip_y, 0)
         taper = 0.026 * np.sin(np.linspace(0.3, 2.8, 25)) + 0.004
         wing = smooth(wing, 8)
-        canvas.fill(_band(wing, taper), mix(skin, dark, 0.6))
+        canvas.brush(wing, mix(skin, dark, 0.6), taper)
         hole = ellipse((side * nose.width * 0.52, nose.tip_y + 0.115),
                        (nose.nostril * 1.15, nose.nostril
                         * (0.34 + 0.3 * max(nose.upturn, 0))), 18)
@@ -52,12 +51,3 @@ def _light_nose(canvas: Canvas, light: LightMap, face: Face, tip: np.ndarray) ->
     light.blob(tuple(tip), (nose.tip * 0.6, nose.tip * 0.55), 0.16)
     shine = mix(face.person.skin.colour, (255, 246, 238), 0.55)
     canvas.fill(at_depth(ellipse(tip[:2], (0.034, 0.028), 16), tip[2]), shine, 0.7)
-
-
-def _band(line: np.ndarray, widths: np.ndarray) -> np.ndarray:
-    """Returns the outline of a line ``(n, 3)`` of varying width, facing the viewer."""
-    ahead = np.gradient(line[:, :2], axis=0)
-    ahead /= np.linalg.norm(ahead, axis=1, keepdims=True) + 1e-9
-    across = np.zeros_like(line)
-    across[:, :2] = ahead[:, ::-1] * (1, -1) * widths[:, None] / 2
-    return np.concatenate([line + across, (line - across)[::-1]])

@@ -6,9 +6,9 @@ import os
 import shutil
 import uuid
 from pathlib import Path
-from typing import Any, Dict, Iterator, Union
+from typing import Any, Iterator
 
-PathLike = Union[str, Path]
+PathLike = str | Path
 _LONGEST = 50  # characters of the name that the temporary name keeps
 
 
@@ -81,7 +81,7 @@ def write_text(path: PathLike, text: str) -> None:
         write_bytes(path, text.encode())
 
 
-def write_json(path: PathLike, content: Dict[str, Any]) -> None:
+def write_json(path: PathLike, content: dict[str, Any]) -> None:
     """Writes a JSON file atomically.
 
     Args:

@@ -3,12 +3,12 @@
 import os
 import platform
 from pathlib import Path
-from typing import Any, Dict
+from typing import Any
 
 import torch
 
 
-def hardware() -> Dict[str, Any]:
+def hardware() -> dict[str, Any]:
     """Returns CPU, cores, threads, GPU and versions of the main packages."""
     import mmengine
     import torchvision

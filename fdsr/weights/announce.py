@@ -31,12 +31,6 @@ def announce_random(what: str) -> None:
     """
     if _WEIGHTS_FOLLOW.get():
         return
-    message = (
-        f'RANDOM WEIGHTS: {what} is not trained. Use it only to test the code; its '
-        'results are meaningless.')
-    try:
-        from mmengine.logging import print_log
-    except ImportError:
-        logging.getLogger('fdsr').warning(message)
-    else:
-        print_log(message, logger='current', level=logging.WARNING)
+    from mmengine.logging import print_log
+    print_log(f'RANDOM WEIGHTS: {what} is not trained. Use it only to test the code; '
+              'its results are meaningless.', logger='current', level=logging.WARNING)

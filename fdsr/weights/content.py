@@ -31,60 +31,32 @@ class UnexpectedContent(ValueError):
     """Raised for content of a torch file that model files do not need."""
 
 
-def size_of(file: str | Path | BinaryIO) -> int:
-    """Returns the size in bytes of a path or an open file."""
-    if isinstance(file, (str, Path)):
-        return os.path.getsize(file)
-    position = file.tell()
-    size = file.seek(0, os.SEEK_END)
-    file.seek(position)
-    return size
+def check_file(file: str | Path | BinaryIO) -> int:
+    """Checks a file without loading it.
 
-
-def check_container(file: str | Path | BinaryIO) -> None:
-    """Checks that a zip file stores its records uncompressed, as torch writes them.
+    torch writes the records of a zip file uncompressed, so that their text can be
+    searched.
 
     Args:
         file: a path, or a seekable file, whose position is restored.
 
+    Returns:
+        The size in bytes.
+
     Raises:
-        UnexpectedContent: a record is compressed, or the records exceed the file.
+        UnexpectedContent: a record is compressed, the records exceed the file, or the
+            file contains a ``bytearray``.
     """
     if isinstance(file, (str, Path)):
         with open(file, 'rb') as opened:
-            return check_container(opened)
-    start = file.tell()
-    try:
-        if file.read(len(_ZIP_MAGIC)) != _ZIP_MAGIC:
-            return
-        with zipfile.ZipFile(file) as container:
-            records = container.infolist()
-    except zipfile.BadZipFile as error:
-        raise UnexpectedContent(f'a damaged zip archive ({error})') from error
-    finally:
-        file.seek(start)
-    for record in records:
-        if record.compress_type != zipfile.ZIP_STORED:
-            raise UnexpectedContent(f'the compressed record {record.filename!r}')
-    if sum(record.file_size for record in records) > size_of(file):
-        raise UnexpectedContent('records that are larger than the file')
-
-
-def check_globals(file: str | Path | BinaryIO) -> None:
-    """Checks, without loading the file, that it does not contain a ``bytearray``.
-
-    Args:
-        file: a path, or a seekable file, whose position is restored. Its records must
-            be uncompressed, see ``check_container``.
-
-    Raises:
-        UnexpectedContent: the file contains a ``bytearray``.
-    """
-    if isinstance(file, (str, Path)):
-        with open(file, 'rb') as opened:
-            return check_globals(opened)
+            return check_file(opened)
     start, end = file.tell(), b''
     try:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(start)
+        if file.read(len(_ZIP_MAGIC)) == _ZIP_MAGIC:
+            _check_records(file, size)
+        file.seek(start)
         while chunk := file.read(_CHUNK):
             text = end + chunk
             if any(name in text for name in _RESERVING):
@@ -92,6 +64,20 @@ def check_globals(file: str | Path | BinaryIO) -> None:
             end = chunk[-len(max(_RESERVING, key=len)):]
     finally:
         file.seek(start)
+    return size
+
+
+def _check_records(file: BinaryIO, size: int) -> None:
+    try:
+        with zipfile.ZipFile(file) as container:
+            records = container.infolist()
+    except zipfile.BadZipFile as error:
+        raise UnexpectedContent(f'a damaged zip archive ({error})') from error
+    for record in records:
+        if record.compress_type != zipfile.ZIP_STORED:
+            raise UnexpectedContent(f'the compressed record {record.filename!r}')
+    if sum(record.file_size for record in records) > size:
+        raise UnexpectedContent('records that are larger than the file')
 
 
 def check_content(content: Any, size: int, on_cpu: bool = True) -> None:

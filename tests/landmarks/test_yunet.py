@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fdsr.landmarks import MediaPipeLandmarks, YuNetLandmarks, YuNetPhotoLandmarks
-from fdsr.landmarks.yunet_model import find_yunet
+from fdsr.landmarks.yunet import find_yunet
 from fdsr.registry import LANDMARKS
 from fdsr.weights import SOURCES, sha256_of
 from tests.landmarks.toy_yunet import CHANNELS, HEIGHT, OFFSETS, WIDTH, write_toy_yunet

@@ -10,7 +10,7 @@ from skimage import data
 
 from fdsr.weights import SOURCES, lpips_heads, sha256_of, vgg_state_dict
 from fdsr.weights.files import locate
-from fdsr.weights.numpy_pickle import load_numpy_pickle
+from fdsr.weights.vgg import load_numpy_pickle
 from tests.hostile import Code
 
 
@@ -172,7 +172,7 @@ def test_a_known_file_given_by_path_is_recognised_by_its_hash(no_folders):
 def test_the_file_is_read_once(no_folders, monkeypatch):
     vgg_state_dict('alexnet')
     # would raise if called
-    monkeypatch.setattr('fdsr.weights.numpy_pickle.load_numpy_pickle', None)
+    monkeypatch.setattr('fdsr.weights.vgg.load_numpy_pickle', None)
     vgg_state_dict('alexnet')
 
 

@@ -141,21 +141,17 @@ class DictionaryBuilder:
             ValueError: there are fewer faces than atoms.
         """
         self.report('features', 0)
-        projections, points = self._projections(), []
+        projections = {
+            slot: SignProjection(int(np.prod(self.spec.atom_shape(*slot)[1:])),
+                                 self.projected, (self.seed, order), self.device)
+            for order, slot in enumerate(self.spec.slots())}
+        points = []
         for number, (images, boxes) in enumerate(faces):
             points.append(self._points(number, images, boxes, projections))
             self.report('features', len(images))
         check_enough_faces(self.num_atoms, sum(map(len, points)))
         return {slot: np.concatenate([batch[:, order] for batch in points])
                 for order, slot in enumerate(self.spec.slots())}
-
-    def _projections(self) -> dict[Slot, SignProjection]:
-        projections = {}
-        for order, slot in enumerate(self.spec.slots()):
-            length = int(np.prod(self.spec.atom_shape(*slot)[1:]))
-            projections[slot] = SignProjection(
-                length, self.projected, (self.seed, order), self.device)
-        return projections
 
     def _points(self, number: int, images: Tensor, boxes: Tensor,
                 projections: dict[Slot, SignProjection]) -> np.ndarray:

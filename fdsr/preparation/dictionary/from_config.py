@@ -124,11 +124,7 @@ def _facts(built: BuiltDictionary, faces: FaceBatches, protocol: dict[str, Any],
 
 @contextlib.contextmanager
 def _locked(out: str | Path) -> Iterator[Path]:
-    """Yields the folder of the unfinished dictionary, locked for this process.
-
-    Raises:
-        ValueError: another process builds the same file.
-    """
+    """Yields the folder of the unfinished dictionary, locked for this process."""
     try:
         lock = FileLock(f'{out}.lock').acquire(timeout=0)
     except Timeout as error:

@@ -139,11 +139,7 @@ def _all_are(kind: type, values: Any) -> bool:
 
 
 def _load_array(path: Path) -> np.ndarray | None:
-    """Loads an array of plain numbers; returns None if the file is missing.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """Loads an array of plain numbers; returns None if the file is missing."""
     if not path.is_file():
         return None
     try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+from PIL import Image
 
 from fdsr.datasets.base import BadSample
 from fdsr.datasets.reading import read_image
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex
 from fdsr.geometry import alignment
-from fdsr.preparation.faces.measures import dhash, sharpness, thumbnail
 from fdsr.preparation.faces.settings import Settings
 
 #: Categories of skipped images in reports.
@@ -100,3 +101,47 @@ class FaceCutter:
         if shorter < self.settings.min_box_side:
             raise Skipped(SMALL, f'its box is {shorter:g} px wide, less than '
                                  f'{self.settings.min_box_side:g}')
+
+
+def sharpness(img: np.ndarray) -> float:
+    """Returns the variance of the Laplacian of the luma, 4 neighbours, no border.
+
+    It is 0 for a flat image and increases with fine detail and noise.
+
+    Args:
+        img: uint8 (H, W, 3), RGB.
+    """
+    luma = np.asarray(Image.fromarray(img).convert('L'))
+    laplacian = cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1]
+    return float(laplacian.var(dtype=np.float64)) if laplacian.size else 0.0
+
+
+def dhash(img: np.ndarray) -> int:
+    """Returns a 64-bit hash: is each of 8x8 cells brighter than its right neighbour?
+
+    Scaling, JPEG and small changes of brightness change few bits; a mirrored image has
+    another hash.
+
+    Args:
+        img: uint8 (H, W, 3), RGB.
+    """
+    small = Image.fromarray(img).convert('L').resize((9, 8), Image.BOX)
+    cells = np.asarray(small, np.int16)
+    bits = np.packbits(cells[:, :-1] > cells[:, 1:])
+    return int.from_bytes(bits.tobytes(), 'big')
+
+
+def thumbnail(img: np.ndarray) -> np.ndarray:
+    """Returns the luma in 16x16 cells, which distinguishes copies from other faces.
+
+    A dHash does not suffice for aligned faces: of different people, one pair in some
+    thousands differs in at most 4 bits.
+
+    Args:
+        img: uint8 (H, W, 3), RGB.
+
+    Returns:
+        uint8 (256,).
+    """
+    small = Image.fromarray(img).convert('L').resize((16, 16), Image.BOX)
+    return np.asarray(small).ravel()

@@ -91,15 +91,10 @@ def _parts(hashes: np.ndarray, pair: tuple[tuple[int, int], ...], most: int
     for rest in range(int(parts)):
         yield np.concatenate([
             start + np.flatnonzero(
-                _mixed(_key(np.asarray(hashes[start:start + most]), pair)) % parts
-                == rest)
+                # multiplied, because keys are not uniformly distributed
+                (_key(np.asarray(hashes[start:start + most]), pair)
+                 * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(20)) % parts == rest)
             for start in range(0, len(hashes), most)])
-
-
-def _mixed(key: np.ndarray) -> np.ndarray:
-    """Spreads keys, which are not uniformly distributed."""
-    with np.errstate(over='ignore'):
-        return (key * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(20)
 
 
 class _Search:
@@ -119,7 +114,7 @@ class _Search:
         firsts[1:] = exact[1:] != exact[:-1]
         # identical items are assigned at once, which avoids quadratic time
         leaders = np.maximum.accumulate(np.where(firsts, np.arange(len(values)), 0))
-        _lower(self.found, positions[~firsts], positions[leaders[~firsts]])
+        np.minimum.at(self.found, positions[~firsts], positions[leaders[~firsts]])
         values, positions = values[firsts], positions[firsts]
         keys = _key(values, pair)
         order = np.argsort(keys, kind='stable')
@@ -140,9 +135,5 @@ class _Search:
                 first, second = positions[left[near]], positions[right[near]]
                 similar = self.confirm(first, second)
                 first, second = first[similar], second[similar]
-                _lower(self.found, np.maximum(first, second), np.minimum(first, second))
-
-
-def _lower(found: np.ndarray, places: np.ndarray, values: np.ndarray) -> None:
-    """Computes ``found[places] = min(found[places], values)`` with repeated places."""
-    np.minimum.at(found, places, values)
+                np.minimum.at(self.found, np.maximum(first, second),
+                              np.minimum(first, second))

@@ -23,12 +23,11 @@ from fdsr.datasets.manifest import (
 )
 from fdsr.datasets.vggface2_index import FaceIndex
 from fdsr.geometry import alignment
-from fdsr.preparation.faces.contact_sheet import write_sheet
 from fdsr.preparation.faces.cutting import DUPLICATE
 from fdsr.preparation.faces.duplicates import distances, earliest_alike
 from fdsr.preparation.faces.plan import Plan, Unit
+from fdsr.preparation.faces.reports import SplitStatistics, write_sheet
 from fdsr.preparation.faces.settings import SPLITS
-from fdsr.preparation.faces.statistics import SplitStatistics
 from fdsr.preparation.faces.units import UNLISTED, Job, as_csv, as_npy
 from fdsr.utils.files import atomic_path, write_bytes
 
@@ -73,7 +72,9 @@ def finish(job: Job, plan: Plan, request: dict[str, Any]) -> dict[str, Any]:
                 shutil.rmtree(job.shard(unit), ignore_errors=True)
         writer.writerows(('', name, 'note', note)
                          for name, note in FaceIndex(job.index).notes())
-        writer.writerows(('', *row) for row in _unlisted(job))
+        if (job.work / UNLISTED).exists():
+            with (job.work / UNLISTED).open(encoding='utf-8', newline='') as unlisted:
+                writer.writerows(('', *row) for row in csv.reader(unlisted))
     if not any(shards.values()):
         raise ValueError(f'None of {plan.units[-1].last} faces remains; '
                          f'{job.out / SKIPPED} lists the reasons. Relax the filters or '
@@ -126,12 +127,7 @@ def _facts(job: Job, plan: Plan, split: str, splits: dict[str, dict[str, Any]]
 
 
 class _Alike:
-    """Earliest duplicate of each face.
-
-    Args:
-        job: The job.
-        plan: Its units.
-    """
+    """Earliest duplicate of each face."""
 
     def __init__(self, job: Job, plan: Plan) -> None:
         self.job, self.plan = job, plan
@@ -191,15 +187,6 @@ def _mapped(path: Path, kind: type, shape: tuple[int, ...]) -> np.ndarray:
     if not shape[0]:
         return np.empty(shape, kind)
     return np.lib.format.open_memmap(path, 'w+', kind, shape)
-
-
-def _unlisted(job: Job) -> list[list[str]]:
-    """Returns the images whose names cannot be listed."""
-    path = job.work / UNLISTED
-    if not path.exists():
-        return []
-    with path.open(encoding='utf-8', newline='') as file:
-        return list(csv.reader(file))
 
 
 def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike

@@ -73,7 +73,13 @@ def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
         if not file.exists():
             continue
         found = json.loads(file.read_text(encoding='utf-8'))
-        _check_request(out, found['request'], request)
+        changed = [f'{key} was {found["request"].get(key)!r}, is {request.get(key)!r}'
+                   for key in sorted({*found['request'], *request})
+                   if found['request'].get(key) != request.get(key)]
+        if changed:
+            raise ValueError(f'{out} was started with other settings or data: '
+                             f'{"; ".join(changed)}. Pass another folder, or remove '
+                             'this one.')
         if file.name == DONE:
             shutil.rmtree(out / WORK, ignore_errors=True)
             return found
@@ -91,16 +97,6 @@ def _begin(out: Path, request: dict[str, Any]) -> dict[str, Any] | None:
         raise Stopped(f'{out} cannot be written ({error}). Pass another folder, or '
                       'free disk space.') from error
     return None
-
-
-def _check_request(out: Path, found: dict[str, Any], request: dict[str, Any]) -> None:
-    changed = [f'{key} was {found.get(key)!r}, is {request.get(key)!r}'
-               for key in sorted({*found, *request})
-               if found.get(key) != request.get(key)]
-    if changed:
-        raise ValueError(f'{out} was started with other settings or data: '
-                         f'{"; ".join(changed)}. Pass another folder, or remove this '
-                         'one.')
 
 
 @contextlib.contextmanager

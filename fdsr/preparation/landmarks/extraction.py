@@ -3,7 +3,7 @@
 import os
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -271,9 +271,13 @@ def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
         CannotWriteLandmarks: the disk is full.
         RuntimeError: a worker died.
     """
-    todo = [image for image in images if not _is_done(image, files)]
+    todo = [image for image in images
+            if _printable(image.path) not in files.without
+            and (image.reason or image.name not in files.with_face)]
     paths = [image.path for image in todo if not image.reason]
-    outcomes = _outcomes(Examiner(source, settings), paths, num_workers)
+    examiner, workers = Examiner(source, settings), min(num_workers, len(paths))
+    outcomes = (in_processes(examiner, paths, workers) if workers
+                else (examiner(path) for path in paths))
     with closing(outcomes), progress(
             len(images), len(images) - len(todo)) as update:
         for image in todo:
@@ -285,20 +289,6 @@ def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
                 files.add(image.name, outcome.points, outcome.loose_box())
             update(1)
     return _summary(images, files, len(todo))
-
-
-def _outcomes(examiner: Examiner, paths: list[str],
-              num_workers: int) -> Iterator[Outcome]:
-    workers = min(num_workers, len(paths))
-    if workers:
-        return in_processes(examiner, paths, workers)
-    return (examiner(path) for path in paths)
-
-
-def _is_done(image: ImageFile, files: LandmarkFiles) -> bool:
-    if not image.reason and image.name in files.with_face:
-        return True
-    return _printable(image.path) in files.without
 
 
 def _summary(images: list[ImageFile], files: LandmarkFiles, done_now: int) -> Summary:

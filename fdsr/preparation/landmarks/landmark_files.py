@@ -1,5 +1,6 @@
 """Append-only CSVs that survive an interruption at any time."""
 
+import contextlib
 import csv
 import errno
 import io
@@ -160,27 +161,21 @@ class LandmarkFiles:
         if len({path.absolute() for path in paths}) < len(paths):
             raise ValueError(
                 f'{", ".join(map(str, paths))} must be three different files.')
-        self._open: list[GrowingCsv] = []
         columns = (('NAME_ID', *LANDMARK_COLUMNS), ('NAME_ID', *BOX_COLUMNS),
                    SKIPPED_COLUMNS)
         kept = landmarks.with_suffix('.settings.json')
         # before opening, which modifies the files: files without settings are foreign
         known = self._check_settings(kept, settings, dict(zip(paths, columns)))
-        try:
+        with contextlib.ExitStack() as stack:
             self.landmarks, self.boxes, self.skipped = (
-                self._opened(*file) for file in zip(paths, columns))
+                stack.enter_context(contextlib.closing(GrowingCsv(*file)))
+                for file in zip(paths, columns))
             self._match()
             if not known:
                 write_text(kept, json.dumps(settings, indent=1) + '\n')
-        except BaseException:
-            self.close()
-            raise
+            self._files = stack.pop_all()
         self.with_face: set[str] = set(self.landmarks.names)
         self.without: set[str] = set(self.skipped.names)
-
-    def _opened(self, path: Path, columns: tuple[str, ...]) -> GrowingCsv:
-        self._open.append(GrowingCsv(path, columns))
-        return self._open[-1]
 
     def _match(self) -> None:
         """Removes faces that are not in both CSVs."""
@@ -197,11 +192,7 @@ class LandmarkFiles:
     @staticmethod
     def _check_settings(path: Path, settings: dict[str, Any],
                         files: dict[Path, Sequence[str]]) -> bool:
-        """Returns True if the same settings are stored, False if none are.
-
-        Raises:
-            ValueError: other settings are stored, or a file has rows without settings.
-        """
+        """Returns True if the same settings are stored, False if none are."""
         settings = json.loads(json.dumps(settings))
         found = None
         try:
@@ -252,8 +243,7 @@ class LandmarkFiles:
 
     def close(self) -> None:
         """Closes all files."""
-        while self._open:
-            self._open.pop().close()
+        self._files.close()
 
     def __enter__(self) -> 'LandmarkFiles':
         return self

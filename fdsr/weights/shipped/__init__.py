@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Dict
 
 from fdsr.weights.files import check_sha256
 
@@ -25,7 +24,7 @@ class ShippedWeights:
 
 
 #: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
-SHIPPED: Dict[str, ShippedWeights] = {
+SHIPPED: dict[str, ShippedWeights] = {
     'compact': ShippedWeights(
         'compact-d1065523.pth',
         'd1065523f7199cba88d72fbca057555023eccafdcc908c206b40ac5fdbc6fea3', 'CC0-1.0'),
