@@ -177,19 +177,3 @@ def _explained(file: Path) -> Iterator[None]:
 
 
 ImageReader = FolderImages | LmdbImages
-
-
-def open_reader(folder: Path, storage: str, encoding: str) -> ImageReader:
-    """Opens the images of a shard for reading.
-
-    Args:
-        folder: Folder of the shard.
-        storage: One of :data:`STORAGES`.
-        encoding: One of :data:`SUFFIXES`.
-
-    Raises:
-        OSError: The images are missing.
-    """
-    if storage == 'lmdb':
-        return LmdbImages(folder)
-    return FolderImages(folder, SUFFIXES[encoding])

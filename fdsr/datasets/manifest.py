@@ -19,7 +19,12 @@ from typing import Any, NamedTuple, Sequence
 
 import numpy as np
 
-from fdsr.datasets.image_storage import ImageReader, open_reader
+from fdsr.datasets.image_storage import (
+    SUFFIXES,
+    FolderImages,
+    ImageReader,
+    LmdbImages,
+)
 from fdsr.utils.files import write_bytes
 
 #: Version of the file format.
@@ -225,8 +230,9 @@ class Manifest:
         if len(records) != shard.count or records.dtype.names != COLUMNS:
             raise ValueError(f'{folder / INDEX} is not the index of {shard.count} '
                              f'faces that {self.folder / MANIFEST} lists. {_REMEDY}')
-        self._open[number] = records, open_reader(
-            folder, self.facts['storage'], self.facts['encoding'])
+        self._open[number] = records, (
+            LmdbImages(folder) if self.facts['storage'] == 'lmdb'
+            else FolderImages(folder, SUFFIXES[self.facts['encoding']]))
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)[1][1].close()
         return self._open[number]

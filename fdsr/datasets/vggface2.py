@@ -4,7 +4,7 @@ from __future__ import annotations
 import hashlib
 import os
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 from mmengine.dist import is_main_process
@@ -152,7 +152,9 @@ class VGGFace2Dataset(FaceDataset):
         selected = self._selected()
         bad = selected[self.index.status[selected] != USABLE]
         if is_main_process():
-            self.report.start(self._index_rows(bad))
+            rows = [(self.index.name(row), self.index.reason(self.index.status[row]),
+                     'index') for row in bad]
+            self.report.start(rows + [(*note, 'note') for note in self.index.notes()])
         self.check_bad_share(len(bad), len(selected))
         if len(bad) == len(selected):
             raise ValueError(
@@ -160,13 +162,6 @@ class VGGFace2Dataset(FaceDataset):
                 f'remains with part={self.part!r} and min_box_side='
                 f'{self.min_box_side:g} ({len(bad)} rows are bad): relax them.')
         self.warn_of_small(self.subset, len(selected))
-
-    def _index_rows(self, bad: np.ndarray) -> Iterator[tuple[str, str, str]]:
-        for row in bad:
-            reason = self.index.reason(self.index.status[row])
-            yield self.index.name(row), reason, 'index'
-        for name, note in self.index.notes():
-            yield name, note, 'note'
 
     def all_landmarks(self) -> np.ndarray:
         """Returns the landmarks, float32 (len, 5, 2), in pixels of the images."""

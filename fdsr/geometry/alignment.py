@@ -89,7 +89,7 @@ def box_crop(box: np.ndarray, image_size: tuple[int, int], scale: float) -> Face
     Raises:
         ValueError: The box is outside of the image, or the crop is too small or large.
     """
-    check_box(box, image_size)
+    _check_box(box, image_size)
     x, y, width, height = np.asarray(box, np.float64).tolist()
     side = _checked_side(scale * max(width, height), image_size)
     left = round(x + width / 2 - side / 2)
@@ -97,16 +97,8 @@ def box_crop(box: np.ndarray, image_size: tuple[int, int], scale: float) -> Face
     return FaceCrop(np.array([[1., 0, -left], [0, 1, -top]]), side)
 
 
-def check_box(box: np.ndarray, image_size: tuple[int, int]) -> None:
-    """Checks that a box overlaps its image.
-
-    Args:
-        box: (4,) X, Y, W, H.
-        image_size: Width and height of the image.
-
-    Raises:
-        ValueError: The box is outside of the image.
-    """
+def _check_box(box: np.ndarray, image_size: tuple[int, int]) -> None:
+    """Checks that a box overlaps its image."""
     x, y, width, height = np.asarray(box, np.float64).tolist()
     if min(x + width, image_size[0]) <= max(x, 0) or \
             min(y + height, image_size[1]) <= max(y, 0):
@@ -157,7 +149,7 @@ def face_crop(box: np.ndarray, landmarks: np.ndarray, image_size: tuple[int, int
     if not aligned:
         return box_crop(box, image_size, crop_scale)
     # not needed for the crop, but it detects a row that belongs to another image
-    check_box(box, image_size)
+    _check_box(box, image_size)
     return five_point_crop(landmarks, image_size, eye_share)
 
 

@@ -20,7 +20,7 @@ from fdsr.synthetic.lighting import LightMap
 from fdsr.synthetic.mouth import mouth_corners, render_mouth
 from fdsr.synthetic.nose import nose_tip, render_nose
 from fdsr.synthetic.traits import Face
-from fdsr.synthetic.view import View
+from fdsr.synthetic.view import ANCHOR, ANCHOR_Y, View, rotation
 
 # Shapes are painted at least this many times larger and then downsampled.
 _SUPERSAMPLE = 2
@@ -30,8 +30,10 @@ _SMALLEST_CANVAS = 256
 
 def face_view(face: Face, eye_share: float) -> View:
     """Returns the camera for an eye distance of ``eye_share`` of the side."""
-    photo = face.photo
-    return View.of_pose(photo.angles, eye_share * photo.zoom, photo.shift)
+    unit, shift = eye_share * face.photo.zoom, np.asarray(face.photo.shift)
+    linear = unit * rotation(*face.photo.angles)[:2]
+    offset = ANCHOR + shift - linear @ np.array([0.0, ANCHOR_Y, 0.0])
+    return View(linear, offset, unit)
 
 
 def face_landmarks(face: Face, view: View, size: int) -> np.ndarray:

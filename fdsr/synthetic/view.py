@@ -30,7 +30,10 @@ def head_depth(points: np.ndarray) -> np.ndarray:
 
 
 def rotation(yaw: float, pitch: float, roll: float) -> np.ndarray:
-    """Returns the ``(3, 3)`` rotation by yaw, then pitch, then roll, in radians."""
+    """Returns the ``(3, 3)`` rotation by yaw, then pitch, then roll, in radians.
+
+    A positive yaw turns the head towards the right of the image.
+    """
     cy, sy = np.cos(yaw), np.sin(yaw)
     cp, sp = np.cos(pitch), np.sin(pitch)
     cr, sr = np.cos(roll), np.sin(roll)
@@ -53,21 +56,6 @@ class View:
     linear: np.ndarray
     offset: np.ndarray
     unit: float
-
-    @classmethod
-    def of_pose(cls, angles: tuple[float, float, float], eye_share: float,
-                shift: tuple[float, float] = (0.0, 0.0)) -> 'View':
-        """Builds the view of a rotated head.
-
-        Args:
-            angles: yaw (positive: towards the right of the image), pitch and roll in
-                radians.
-            eye_share: eye distance of a frontal head as a share of the side.
-            shift: shift of the head as shares of the side.
-        """
-        linear = eye_share * rotation(*angles)[:2]
-        offset = ANCHOR + np.asarray(shift) - linear @ np.array([0.0, ANCHOR_Y, 0.0])
-        return cls(linear, offset, eye_share)
 
     def __call__(self, points: np.ndarray) -> np.ndarray:
         """Projects points.

@@ -45,7 +45,8 @@ def atomic_path(path: PathLike, folder: bool = False, suffix: str = ''
                 shutil.rmtree(path)
             os.replace(part, path)
         elif part.exists():
-            _sync(part)
+            with part.open('rb+') as file:
+                os.fsync(file.fileno())
             os.replace(part, path)
     finally:
         if folder:
@@ -53,12 +54,6 @@ def atomic_path(path: PathLike, folder: bool = False, suffix: str = ''
         else:
             with contextlib.suppress(OSError):
                 part.unlink()
-
-
-def _sync(path: Path) -> None:
-    """Flushes a file to the disk."""
-    with path.open('rb+') as file:
-        os.fsync(file.fileno())
 
 
 def write_bytes(path: PathLike, content: bytes) -> None:

@@ -111,11 +111,12 @@ class DictionaryBuilder:
         labels = {}
         for slot in self.spec.slots():
             self.report('K-means of {} {}'.format(*slot), 0)
-            labels[slot] = self.state.labels(*slot) if self.state else None
+            file = 'labels_{}_{}'.format(*slot)
+            labels[slot] = self.state.array(file) if self.state else None
             if labels[slot] is None:
                 labels[slot] = cluster(points[slot], self.num_atoms, self.seed)
                 if self.state:
-                    self.state.keep_labels(*slot, labels[slot])
+                    self.state.keep_array(file, labels[slot])
         return labels
 
     def features(self, images: Tensor, boxes: Tensor) -> Iterator[tuple[Slot, Tensor]]:
@@ -156,13 +157,14 @@ class DictionaryBuilder:
     def _points(self, number: int, images: Tensor, boxes: Tensor,
                 projections: dict[Slot, SignProjection]) -> np.ndarray:
         """Returns the points (B, slots, projected) of a batch, stored or computed."""
-        points = self.state.points(number) if self.state else None
+        file = f'points_{number:06d}'
+        points = self.state.array(file) if self.state else None
         if points is None:
             found = {slot: projections[slot](vectors).cpu().numpy()
                      for slot, vectors in self.features(images, boxes)}
             points = np.stack([found[slot] for slot in self.spec.slots()], axis=1)
             if self.state:
-                self.state.keep_points(number, points)
+                self.state.keep_array(file, points)
         if len(points) != len(images):
             raise RuntimeError(_changed(len(points), len(images)))
         return points

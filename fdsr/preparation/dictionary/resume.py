@@ -72,21 +72,26 @@ class BuildState:
                     f'{brief(found.get(key))}. Repeat the original command, or delete '
                     'the results and start again with --no-resume.')
 
-    def points(self, batch: int) -> np.ndarray | None:
-        """Returns the points (B, slots, D) of a batch, or None."""
-        return _load_array(self.folder / f'points_{batch:06d}.npy')
+    def array(self, name: str) -> np.ndarray | None:
+        """Returns a stored array of plain numbers, or None.
 
-    def keep_points(self, batch: int, points: np.ndarray) -> None:
-        """Writes the points of a batch."""
-        self._keep(f'points_{batch:06d}.npy', points)
+        Raises:
+            ValueError: the file is damaged.
+        """
+        path = self.folder / f'{name}.npy'
+        if not path.is_file():
+            return None
+        try:
+            return np.load(path, allow_pickle=False)
+        except (ValueError, EOFError, MemoryError) as error:
+            raise _damaged(path, str(error)) from error
 
-    def labels(self, component: str, level: int) -> np.ndarray | None:
-        """Returns the labels (N,) of one component and level, or None."""
-        return _load_array(self.folder / f'labels_{component}_{level}.npy')
-
-    def keep_labels(self, component: str, level: int, labels: np.ndarray) -> None:
-        """Writes the labels of one component and level."""
-        self._keep(f'labels_{component}_{level}.npy', labels)
+    def keep_array(self, name: str, values: np.ndarray) -> None:
+        """Writes an array of plain numbers."""
+        def save(part: Path) -> None:
+            with part.open('wb') as file:
+                np.save(file, values)
+        _write(self.folder / f'{name}.npy', save)
 
     def averages(self) -> dict[str, Any] | None:
         """Returns the stored ``seen``, ``squares`` and ``sums``, or None.
@@ -127,25 +132,9 @@ class BuildState:
                 file.unlink()
         shutil.rmtree(self.folder)
 
-    def _keep(self, name: str, values: np.ndarray) -> None:
-        def save(part: Path) -> None:
-            with part.open('wb') as file:
-                np.save(file, values)
-        _write(self.folder / name, save)
-
 
 def _all_are(kind: type, values: Any) -> bool:
     return isinstance(values, list) and all(isinstance(one, kind) for one in values)
-
-
-def _load_array(path: Path) -> np.ndarray | None:
-    """Loads an array of plain numbers; returns None if the file is missing."""
-    if not path.is_file():
-        return None
-    try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, EOFError, MemoryError) as error:
-        raise _damaged(path, str(error)) from error
 
 
 def _damaged(path: Path, found: str) -> ValueError:

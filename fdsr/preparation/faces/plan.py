@@ -30,16 +30,6 @@ class Unit(NamedTuple):
     last: int
 
 
-def identities_of(index: FaceIndex, settings: Settings) -> np.ndarray:
-    """Returns the identity of each image, int32 (N,).
-
-    If all images are in one folder, each of them is an identity.
-    """
-    if settings.identity == 'picture' or index.facts['identities'] == 1:
-        return np.arange(len(index), dtype=np.int32)
-    return index.identities
-
-
 def splits_of(identities: int, settings: Settings) -> np.ndarray:
     """Returns the index in ``SPLITS`` of each identity, uint8 (identities,).
 
@@ -93,7 +83,10 @@ def make_plan(index: FaceIndex, settings: Settings, folder: Path) -> Plan:
     """
     if (folder / 'plan.json').exists():
         return Plan(folder)
-    identities = identities_of(index, settings)
+    # if all images are in one folder, each of them is an identity
+    identities = index.identities
+    if settings.identity == 'picture' or index.facts['identities'] == 1:
+        identities = np.arange(len(index), dtype=np.int32)
     splits = splits_of(int(identities.max()) + 1, settings)[identities]
     rows, units, first = [], [], 0
     for number, split in enumerate(SPLITS):

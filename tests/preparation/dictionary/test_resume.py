@@ -145,7 +145,7 @@ def test_a_half_written_file_does_not_count(tmp_path, monkeypatch):
 
     monkeypatch.setattr(np, 'save', broken)
     with pytest.raises(OSError, match='points_000000.npy .*disk full.*Free disk space'):
-        state.keep_points(0, np.zeros((1, 1, 1)))
-    assert state.points(0) is None and not list(tmp_path.rglob('*.part-*'))
+        state.keep_array('points_000000', np.zeros((1, 1, 1)))
+    assert state.array('points_000000') is None and not list(tmp_path.rglob('*.part-*'))
     state.remove()
     assert not (tmp_path / 'p').exists()
