@@ -88,7 +88,7 @@ class FolderImages:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
 
-    def remove(self, key: int, name: str) -> None:
+    def remove(self, name: str) -> None:
         """Removes one image if it exists."""
         self._path(name).unlink(missing_ok=True)
 
@@ -147,9 +147,6 @@ class LmdbImages:
                 self._transaction.abort()  # otherwise close() would commit it
                 self._transaction = None
                 raise
-
-    def remove(self, key: int, name: str) -> None:
-        """Does nothing: an LMDB does not shrink, and the index omits the face."""
 
     def close(self) -> None:
         """Commits, and closes the file after its last user in this process."""

@@ -211,5 +211,5 @@ def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) ->
     if job.settings.storage == 'folder':
         images = FolderImages(folder, SUFFIXES[job.settings.encoding])
         for record in records[~np.isin(records['key'], kept['key'])]:
-            images.remove(int(record['key']), record['name'].decode())
+            images.remove(record['name'].decode())
     return Shard(unit.folder, len(kept), digest_of(folder / INDEX))

@@ -57,9 +57,14 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
     if done is not None:
         return done
     with _locked(out / WORK), _explained(out):
-        with _discarded_on_error(out):
+        try:
             index, images = open_source(settings, out / WORK)
             plan = make_plan(index, settings, out / WORK)
+        except (ValueError, FileNotFoundError):
+            # the request is removed, because fixing the input changes it
+            if not any(path.name != WORK for path in out.iterdir()):
+                shutil.rmtree(out / WORK, ignore_errors=True)
+            raise
         job = Job(settings, out, index.folder, images)
         _run(job, plan, workers, progress or (lambda done, total: None))
         summary = finish(job, plan, request)
@@ -108,18 +113,6 @@ def _locked(work: Path) -> Iterator[None]:
                       'or pass another folder.') from error
     with lock:
         yield
-
-
-@contextlib.contextmanager
-def _discarded_on_error(out: Path) -> Iterator[None]:
-    """Removes the request if the input is wrong, because fixing it changes the request.
-    """
-    try:
-        yield
-    except (ValueError, FileNotFoundError):
-        if not any(path.name != WORK for path in out.iterdir()):
-            shutil.rmtree(out / WORK, ignore_errors=True)
-        raise
 
 
 @contextlib.contextmanager

@@ -21,14 +21,17 @@ class Settings:
         landmarks: CSV of landmarks with VGGFace2's columns; names are paths relative to
             ``data_root`` without suffix.
         boxes: CSV of boxes for ``landmarks``; default: squares around the landmarks.
-        listing: List of VGGFace2's layout, ``train`` or ``test``. size: Side of HR in
-        pixels. align: ``five_point`` or ``box``. eye_share: Eye distance as a share of
-        HR's side, for ``five_point``. crop_scale: Side of the crop in longer sides of
-        the box, for ``box``. exif: Boxes and landmarks refer to the image after
-        applying its EXIF orientation. min_side: Minimum side of the crop in pixels of
-        the source. min_box_side: Minimum of the shorter side of the box in pixels.
-        min_sharpness: Minimum variance of the Laplacian of HR. duplicates: Skip faces
-        whose 64-bit dHash differs in at most this many bits from
+        listing: List of VGGFace2's layout, ``train`` or ``test``.
+        size: Side of HR in pixels.
+        align: ``five_point`` or ``box``.
+        eye_share: Eye distance as a share of HR's side, for ``five_point``.
+        crop_scale: Side of the crop in longer sides of the box, for ``box``.
+        exif: Boxes and landmarks refer to the image after applying its EXIF
+            orientation.
+        min_side: Minimum side of the crop in pixels of the source.
+        min_box_side: Minimum of the shorter side of the box in pixels.
+        min_sharpness: Minimum variance of the Laplacian of HR.
+        duplicates: Skip faces whose 64-bit dHash differs in at most this many bits from
             an earlier one; ``None`` keeps all.
         val_identities: Identities of the split ``val``: a number, or a share below 1.
         test_identities: Identities of the split ``test``, likewise.
