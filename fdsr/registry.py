@@ -160,12 +160,10 @@ def load_plugins() -> None:
                 f'{error!r}. Fix it, or uninstall its package.') from error
 
 
-def register_all(init_default_scope: bool = True) -> None:
+def register_all() -> None:
     """Registers every component, including plugins, and sets the default scope.
 
-    Args:
-        init_default_scope: make ``fdsr`` mmengine's default scope, so that configs can
-            omit the prefix of fdsr's components.
+    Configs can then omit the prefix of fdsr's components.
 
     Raises:
         ImportError: the packages of the extra ``train`` are missing.
@@ -176,12 +174,6 @@ def register_all(init_default_scope: bool = True) -> None:
     from fdsr.weights import install_safe_loader
     install_safe_loader()
     load_plugins()
-    if init_default_scope:
-        set_default_scope()
-
-
-def set_default_scope() -> None:
-    """Makes ``fdsr`` the default scope of mmengine's registries."""
     current: Any = DefaultScope.get_current_instance()
     if current is None or current.scope_name != SCOPE:
         name = SCOPE

@@ -4,7 +4,6 @@ from __future__ import annotations
 from typing import Any, Sequence
 
 import numpy as np
-from mmcv.transforms import BaseTransform
 from PIL import Image
 
 from fdsr.datasets.transforms.basic import DownsampleToLR
@@ -42,7 +41,7 @@ RECIPES: dict[str, list[dict[str, Any]]] = dict(
 
 
 @TRANSFORMS.register_module()
-class BlindDegradation(BaseTransform):
+class BlindDegradation(DownsampleToLR):
     """Applies several degradations to HR and resizes the result to LR.
 
     ``gt`` becomes the HR image (uint8, RGB), ``img`` the LR image. The degraded image
@@ -67,6 +66,7 @@ class BlindDegradation(BaseTransform):
 
     def __init__(self, steps: str | Sequence[dict | DegradationStep] = 'dfdnet',
                  scale: int = 8, seed: int | None = None) -> None:
+        super().__init__(scale)
         if isinstance(steps, str) and steps not in RECIPES:
             raise ValueError(f'steps is {steps!r}, expected a list of steps or one of '
                              f'{", ".join(RECIPES)}.')
@@ -80,12 +80,6 @@ class BlindDegradation(BaseTransform):
             if not isinstance(step, DegradationStep):
                 raise ValueError(f'{type(step).__name__} is not a DegradationStep.')
         self.seed = seed
-        self._to_lr = DownsampleToLR(scale)
-
-    @property
-    def scale(self) -> int:
-        """HR side over LR side."""
-        return self._to_lr.scale
 
     @property
     def varies(self) -> bool:
@@ -118,11 +112,10 @@ class BlindDegradation(BaseTransform):
             raise ValueError('An LR image exists already: BlindDegradation replaces '
                              'DownsampleToLR in the pipeline.')
         hr = results['img']
-        width, height = self._to_lr.lr_size(hr)
+        size = self.lr_size(hr)
         degraded = self.degrade(hr, random_state(results.get('name', ''), self.seed))
         results['gt'] = hr
-        results['img'] = np.array(
-            Image.fromarray(degraded).resize((width, height), Image.BICUBIC))
+        results['img'] = np.array(Image.fromarray(degraded).resize(size, Image.BICUBIC))
         return results
 
     def protocol(self) -> str:

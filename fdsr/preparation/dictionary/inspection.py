@@ -134,46 +134,35 @@ def atom_errors(dictionary: ComponentDictionary, component: str, level: int,
     return (squared / energy.masked_fill(flat, 1)).sqrt().masked_fill(flat, 0)
 
 
-class DictionaryInspector:
-    """Matcher of faces against a dictionary.
+@torch.no_grad()
+def match_faces(encoder: Encoder, dictionary: ComponentDictionary,
+                faces: Iterable[tuple[Tensor, Tensor]], device: str = 'cpu'
+                ) -> dict[Slot, Matches]:
+    """Matches faces with the atoms of a dictionary.
 
-    It stores one error per atom for each face: 32 KiB at K = 512.
+    One error per atom is stored for each face: 32 KiB at K = 512.
 
     Args:
         encoder: the encoder of the dictionary.
         dictionary: the dictionary.
-        device: device of both.
+        faces: batches of (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes.
+        device: device of encoder and dictionary, which are moved there.
+
+    Raises:
+        ValueError: ``faces`` is empty.
     """
-
-    def __init__(self, encoder: Encoder, dictionary: ComponentDictionary,
-                 device: str = 'cpu') -> None:
-        self.encoder = encoder.eval().to(device)
-        self.dictionary = dictionary.to(device)
-        self.device = device
-
-    @torch.no_grad()
-    def match(self, faces: Iterable[tuple[Tensor, Tensor]]) -> dict[Slot, Matches]:
-        """Matches faces with the atoms.
-
-        Args:
-            faces: batches of (B, 3, S, S) RGB in [0, 1] and (B, 4, 4) boxes.
-
-        Raises:
-            ValueError: ``faces`` is empty.
-        """
-        slots = self.dictionary.spec.slots()
-        chosen, errors = ({slot: [] for slot in slots} for _ in range(2))
-        for images, boxes in faces:
-            for slot, feature in component_features(
-                    self.encoder, self.dictionary.spec.sides, images.to(self.device),
-                    boxes.to(self.device)):
-                chosen[slot].append(self.dictionary.match(*slot, feature).cpu())
-                errors[slot].append(
-                    atom_errors(self.dictionary, *slot, feature).cpu())
-        if not chosen[slots[0]]:
-            raise ValueError('No face to match: the dataset has no usable face.')
-        return {slot: Matches(torch.cat(chosen[slot]).numpy(),
-                              torch.cat(errors[slot]).numpy()) for slot in slots}
+    encoder, dictionary = encoder.eval().to(device), dictionary.to(device)
+    slots = dictionary.spec.slots()
+    chosen, errors = ({slot: [] for slot in slots} for _ in range(2))
+    for images, boxes in faces:
+        for slot, feature in component_features(
+                encoder, dictionary.spec.sides, images.to(device), boxes.to(device)):
+            chosen[slot].append(dictionary.match(*slot, feature).cpu())
+            errors[slot].append(atom_errors(dictionary, *slot, feature).cpu())
+    if not chosen[slots[0]]:
+        raise ValueError('No face to match: the dataset has no usable face.')
+    return {slot: Matches(torch.cat(chosen[slot]).numpy(),
+                          torch.cat(errors[slot]).numpy()) for slot in slots}
 
 
 def crops_of(faces: Iterable[tuple[Tensor, Tensor]],

@@ -22,10 +22,10 @@ from fdsr.preparation.dictionary.faces import (
 )
 from fdsr.preparation.dictionary.features import Slot
 from fdsr.preparation.dictionary.inspection import (
-    DictionaryInspector,
     Matches,
     SlotReport,
     crops_of,
+    match_faces,
 )
 from fdsr.reporting.tables import markdown_table
 from fdsr.utils.files import write_bytes
@@ -119,7 +119,7 @@ def inspect_from_config(config: Any, path: str | Path, max_faces: int | None = N
         encoder, settings['size'], settings['eye_share']))
     faces = FaceBatches(training_faces(config), settings['size'], batch_size,
                         max_faces, seed, num_workers)
-    matches = DictionaryInspector(encoder, dictionary, device).match(faces)
+    matches = match_faces(encoder, dictionary, faces, device)
     return Inspection(dictionary, faces, matches)
 
 

@@ -19,10 +19,10 @@ from fdsr.preparation.dictionary.faces import FaceBatches
 from fdsr.preparation.dictionary.features import component_features
 from fdsr.preparation.dictionary.inspection import (
     CROP_SIDE,
-    DictionaryInspector,
     Matches,
     atom_errors,
     crops_of,
+    match_faces,
 )
 from fdsr.preparation.dictionary.inspection_report import (
     Inspection,
@@ -73,7 +73,7 @@ def of_features(strong, encoder):
 def found(faces, strong, encoder, of_features):
     of_features.external_weights = ExternalWeights(
         name='dictionary', path='faces.pth', sha256='0' * 64, licence='ours')
-    matches = DictionaryInspector(encoder, of_features).match(strong)
+    matches = match_faces(encoder, of_features, strong)
     return Inspection(of_features, faces, matches)
 
 
@@ -90,8 +90,8 @@ def test_atoms_that_are_the_features_cover_them_and_the_opposite_is_dead(found):
 def test_usage_sums_to_the_faces_and_coverage_falls_with_k(strong, encoder):
     spec = DictionarySpec.uniform(
         num_atoms=12, **dictionary_shape(encoder, SIZE, 0.3125))
-    inspector = DictionaryInspector(encoder, ComponentDictionary(spec).randomise_())
-    for slot, matches in inspector.match(strong).items():
+    dictionary = ComponentDictionary(spec).randomise_()
+    for slot, matches in match_faces(encoder, dictionary, strong).items():
         report = matches.report(*slot)
         assert sum(report.usage) == report.num_faces == NUM_FACES
         assert report.dead == report.usage.count(0) >= 12 - NUM_FACES
@@ -150,7 +150,7 @@ def test_an_atom_that_is_not_there_is_refused(found, atom):
 
 def test_no_faces_are_refused(encoder, of_features):
     with pytest.raises(ValueError, match='No face to match'):
-        DictionaryInspector(encoder, of_features).match([])
+        match_faces(encoder, of_features, [])
 
 
 def test_tables_have_a_line_for_each_component_and_level(found, tmp_path):
