@@ -138,7 +138,7 @@ def test_a_run_goes_on_from_its_own_network_alone(
     config = toy.restorer_config(tmp_path, load_from=str(first), resume=resume)
     config.merge_from_dict({key.replace('__', '.'): value
                             for key, value in change.items()})
-    with pytest.raises(CheckpointMismatch, match=f'{first} does not fit.*{message}'):
+    with pytest.raises(CheckpointMismatch, match=f'{first} does not match.*{message}'):
         toy.train(config)
 
 

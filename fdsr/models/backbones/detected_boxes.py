@@ -66,7 +66,7 @@ class DetectedBoxes(Backbone):
         return template_boxes(self.network.size, self.network.eye_share)
 
     @torch.no_grad()
-    def pictures(self, lr: Tensor) -> List[np.ndarray]:
+    def images(self, lr: Tensor) -> List[np.ndarray]:
         """Maps (B, 3, h, w) RGB in [0, 1] to detector inputs, (size, size, 3) uint8."""
         up_sampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
         return list(up_sampled.permute(0, 2, 3, 1).cpu().numpy())
@@ -82,7 +82,7 @@ class DetectedBoxes(Backbone):
             detected.
         """
         size = self.network.size
-        faces = self.load_detector().detect(self.pictures(lr))
+        faces = self.load_detector().detect(self.images(lr))
         self.num_seen += len(faces)
         self.num_not_found += faces.count(None)
         boxes = np.stack([self.template() if face is None else
