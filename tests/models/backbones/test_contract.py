@@ -209,7 +209,7 @@ def test_an_earlier_file_without_traits_is_read(tmp_path):
     torch.save(content, tmp_path / 'network.pth')
     assert traits_of(load_backbone(tmp_path / 'network.pth')) == Traits(4, 64, 0.29)
     resolver = FaceSuperResolver(tmp_path / 'network.pth', 'cpu')
-    assert (resolver.setting.scale, resolver.setting.size) == (4, 64)
+    assert (resolver.geometry.scale, resolver.geometry.size) == (4, 64)
 
 
 def test_the_bundled_weights_are_a_file_of_before(tmp_path):
