@@ -156,7 +156,7 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
             'the upsampled LR image. They use the boxes of the template.',
             logger='current', level=logging.WARNING)
     row.facts = dict(
-        protocol=protocol_of(runner), scale=dataset.setting().get('scale'),
+        protocol=protocol_of(runner), scale=dataset.geometry().get('scale'),
         num_images=evaluator.num_images,
         skipped=max(evaluator.num_skipped, getattr(dataset, 'num_skipped', 0)),
         caption=tested.caption() if hasattr(tested, 'caption') else '')
@@ -205,7 +205,7 @@ def _detection(network: nn.Module, detector: Facts | None, lr: Tensor,
                settings: Facts) -> Part:
     try:
         finder = DetectedBoxes(network, detector)
-        return detection_part(finder.load_detector(), finder.pictures(lr),
+        return detection_part(finder.load_detector(), finder.images(lr),
                               warmup=settings['warmup'], repeats=settings['repeats'])
     except ImportError as error:
         return Part(DETECTION, note=f'{NOT_MEASURED}: {error}')

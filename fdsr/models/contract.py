@@ -172,6 +172,6 @@ def _measure_scale(network: nn.Module) -> int:
         for module, training in modes.items():
             module.training = training
     raise ValueError(
-        f'The scale of {type(network).__name__} cannot be measured: a forward pass with '
-        f'a black image fails ({reason}). Set the attribute scale in its constructor.'
-    ) from reason
+        f'The scale of {type(network).__name__} cannot be measured: a forward pass '
+        f'with a black image fails ({reason}). Set the attribute scale in its '
+        'constructor.') from reason

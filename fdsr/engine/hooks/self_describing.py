@@ -62,7 +62,7 @@ class SelfDescribingHook(Hook):
 
     @staticmethod
     def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
-        return describe(bare(model), getattr(dataset, 'setting', dict)())
+        return describe(bare(model), getattr(dataset, 'geometry', dict)())
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Checks the values and external files, and adds the values of the latter.

@@ -1,15 +1,15 @@
-"""From RGB in [0, 1] to the range that RCAN and SRFBN compute in, and back."""
+"""Conversion between RGB in [0, 1] and the input range of RCAN and SRFBN."""
 
 import torch
 from torch import Tensor, nn
 
-#: RGB, of pictures in [0, 1].
+#: RGB mean of the DIV2K images in [0, 1].
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 RANGE = 255
 
 
 class MeanShift(nn.Module):
-    """RGB in [0, 255] less the mean of DIV2K."""
+    """Converts between [0, 1] and [0, 255] with the mean of DIV2K subtracted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -17,9 +17,9 @@ class MeanShift(nn.Module):
             'mean', torch.tensor(DIV2K_MEAN)[:, None, None], persistent=False)
 
     def subtract(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in [0, 1] to the inner range."""
+        """Maps (B, 3, H, W) RGB in [0, 1] to the mean-shifted range."""
         return (image - self.mean) * RANGE
 
     def add(self, image: Tensor) -> Tensor:
-        """(B, 3, H, W) in the inner range to [0, 1], not clamped."""
+        """Maps (B, 3, H, W) in the mean-shifted range to RGB, not clamped to [0, 1]."""
         return image / RANGE + self.mean

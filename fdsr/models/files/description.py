@@ -1,7 +1,7 @@
-"""The description in a model file, ``meta['fdsr']``: which fields, of which types.
+"""Validation of the description in a model file, ``meta['fdsr']``.
 
-``fdsr.models.files.checkpoints`` shows the format. All values are plain, and few enough
-to walk.
+``fdsr.models.files.checkpoints`` documents the format. All values are plain, and their
+number is limited.
 """
 
 import re
@@ -20,14 +20,14 @@ _SHA256 = re.compile(r'[0-9a-f]{64}')
 
 
 def check_meta(source: str | Path, meta: Any) -> None:
-    """Checks that all of a file's ``meta`` is plain data of bounded extent.
+    """Checks that the whole ``meta`` of a file is plain data of limited size.
 
     Args:
         source: the file.
-        meta: description, licence, the run's config and facts; a dict.
+        meta: a dict with the description, the licence and metadata of the run.
 
     Raises:
-        CheckpointMismatch: it is not, or the licence is not text.
+        CheckpointMismatch: it is not, or the licence is not a string.
     """
     check_data(source, meta, 'meta', values=MANY_VALUES, text=LONG_TEXT)
     origin = meta.get('converted_from')
@@ -35,22 +35,22 @@ def check_meta(source: str | Path, meta: Any) -> None:
         licence = holder.get('licence') if isinstance(holder, dict) else None
         check_data(source, licence, f'{where}.licence')
         if not isinstance(licence, (str, type(None))):
-            raise wrong(source, f'{where}.licence', 'a text', short(licence))
+            raise wrong(source, f'{where}.licence', 'a string', short(licence))
 
 
 def check_description(source: str | Path, facts: Any) -> None:
-    """Checks that a file's ``meta['fdsr']`` has the fields that it must have.
+    """Checks that ``meta['fdsr']`` of a file has the required fields.
 
-    The configs of the backbones are plain data afterwards, and nested no deeper than
-    16 levels; whether their networks may be built is up to ``build_network``.
+    This guarantees that the configs of the backbones are plain data with at most 16
+    levels of nesting. ``build_network`` checks which networks they may build.
 
     Args:
         source: the file.
         facts: the description.
 
     Raises:
-        CheckpointMismatch: it has another format, or a field is missing, of another
-            type or out of range; names the file and the field.
+        CheckpointMismatch: the format is unsupported, or a field is missing, has the
+            wrong type or is out of range; the message names the file and the field.
     """
     if not isinstance(facts, Mapping):
         raise _wrong(source, '', 'a dict', facts)
@@ -63,7 +63,7 @@ def check_description(source: str | Path, facts: Any) -> None:
     for name in ('backbones', 'external'):
         for key in facts[name] if isinstance(facts.get(name), dict) else ():
             if type(key) is not str:
-                raise _wrong(source, name, 'keys that are strings', key)
+                raise _wrong(source, name, 'string keys', key)
     backbones, default = facts.get('backbones'), facts.get('default')
     if not isinstance(backbones, dict) or not backbones:
         raise _wrong(source, 'backbones', 'a dict of networks by name', backbones)
@@ -77,23 +77,23 @@ def check_description(source: str | Path, facts: Any) -> None:
     _check_traits(source, facts.get('traits'))
     _check_faces(source, facts.get('faces'))
     if not isinstance(facts.get('licence', ''), str):
-        raise _wrong(source, 'licence', 'a text', facts['licence'])
+        raise _wrong(source, 'licence', 'a string', facts['licence'])
 
 
 def _check_external(source: str | Path, external: Any) -> None:
     if not isinstance(external, dict):
-        raise _wrong(source, 'external', 'a dict of records by part', external)
+        raise _wrong(source, 'external', 'a dict of records by module', external)
     for part, record in external.items():
         where = f'external.{part}'
         if not isinstance(record, dict):
             raise _wrong(source, where, 'a record (a dict)', record)
         for field in ('path', 'sha256'):
             if not isinstance(record.get(field), str):
-                raise _wrong(source, f'{where}.{field}', 'a text', record.get(field))
+                raise _wrong(source, f'{where}.{field}', 'a string', record.get(field))
         if not _SHA256.fullmatch(record['sha256']):
             raise _wrong(source, f'{where}.sha256', '64 hex digits', record['sha256'])
         if not isinstance(record.get('member'), (str, type(None))):
-            raise _wrong(source, f'{where}.member', 'a text', record['member'])
+            raise _wrong(source, f'{where}.member', 'a string', record['member'])
 
 
 def _check_traits(source: str | Path, traits: Any) -> None:
@@ -120,8 +120,8 @@ def _check_faces(source: str | Path, faces: Any) -> None:
     for field, high in (('size', MAX_SIZE), ('scale', MAX_SCALE)):
         value = faces.get(field)
         if value is not None and not (type(value) is int and 1 <= value <= high):
-            raise _wrong(source, f'faces.{field}',
-                         f'a number from 1 to {high}, a whole one', value)
+            raise _wrong(source, f'faces.{field}', f'an integer from 1 to {high}',
+                         value)
     share = faces.get('eye_share')
     if share is not None and not (type(share) is float and 0 < share < 1):
         raise _wrong(source, 'faces.eye_share', 'a number between 0 and 1', share)
@@ -129,11 +129,11 @@ def _check_faces(source: str | Path, faces: Any) -> None:
 
 def check_data(source: str | Path, value: Any, where: str = _FACTS,
                **limits: int) -> None:
-    """Checks that a value is plain data of bounded extent, see ``check_plain``.
+    """Checks that a value is plain data of limited size, see ``check_plain``.
 
     Raises:
-        CheckpointMismatch: it is not; names the file and the place.
-        RefusedCheckpointError: there is too little memory to look.
+        CheckpointMismatch: it is not; the message names the file and the field.
+        RefusedCheckpointError: the check needs more memory than available.
     """
     try:
         check_plain(value, where, **limits)
@@ -141,19 +141,19 @@ def check_data(source: str | Path, value: Any, where: str = _FACTS,
         raise wrong(source, str(error.place), error.expected, error.found) from error
     except (MemoryError, RecursionError) as error:
         raise RefusedCheckpointError(
-            f'{source}: the description is larger than this machine has memory for. '
+            f'{source}: checking the description needs more memory than available. '
             f'{_DAMAGED}') from error
 
 
-_DAMAGED = ('The file is damaged, was changed, or was made from a config that a model '
-            'file cannot keep.')
+_DAMAGED = ('The file is damaged or modified, or was written from a config that a '
+            'model file cannot store.')
 
 
 def wrong(source: str | Path, field: str, expected: str, found: str
           ) -> CheckpointMismatch:
-    """Returns the error about a field; ``found`` is text."""
+    """Returns the error for an invalid field; ``found`` is its text."""
     return CheckpointMismatch(
-        f'{source} describes itself wrongly: {field}: expected {expected}, found '
+        f'{source} has an invalid description: {field}: expected {expected}, found '
         f'{found}. {_DAMAGED}')
 
 

@@ -104,12 +104,13 @@ class FaceCutter:
 
 
 def sharpness(img: np.ndarray) -> float:
-    """Returns the variance of the Laplacian of the luma, 4 neighbours, no border.
-
-    It is 0 for a flat image and increases with fine detail and noise.
+    """Returns the variance of the Laplacian of the luma (4 neighbours, no border).
 
     Args:
         img: uint8 (H, W, 3), RGB.
+
+    Returns:
+        0 for a uniform image; increases with fine detail and noise.
     """
     luma = np.asarray(Image.fromarray(img).convert('L'))
     laplacian = cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1]
@@ -117,10 +118,10 @@ def sharpness(img: np.ndarray) -> float:
 
 
 def dhash(img: np.ndarray) -> int:
-    """Returns a 64-bit hash: is each of 8x8 cells brighter than its right neighbour?
+    """Returns a 64-bit difference hash: compares 8x8 cells with their right neighbours.
 
-    Scaling, JPEG and small changes of brightness change few bits; a mirrored image has
-    another hash.
+    Scaling, JPEG and small changes of brightness preserve most bits. A mirrored image
+    has a different hash.
 
     Args:
         img: uint8 (H, W, 3), RGB.
@@ -132,10 +133,10 @@ def dhash(img: np.ndarray) -> int:
 
 
 def thumbnail(img: np.ndarray) -> np.ndarray:
-    """Returns the luma in 16x16 cells, which distinguishes copies from other faces.
+    """Returns the luma in 16x16 cells, to distinguish copies from other faces.
 
-    A dHash does not suffice for aligned faces: of different people, one pair in some
-    thousands differs in at most 4 bits.
+    Aligned faces have similar difference hashes: of pairs of different people, about
+    one in several thousand differs in at most 4 bits. Thumbnails distinguish them.
 
     Args:
         img: uint8 (H, W, 3), RGB.
