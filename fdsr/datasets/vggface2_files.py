@@ -97,7 +97,8 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
         # in chunks, because Python strings of millions of rows need much memory
         for chunk in pd.read_csv(
                 path, engine='c', usecols=expected, skipinitialspace=True,
-                chunksize=CHUNK, dtype={'NAME_ID': object}, keep_default_na=False,
+                chunksize=CHUNK, low_memory=False, dtype={'NAME_ID': object},
+                keep_default_na=False,
                 na_values=dict.fromkeys(columns, ['', 'nan', 'NaN', 'NA', 'null'])):
             names.append(np.array([name.encode() for name in chunk['NAME_ID']], 'S'))
             cells = chunk[[*columns]].apply(pd.to_numeric, errors='coerce')
