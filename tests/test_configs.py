@@ -186,8 +186,8 @@ def test_a_student_learns_from_blindly_degraded_faces(tmp_path):
     assert [step.get('seed') for steps in pipelines for step in steps
             if step.type == 'fdsr.BlindDegradation'] == [None, 0, 0]
     config.merge_from_dict({'train_dataloader.dataset.pipeline.2.steps': 'dfdnet'})
-    config.model.generator.update(
-        encoder=dict(type='fdsr.TinyEncoder', frozen=True), width=0.2)
+    config.model.generator.width = 0.2
+    config.model.generator.encoder = dict(type='fdsr.TinyEncoder', frozen=True)
     config.model.perceptual_loss = None
     runner = build_runner(short_run(config, 64, tmp_path))
     degradation = runner.train_dataloader.dataset.pipeline[2]

@@ -161,7 +161,7 @@ def test_bicubic_needs_no_checkpoint(tmp_path, call):
 def photographs(tmp_path):
     """Twenty test pictures in VGGFace2's layout, one of them cut off."""
     root = ToyRoot(tmp_path / 'faces', 'test', identities=5, each=4)
-    broken = root.picture(root.names[3])
+    broken = root.image(root.names[3])
     broken.write_bytes(broken.read_bytes()[:800])
     return root
 
@@ -231,7 +231,7 @@ def test_a_missing_data_root_is_named(photo_config, call, capsys, student):
 
 def test_missing_checkpoints_are_named(config, call, capsys):
     message = failing(call, capsys, 'test.py', config)
-    assert 'give the checkpoint' in message
+    assert 'describes a network with' in message and 'CHECKPOINT' in message
     message = failing(call, capsys, 'test.py', config, 'nowhere.pth')
     assert 'nowhere.pth' in message
     message = failing(call, capsys, 'train.py', config, '--resume', 'nowhere.pth')

@@ -89,7 +89,7 @@ def test_each_step_of_srfbn_feeds_the_next():
     assert not any(torch.equal(*pair) for pair in zip(steps, steps[1:]))
     # fewer steps of the same weights end at an earlier image
     for number in range(1, net.steps):
-        shorter = small(SRFBN, steps=number)
+        shorter = SRFBN(2, **{**SMALL[SRFBN], 'steps': number})
         shorter.load_state_dict(net.state_dict())
         assert torch.equal(shorter(lr), steps[number - 1])
 
