@@ -165,7 +165,7 @@ def test_errors_are_messages(tmp_path):
     for options, message in (
             (['halvings'], '--detector-options takes KEY=VALUE'),
             (['halvings=2', '--detector', 'fdsr.MediaPipeLandmarks'],
-             "unexpected keyword argument 'halvings'). Give them as")):
+             "unexpected keyword argument 'halvings'). Pass them as")):
         done = run(tmp_path, tmp_path / 'out', '--detector-options', *options)
         assert done.returncode == 1 and message in done.stderr
         assert 'Traceback' not in done.stderr and not (tmp_path / 'out').exists()
