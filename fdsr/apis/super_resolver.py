@@ -20,6 +20,7 @@ from fdsr.apis.photo import (
     cut_face,
     paste_faces,
 )
+from fdsr.geometry.alignment import resize
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.images import to_uint8
@@ -129,9 +130,10 @@ class FaceSuperResolver:
         Raises:
             BadImage: a face is not square; the message has its number.
         """
-        small = [self._to_lr(face, f'Face {number} of {len(faces)}: '
-                             if len(faces) > 1 else '')
-                 for number, face in enumerate(faces, 1)]
+        for number, face in enumerate(faces, 1):
+            self.check_face(face, f'Face {number} of {len(faces)}: '
+                            if len(faces) > 1 else '')
+        small = [resize(face, self.setting.lr_size) for face in faces]
         results: list[SuperResolvedFace] = []
         for start in range(0, len(small), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -207,14 +209,6 @@ class FaceSuperResolver:
                 f'{face.shape[1]}x{face.shape[0]} pixels. Align the face, with the '
                 f'eyes {self.setting.eye_share:.3f} of the side apart, or restore the '
                 'whole photograph (restore_photo, --whole-photo).')
-
-    def _to_lr(self, face: np.ndarray, which: str) -> np.ndarray:
-        from PIL import Image
-        self.check_face(face, which)
-        size = (self.setting.lr_size, self.setting.lr_size)
-        if face.shape[1::-1] == size:
-            return face
-        return np.array(Image.fromarray(face).resize(size, Image.BICUBIC))
 
 
 def _in_order(image: np.ndarray, channel_order: str) -> np.ndarray:

@@ -15,7 +15,6 @@ from fdsr.evaluation.protocol import write_rows
 from fdsr.reporting.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
-    Estimate,
     bootstrap_mean,
     paired_difference,
 )
@@ -68,13 +67,8 @@ class BenchmarkTable:
         self.estimates = {
             (row.method.name, column): bootstrap_mean(np.array([*values.values()]))
             for row in self.measured for column, values in row.values.items()}
-        self.differences = self._compare()
-
-    def _compare(self) -> dict[tuple[str, str], tuple[Estimate, tuple[float, float]]]:
-        if self.reference is None:
-            return {}
-        base = self.reference.values
-        return {
+        base = self.reference.values if self.reference else {}
+        self.differences = {
             (row.method.name, column): paired_difference(values, base[column])
             for row in self.measured if row is not self.reference
             for column, values in row.values.items() if column in base}
@@ -172,17 +166,12 @@ class BenchmarkTable:
                 f'- intervals: {CONFIDENCE:.0%}, percentile bootstrap over the images, '
                 f'{RESAMPLES} resamples; they do not cover other training runs',
                 f'- images: {facts["num_images"]}, skipped: {facts["skipped"]}',
-                *protocol_lines(facts['protocol']), *self._other_hardware()]
+                *protocol_lines(facts['protocol']),
+                *(f'- {row.method.name} was measured on: '
+                  f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
+                  if row.facts['protocol']['hardware'] != facts['protocol']['hardware'])]
             lines += profile_notes(self._profiles()) if self._profiles() else []
         return lines
-
-    def _other_hardware(self) -> list[str]:
-        """Returns the methods whose hardware differs from that of the first one."""
-        first = self.measured[0].facts['protocol']['hardware']
-        return [
-            f'- {row.method.name} was measured on: '
-            f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
-            if row.facts['protocol']['hardware'] != first]
 
     def _gaps(self) -> list[str]:
         """Returns what the tables lack and why."""

@@ -19,7 +19,7 @@ Earlier files have ``faces`` instead, the size, scale and eye_share of the train
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,7 +29,6 @@ from fdsr.models.files import (
     Budget,
     CheckpointMismatch,
     build_network,
-    check_description,
     check_external,
     check_loadable,
     check_meta,
@@ -38,7 +37,7 @@ from fdsr.models.files import (
     relocated,
 )
 from fdsr.utils.files import atomic_path
-from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
+from fdsr.weights import ExternalWeights, preferring, safe_load
 from fdsr.weights.walking import brief, short
 
 #: How many files may take a backbone from one another.
@@ -48,13 +47,13 @@ _HOW_TO_DESCRIBE = (
     'converted first.')
 
 
-def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
+def external_parts(model: nn.Module) -> dict[str, ExternalWeights]:
     """The outermost modules whose values come from files of their own, by path.
 
     A module that stands in several places, as an average's encoder does, is named in
     each of them: so does the state dict.
     """
-    parts: Dict[str, ExternalWeights] = {}
+    parts: dict[str, ExternalWeights] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         external = getattr(module, 'external_weights', None)
         if external is not None and not _inside(path, parts):
@@ -62,12 +61,11 @@ def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
     return parts
 
 
-def _inside(path: str, parts: Dict[str, Any]) -> bool:
+def _inside(path: str, parts: dict[str, Any]) -> bool:
     return any(path == part or path.startswith(f'{part}.') for part in parts)
 
 
-def describe(model: nn.Module, faces: Optional[Dict[str, Any]] = None
-             ) -> Dict[str, Any]:
+def describe(model: nn.Module, faces: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns ``meta['fdsr']`` for a checkpoint of a model.
 
     Args:
@@ -88,15 +86,15 @@ def describe(model: nn.Module, faces: Optional[Dict[str, Any]] = None
                         for name in backbones})
 
 
-def _traits(network: nn.Module, faces: Dict[str, Any]) -> Dict[str, Any]:
-    traits = traits_of(network).as_dict()
+def _traits(network: nn.Module, faces: dict[str, Any]) -> dict[str, Any]:
+    traits = asdict(traits_of(network))
     for name in ('size', 'eye_share'):
         if traits[name] is None:
             traits[name] = faces.get(name)
-    return Traits(**traits).as_dict()
+    return asdict(Traits(**traits))
 
 
-def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
+def _with_absolute_paths(config: Any, external: dict[str, dict]) -> Any:
     """Writes out relative paths of external files, so that they are found later.
 
     What initialises a network is left out: its values are in the file.
@@ -113,8 +111,8 @@ def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
     return config
 
 
-def check_own_description(source: Union[str, Path], model: nn.Module,
-                          meta: Dict[str, Any]) -> None:
+def check_own_description(source: str | Path, model: nn.Module,
+                          meta: dict[str, Any]) -> None:
     """Checks, before it is saved, that a model's file could be loaded.
 
     Args:
@@ -128,7 +126,6 @@ def check_own_description(source: Union[str, Path], model: nn.Module,
     facts = meta['fdsr']
     try:
         check_meta(source, meta)
-        check_description(source, facts)
         for name, config in facts['backbones'].items():
             if name in facts['external']:
                 continue
@@ -144,13 +141,13 @@ def check_own_description(source: Union[str, Path], model: nn.Module,
             'with it; docs/security.md says what a model file can contain.') from error
 
 
-def strip_external(state: Dict[str, Tensor],
-                   external: Dict[str, Any]) -> Dict[str, Tensor]:
+def strip_external(state: dict[str, Tensor],
+                   external: dict[str, Any]) -> dict[str, Tensor]:
     """A state dict without the values of external parts."""
     return {key: value for key, value in state.items() if not _inside(key, external)}
 
 
-def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
+def save_backbone(network: nn.Module, config: dict, path: str | Path,
                   name: str = 'generator', **meta: Any) -> None:
     """Writes one backbone into a self-describing file, whole or not at all.
 
@@ -183,7 +180,7 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
                       'another place.') from error
 
 
-def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Reads a checkpoint's description and its values.
 
     Returns:
@@ -209,26 +206,22 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
             f'{path} does not say which backbone it holds (no meta["fdsr"]). '
             f'{_HOW_TO_DESCRIBE}')
     check_meta(path, content['meta'])
-    check_description(path, facts)
     origin = content['meta'].get('converted_from')
     licence = content['meta'].get('licence') or (
         origin.get('licence') if isinstance(origin, dict) else None)
     if licence is not None:
         facts = dict(facts, licence=licence)
-    return facts, _checked_state(path, content['state_dict'])
-
-
-def _checked_state(path: Path, state: Any) -> Dict[str, Tensor]:
+    state = content['state_dict']
     if not isinstance(state, dict) or not all(
             isinstance(key, str) and isinstance(value, Tensor)
             for key, value in state.items()):
         raise CheckpointMismatch(
             f'{path}: expected tensors by name in state_dict, found something else. '
             'The file is damaged, or was not written by this project.')
-    return state
+    return facts, state
 
 
-def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Module:
+def load_backbone(path: str | Path, name: str | None = None) -> nn.Module:
     """Builds the backbone that a file describes, with its weights.
 
     Args:
@@ -248,30 +241,34 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
             file that it refers to has changed.
         RefusedCheckpointError: it holds more than plain values and dense tensors.
     """
-    path, name, facts, state = open_backbone(path, name)
-    prefix = f'{name}.'
-    external = {part[len(prefix):]: record for part, record in facts['external'].items()
-                if part.startswith(prefix)}
-    values = {key[len(prefix):]: value for key, value in state.items()
-              if key.startswith(prefix)}
+    path, name, facts, values = open_backbone(path, name)
+    external = _below(name, facts['external'])
     config, moved = relocated(path, facts['backbones'][name], external)
     with preferring(record['sha256'] for record in external.values()):
         network = build_network(path, config, Budget.of(values, moved.values()))
-    _fill(path, network, values, external)
+    check_external(str(path), external, external_parts(network))
+    own = strip_external(network.state_dict(), external)
+    values = strip_external(values, external)
+    check_values(str(path), own, values)
+    network.load_state_dict(values, strict=False)
+    # an earlier file has `faces` in place of traits
+    traits = (facts['traits'].get(name, {}) if 'traits' in facts else
+              facts.get('faces') or {})
     try:
-        return add_traits(network, _recorded_traits(facts, name)).eval()
+        return add_traits(network, traits).eval()
     except ValueError as error:
         raise CheckpointMismatch(f'{path}: {error}. The file is damaged.') from error
 
 
-def _recorded_traits(facts: Dict[str, Any], name: str) -> Dict[str, Any]:
-    if 'traits' in facts:
-        return facts['traits'].get(name, {})
-    return facts.get('faces') or {}  # of a file without traits
+def _below(name: str, items: dict[str, Any]) -> dict[str, Any]:
+    """Returns the items below a submodule, with keys relative to it."""
+    prefix = f'{name}.'
+    return {key.removeprefix(prefix): value for key, value in items.items()
+            if key.startswith(prefix)}
 
 
-def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: int = 1
-                  ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
+def open_backbone(path: str | Path, name: str | None = None, _files: int = 1
+                  ) -> tuple[Path, str, dict[str, Any], dict[str, Tensor]]:
     """The file that holds a backbone's own values, its name there, and the content.
 
     A distillation's checkpoint only names its teacher: then it is the teacher's file.
@@ -292,7 +289,7 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: in
             f'{brief(", ".join(facts["backbones"]))}.')
     record = facts['external'].get(name)
     if record is None:
-        return path, name, facts, state
+        return path, name, facts, _below(name, state)
     if _files == _MAX_FILES:
         raise CheckpointMismatch(
             f'{path} takes {name!r} from another file, and is itself the last of '
@@ -301,18 +298,8 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: in
                          _files + 1)
 
 
-def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
-          recorded: Dict[str, Dict[str, str]]) -> None:
-    """Loads what the checkpoint holds and checks what it only names."""
-    check_external(str(path), recorded, external_parts(network))
-    own = strip_external(network.state_dict(), recorded)
-    values = strip_external(values, recorded)
-    check_values(str(path), own, values)
-    network.load_state_dict(values, strict=False)
-
-
-def copy_trained_weights(path: Union[str, Path], network: nn.Module,
-                         name: Optional[str] = None) -> None:
+def copy_trained_weights(path: str | Path, network: nn.Module,
+                         name: str | None = None) -> None:
     """Starts a network from another's trained weights, where names agree.
 
     A student starts so from its teacher's decoder: the modules have the same names.
@@ -325,32 +312,13 @@ def copy_trained_weights(path: Union[str, Path], network: nn.Module,
     Raises:
         CheckpointMismatch: a trained value is missing or has another shape.
     """
-    path, name, _, state = open_backbone(path, name)
-    prefix = f'{name}.'
-    theirs = {key[len(prefix):]: value for key, value in state.items()
-              if key.startswith(prefix)}
-    copy_matching(str(path), theirs, network)
+    path, _, _, values = open_backbone(path, name)
+    copy_matching(str(path), values, network)
 
 
-def copy_matching(source: str, theirs: Dict[str, Tensor], network: nn.Module) -> None:
+def copy_matching(source: str, theirs: dict[str, Tensor], network: nn.Module) -> None:
     """Copies every value that the network trains out of another state dict."""
     own = strip_external(network.state_dict(), external_parts(network))
     check_values(source, own,
                  {key: value for key, value in theirs.items() if key in own})
     network.load_state_dict({key: theirs[key] for key in own}, strict=False)
-
-
-def teacher_weights(path: Union[str, Path], member: str,
-                    licence: Optional[str] = None) -> ExternalWeights:
-    """What a network frozen out of a checkpoint is recorded as.
-
-    Args:
-        path: of the checkpoint.
-        member: which of its backbones.
-        licence: of the file, where it has one of its own: a student's checkpoint names
-            it too.
-    """
-    return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
-                           sha256=sha256_of(path),
-                           licence=licence or 'as its training data',
-                           member=member)

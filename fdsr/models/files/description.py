@@ -19,15 +19,16 @@ _FACTS = 'meta["fdsr"]'
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 
 
-def check_meta(source: str | Path, meta: Any) -> None:
-    """Checks that all of a file's ``meta`` is plain data of bounded extent.
+def check_meta(source: str | Path, meta: dict) -> None:
+    """Checks a file's ``meta``: plain data of bounded extent, licence, description.
 
     Args:
         source: the file.
-        meta: description, licence, the run's config and facts; a dict.
+        meta: description (``fdsr``), licence, the run's config and facts.
 
     Raises:
-        CheckpointMismatch: it is not, or the licence is not text.
+        CheckpointMismatch: it is not plain, the licence is not text, or the
+            description has errors, see :func:`check_description`.
     """
     check_data(source, meta, 'meta', values=MANY_VALUES, text=LONG_TEXT)
     origin = meta.get('converted_from')
@@ -36,6 +37,7 @@ def check_meta(source: str | Path, meta: Any) -> None:
         check_data(source, licence, f'{where}.licence')
         if not isinstance(licence, (str, type(None))):
             raise wrong(source, f'{where}.licence', 'a text', short(licence))
+    check_description(source, meta['fdsr'])
 
 
 def check_description(source: str | Path, facts: Any) -> None:
@@ -113,7 +115,7 @@ def _check_traits(source: str | Path, traits: Any) -> None:
 
 
 def _check_faces(source: str | Path, faces: Any) -> None:
-    if faces is None:
+    if faces is None:  # not an earlier file
         return
     if not isinstance(faces, dict):
         raise _wrong(source, 'faces', 'a dict', faces)

@@ -21,11 +21,7 @@ _INTEGER = 2**31
 
 
 def check_number(source: str | Path, where: str, value: Any) -> None:
-    """Checks that a number is finite and of usual magnitude.
-
-    Raises:
-        CheckpointMismatch: it is not.
-    """
+    """Raises ``CheckpointMismatch`` for a number that is not finite or too large."""
     if type(value) is int and abs(value) >= _INTEGER:
         raise _beyond(source, where, 'an integer of 32 bits', value)
     if type(value) is float and not math.isfinite(value):
@@ -36,12 +32,7 @@ def check_limits(source: str | Path, where: str, full_name: str | None, config: 
                  budget: Budget) -> None:
     """Checks the arguments of a network of this project or mmagic.
 
-    Args:
-        source: the file.
-        where: the config's path.
-        full_name: of the network; None for a dict that is only a part of its config.
-        config: its arguments.
-        budget: what the network may allocate.
+    ``full_name`` is None for a dict that is only a part of a network's config.
 
     Raises:
         CheckpointMismatch: one is out of its range, or they need more values than the

@@ -1,11 +1,40 @@
 """Losses between a student's and a teacher's features."""
 
-from typing import Optional, Union
+from typing import Sequence
 
+import numpy as np
 from torch import Tensor, nn
 
-from fdsr.models.losses.schedule import Schedule, Scheduled
 from fdsr.registry import MODELS
+
+#: A number, or (iteration, number) points that are interpolated linearly.
+Scheduled = float | Sequence[tuple[int, float]]
+
+
+class Schedule:
+    """A number as a function of the iteration.
+
+    Args:
+        value: a number, or (iteration, number) points that are interpolated linearly:
+            ``[(0, 0.0), (1000, 1.0)]`` warms up, ``[(0, 10.0), (5000, 0.0)]`` fades
+            out.
+        name: the argument's name, for the error.
+
+    Raises:
+        ValueError: the iterations do not ascend.
+    """
+
+    def __init__(self, value: Scheduled, name: str) -> None:
+        points = [(0, value)] if isinstance(value, (int, float)) else value
+        self._iterations, self._values = zip(*points)
+        if any(later <= earlier for earlier, later in
+               zip(self._iterations, self._iterations[1:])):
+            raise ValueError(f'The iterations of {name} must ascend, found '
+                             f'{list(self._iterations)}.')
+
+    def at(self, iteration: int) -> float:
+        """Returns the number at an iteration; constant outside the points."""
+        return float(np.interp(iteration, self._iterations, self._values))
 
 
 class FeatureLoss(nn.Module):
@@ -34,9 +63,9 @@ class FeatureLoss(nn.Module):
     #: Whether both features need the same number of channels.
     same_channels = True
 
-    def __init__(self, teacher: Optional[str] = 'decoder.to_rgb:input',
-                 student: Optional[str] = None, loss_weight: Scheduled = 1.0,
-                 connector: Union[str, bool] = 'auto') -> None:
+    def __init__(self, teacher: str | None = 'decoder.to_rgb:input',
+                 student: str | None = None, loss_weight: Scheduled = 1.0,
+                 connector: str | bool = 'auto') -> None:
         super().__init__()
         if connector not in ('auto', True, False):
             raise ValueError(
