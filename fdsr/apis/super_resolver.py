@@ -114,7 +114,15 @@ class FaceSuperResolver:
         single = is_single(images)
         check_order(channel_order)
         faces = self.super_resolve(list(as_arrays(images, channel_order)))
-        _warn_of_guesses(faces)
+        guessed = [str(number) for number, face in enumerate(faces)
+                   if face.landmarks_found is False]
+        if guessed:
+            from mmengine.logging import print_log
+            print_log(
+                f'No landmarks were found in {len(guessed)} of {len(faces)} faces '
+                f'(number {", ".join(guessed[:10])}{"…" if len(guessed) > 10 else ""}, '
+                'counted from 0): those of an average face were used.',
+                logger='current', level=logging.WARNING)
         results = [_in_order(face.image, channel_order) for face in faces]
         return results[0] if single else results
 
@@ -214,15 +222,3 @@ class FaceSuperResolver:
 def _in_order(image: np.ndarray, channel_order: str) -> np.ndarray:
     """Converts RGB to a channel order."""
     return np.ascontiguousarray(image[..., ::-1 if channel_order == 'bgr' else 1])
-
-
-def _warn_of_guesses(faces: Sequence[SuperResolvedFace]) -> None:
-    guessed = [str(number) for number, face in enumerate(faces)
-               if face.landmarks_found is False]
-    if guessed:
-        from mmengine.logging import print_log
-        print_log(
-            f'No landmarks were found in {len(guessed)} of {len(faces)} faces (number '
-            f'{", ".join(guessed[:10])}{"…" if len(guessed) > 10 else ""}, counted '
-            'from 0): those of an average face were used.',
-            logger='current', level=logging.WARNING)

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from fdsr.benchmark.costs import cost_cells, cost_header, flat_profile, profile_notes
 from fdsr.benchmark.running import Row
 from fdsr.evaluation.metric_info import column_infos
 from fdsr.evaluation.protocol import write_rows
@@ -29,8 +28,10 @@ from fdsr.utils.files import write_text
 
 #: The columns of the paper's Table 1.
 PAPER_COLUMNS = ('PSNR', 'SSIM', 'LPIPS')
+_COST_HEADER = ['Method', 'trained, M', 'frozen, M', 'atoms, MB', 'GMACs']
 #: Header and rows.
 Table = tuple[list[str], list[list[str]]]
+Profile = dict[str, Any]
 
 
 class BenchmarkTable:
@@ -125,8 +126,8 @@ class BenchmarkTable:
         profiles = self._profiles()
         if not profiles:
             return [], []
-        cells = [[name, *cost_cells(profile)] for name, profile in profiles.items()]
-        return cost_header([*profiles.values()]), cells
+        cells = [[name, *_cost_cells(profile)] for name, profile in profiles.items()]
+        return _cost_header([*profiles.values()]), cells
 
     def _headings(self, columns: Sequence[str]) -> list[str]:
         return [self.infos[column].heading(column) for column in columns]
@@ -162,6 +163,7 @@ class BenchmarkTable:
         lines += self._gaps()
         if self.measured:
             facts = self.measured[0].facts
+            first = facts['protocol']['hardware']
             lines += [
                 f'- intervals: {CONFIDENCE:.0%}, percentile bootstrap over the images, '
                 f'{RESAMPLES} resamples; they do not cover other training runs',
@@ -169,8 +171,8 @@ class BenchmarkTable:
                 *protocol_lines(facts['protocol']),
                 *(f'- {row.method.name} was measured on: '
                   f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
-                  if row.facts['protocol']['hardware'] != facts['protocol']['hardware'])]
-            lines += profile_notes(self._profiles()) if self._profiles() else []
+                  if row.facts['protocol']['hardware'] != first)]
+            lines += _profile_notes(self._profiles()) if self._profiles() else []
         return lines
 
     def _gaps(self) -> list[str]:
@@ -206,7 +208,7 @@ class BenchmarkTable:
                           images=row.facts.get('num_images', ''))
             for column in [*self.columns, *self.set_columns]:
                 record.update(self._numbers(row, column))
-            record.update(flat_profile(row.facts['profile'])
+            record.update(_flat_profile(row.facts['profile'])
                           if row.facts.get('profile') else {})
             records.append(record)
         keys = dict.fromkeys(key for record in records for key in record)
@@ -303,3 +305,59 @@ def _check_images(rows: Sequence[Row]) -> None:
                 f'{len(first[1])}, and they differ, for example {other}. Numbers on '
                 'different images are not comparable: remove the folder rows and '
                 'measure again.')
+
+
+def _cost_header(profiles: Sequence[Profile]) -> list[str]:
+    """Returns the header for ``_cost_cells``, with the first profile's batch sizes."""
+    sizes = [entry['batch_size'] for entry in profiles[0]['latencies']]
+    return [*_COST_HEADER,
+            *(f'ms per image, batch {size}' for size in sizes),
+            *(f'working memory, MB, batch {size}' for size in sizes),
+            'whole pipeline, ms']
+
+
+def _cost_cells(profile: Profile) -> list[str]:
+    """Returns parameters, GMACs, latency and memory of a method."""
+    latencies = profile['latencies']
+    return [f'{profile["trained"] / 1e6:.2f}', f'{profile["frozen"] / 1e6:.2f}',
+            f'{profile["dictionary_mb"]:.0f}', f'{profile["gmacs"]:.2f}',
+            *(f'{entry["ms_per_picture"]:.1f}' for entry in latencies),
+            *(_optional(entry['peak_mb'], '.0f') for entry in latencies),
+            _pipeline(profile)]
+
+
+def _pipeline(profile: Profile) -> str:
+    parts = profile['parts']
+    if not parts:
+        return f'{profile["latencies"][0]["median_ms"]:.1f}'
+    steps = ', '.join(f'{part["name"]} {_optional(part["ms"], ".1f")}'
+                      for part in parts)
+    return f'{profile["parts_ms"]:.1f} ({steps})'
+
+
+def _optional(value: float | None, form: str) -> str:
+    return '–' if value is None else f'{value:{form}}'
+
+
+def _flat_profile(profile: Profile) -> dict[str, Any]:
+    """Returns a profile as one record of a CSV."""
+    values = {name: profile[name] for name in (
+        'trained', 'frozen', 'network_mb', 'dictionary_mb', 'gmacs')}
+    for entry in profile['latencies']:
+        for name in ('median_ms', 'best_ms', 'peak_mb'):
+            values[f'{name} batch {entry["batch_size"]}'] = entry[name]
+    for part in profile['parts']:
+        values[f'{part["name"]} ms'] = part['ms']
+    return values
+
+
+def _profile_notes(profiles: dict[str, Profile]) -> list[str]:
+    """Returns the conditions of the cost measurements, per method if they differ."""
+    texts = {name: flat(profile['protocol']) for name, profile in profiles.items()}
+    same = len(set(texts.values())) == 1
+    lines = ([f'- cost: {next(iter(texts.values()))}'] if same else
+             [f'- cost of {name}: {text}' for name, text in texts.items()])
+    return lines + [
+        f'- {name}: {part["name"]}: {part["note"]}'
+        for name, profile in profiles.items() for part in profile['parts']
+        if part['note']]

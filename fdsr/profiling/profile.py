@@ -140,13 +140,14 @@ def profile_backbone(network: nn.Module, lr_size: int,
     _check(lr_size, batch_sizes, device, warmup, repeats)
     clock = Clock(torch.device(device), warmup, repeats)
     network = add_traits(network.to(device)).eval()
-    inputs = _Inputs(network, lr_size, boxes, clock.device)
+    inputs = _inputs(network, lr_size, boxes, clock.device, max(batch_sizes))
+    one = [value[:1] for value in inputs]
     with torch.inference_mode():
-        one = inputs.of(1)
         sr_size = int(network(*one).shape[-1])
         gmacs = count_gmacs(lambda: network(*one))
         latencies = tuple(
-            _latency(network, inputs.of(batch), clock) for batch in batch_sizes)
+            _latency(network, [value[:batch] for value in inputs], clock)
+            for batch in batch_sizes)
         has_parts = network.uses_boxes and all(
             hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
         parts = _parts(network, one, clock, detection) if has_parts else ()
@@ -158,7 +159,7 @@ def profile_backbone(network: nn.Module, lr_size: int,
         type(network).__name__, lr_size, sr_size, trained, frozen,
         network_mb=(bytes_of(network) - atoms) / 1e6, dictionary_mb=atoms / 1e6,
         gmacs=gmacs, latencies=latencies, parts=parts,
-        protocol=_protocol(clock, inputs.dtype))
+        protocol=_protocol(clock, one[0].dtype))
 
 
 def _latency(network: nn.Module, inputs: Sequence[Tensor], clock: Clock) -> Latency:
@@ -168,30 +169,21 @@ def _latency(network: nn.Module, inputs: Sequence[Tensor], clock: Clock) -> Late
                    clock.peak_mb(call))
 
 
-class _Inputs:
-    """Creates a network's inputs for any batch size."""
-
-    def __init__(self, network: nn.Module, lr_size: int,
-                 boxes: Tensor | np.ndarray | None,
-                 device: torch.device) -> None:
-        self.dtype = next((value.dtype for value in network.parameters()),
-                          torch.get_default_dtype())
-        self._lr_size, self._device = lr_size, device
-        self._boxes = None
-        if network.uses_boxes:
-            if boxes is None:
-                boxes = template_boxes(sr_size_of(network, lr_size),
-                                       network.eye_share or FFHQ_EYE_SHARE)
-            self._boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
-
-    def of(self, batch_size: int) -> list[Tensor]:
-        """Returns [LR], or [LR, boxes]."""
-        generator = torch.Generator().manual_seed(0)
-        lr = torch.rand(batch_size, 3, self._lr_size, self._lr_size,
-                        generator=generator).to(self._device, self.dtype)
-        if self._boxes is None:
-            return [lr]
-        return [lr, self._boxes.expand(batch_size, 4, 4).contiguous()]
+def _inputs(network: nn.Module, lr_size: int, boxes: Tensor | np.ndarray | None,
+            device: torch.device, batch_size: int) -> list[Tensor]:
+    """Returns [LR], or [LR, boxes]."""
+    dtype = next((value.dtype for value in network.parameters()),
+                 torch.get_default_dtype())
+    generator = torch.Generator().manual_seed(0)
+    lr = torch.rand(batch_size, 3, lr_size, lr_size, generator=generator)
+    lr = lr.to(device, dtype)
+    if not network.uses_boxes:
+        return [lr]
+    if boxes is None:
+        boxes = template_boxes(sr_size_of(network, lr_size),
+                               network.eye_share or FFHQ_EYE_SHARE)
+    boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
+    return [lr, boxes.repeat(batch_size, 1, 1)]
 
 
 def sr_size_of(network: nn.Module, lr_size: int) -> int:

@@ -5,7 +5,7 @@ import re
 import torch
 from torch import Tensor
 
-from fdsr.models.backbones.mean_shift import DIV2K_MEAN, RANGE
+from fdsr.models.backbones.rcan import DIV2K_MEAN, RANGE
 
 _SRFBN_NAMES = {
     'to_rgb.': 'conv_out.0.',

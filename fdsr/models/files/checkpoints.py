@@ -252,8 +252,8 @@ def load_backbone(path: str | Path, name: str | None = None) -> nn.Module:
     check_values(str(path), own, values)
     network.load_state_dict(values, strict=False)
     # an earlier file has `faces` in place of traits
-    traits = (facts['traits'].get(name, {}) if 'traits' in facts else
-              facts.get('faces') or {})
+    traits = (facts.get('faces') if facts.get('traits') is None else
+              facts['traits'].get(name))
     try:
         return add_traits(network, traits).eval()
     except ValueError as error:

@@ -11,32 +11,6 @@ from fdsr.registry import MODELS
 Scheduled = float | Sequence[tuple[int, float]]
 
 
-class Schedule:
-    """A number as a function of the iteration.
-
-    Args:
-        value: a number, or (iteration, number) points that are interpolated linearly:
-            ``[(0, 0.0), (1000, 1.0)]`` warms up, ``[(0, 10.0), (5000, 0.0)]`` fades
-            out.
-        name: the argument's name, for the error.
-
-    Raises:
-        ValueError: the iterations do not ascend.
-    """
-
-    def __init__(self, value: Scheduled, name: str) -> None:
-        points = [(0, value)] if isinstance(value, (int, float)) else value
-        self._iterations, self._values = zip(*points)
-        if any(later <= earlier for earlier, later in
-               zip(self._iterations, self._iterations[1:])):
-            raise ValueError(f'The iterations of {name} must ascend, found '
-                             f'{list(self._iterations)}.')
-
-    def at(self, iteration: int) -> float:
-        """Returns the number at an iteration; constant outside the points."""
-        return float(np.interp(iteration, self._iterations, self._values))
-
-
 class FeatureLoss(nn.Module):
     """Base class of distillation losses; each loss has its own taps.
 
@@ -48,7 +22,9 @@ class FeatureLoss(nn.Module):
         teacher: tap of the teacher. With None, the target is GT and the loss does not
             need the teacher to run.
         student: tap of the student. Default: the same as ``teacher``.
-        loss_weight: a number, or (iteration, weight) points, see ``Schedule``.
+        loss_weight: a number, or (iteration, weight) points that are interpolated
+            linearly and constant outside: ``[(0, 0.0), (1000, 1.0)]`` warms up,
+            ``[(0, 10.0), (5000, 0.0)]`` fades out.
         connector: whether to learn a 1×1 convolution from the student's channels to
             the teacher's: True, False, or ``'auto'``, where the numbers differ.
 
@@ -77,11 +53,17 @@ class FeatureLoss(nn.Module):
         self.teacher_tap = teacher
         self.student_tap = student or teacher
         self.connector = connector
-        self._weight = Schedule(loss_weight, 'loss_weight')
+        points = ([(0, loss_weight)] if isinstance(loss_weight, (int, float)) else
+                  loss_weight)
+        self._iterations, self._weights = zip(*points)
+        if any(later <= earlier for earlier, later in
+               zip(self._iterations, self._iterations[1:])):
+            raise ValueError('The iterations of loss_weight must ascend, found '
+                             f'{list(self._iterations)}.')
 
     def weight_at(self, iteration: int) -> float:
         """Returns the weight of the loss at an iteration."""
-        return self._weight.at(iteration)
+        return float(np.interp(iteration, self._iterations, self._weights))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Returns the loss without its weight.
