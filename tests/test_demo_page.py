@@ -225,7 +225,7 @@ def test_a_network_that_cannot_be_opened_is_tried_again(restoring, student,
         with pytest.raises(ZeroDivisionError), models.borrow(models.labels[0]):
             pass
     with models.borrow(models.labels[0]) as resolver:
-        assert resolver.setting.size == toy.SIZE
+        assert resolver.geometry.size == toy.SIZE
     with pytest.raises(restoring.Refused, match='Unknown m'), models.borrow('other'):
         pass
 

@@ -36,7 +36,8 @@ from tests.test_plugins import place  # noqa: F401  a fixture
 # Run here, with these words behind them, which make them small.
 RUN = {
     'python tools/profile_model.py configs/teacher_vggface2.py --data-root '
-    'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0',
+    'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0 '
+    '--cfg-options model.generator.width=0.1 model.generator.encoder.arch=vgg16',
     'python projects/distillation_study/run.py --report test val': '',
     'python tools/export_onnx.py compact compact.onnx': '',
     'python tools/export_onnx.py compact compact-int8.onnx --int8': '',

@@ -250,7 +250,7 @@ def _cut_out(source: np.ndarray, face: PhotoFace) -> np.ndarray:
 def _restore_face(resolver: FaceSuperResolver, source: np.ndarray, options: Options
                   ) -> Tuple[np.ndarray, str, List[FaceReport]]:
     [face] = resolver.super_resolve([source])
-    side, lr_size, size = len(source), resolver.setting.lr_size, len(face.image)
+    side, lr_size, size = len(source), resolver.geometry.lr_size, len(face.image)
     message = f'Restored from {lr_size}×{lr_size} to {size}×{size} pixels.'
     if side > lr_size:
         message += (f' The image has {side}×{side} pixels and was downsampled first, '

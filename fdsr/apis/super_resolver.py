@@ -70,7 +70,7 @@ class FaceSuperResolver:
 
     Attributes:
         network: the backbone.
-        setting: size, scale and alignment of its faces.
+        geometry: size, scale and alignment of its faces.
 
     Raises:
         FileNotFoundError, CheckpointMismatch, RefusedCheckpointError: see
@@ -85,7 +85,7 @@ class FaceSuperResolver:
         if batch_size < 1:
             raise ValueError(f'Expected at least 1, found batch_size={batch_size}.')
         self.device, self.batch_size = open_device(device), batch_size
-        network, self.setting = open_network(weights, name)
+        network, self.geometry = open_network(weights, name)
         if network.uses_boxes:
             network = DetectedBoxes(network, landmarks)
         self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
@@ -96,7 +96,7 @@ class FaceSuperResolver:
                  ) -> np.ndarray | list[np.ndarray]:
         """Super-resolves aligned faces.
 
-        Each image is one face, aligned as in ``setting``. PIL's bicubic resizes it to
+        Each image is one face, aligned as in ``geometry``. PIL's bicubic resizes it to
         the size of LR, which removes any finer detail.
 
         Args:
@@ -141,7 +141,7 @@ class FaceSuperResolver:
         for number, face in enumerate(faces, 1):
             self.check_face(face, f'Face {number} of {len(faces)}: '
                             if len(faces) > 1 else '')
-        small = [resize(face, self.setting.lr_size) for face in faces]
+        small = [resize(face, self.geometry.lr_size) for face in faces]
         results: list[SuperResolvedFace] = []
         for start in range(0, len(small), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -193,13 +193,13 @@ class FaceSuperResolver:
         if self._photo_detector is None:
             self._photo_detector = LANDMARKS.build(
                 self._photo_landmarks or default_photo_detector())
-        lr_size = self.setting.lr_size
+        lr_size = self.geometry.lr_size
         largest = None if large_faces else LARGEST_FACE * lr_size
-        faces = [cut_face(image, found, lr_size, self.setting.eye_share, largest)
+        faces = [cut_face(image, found, lr_size, self.geometry.eye_share, largest)
                  for found in self._photo_detector.find_faces(image)]
         chosen = [face for face in faces if face.lr is not None]
         if chosen:
-            boxes = boxes_of(chosen, self.setting.size)
+            boxes = boxes_of(chosen, self.geometry.size)
             results = self.super_resolve([face.lr for face in chosen], boxes)
             for face, result in zip(chosen, results):
                 face.sr = result.image
@@ -215,7 +215,7 @@ class FaceSuperResolver:
             raise BadImage(
                 f'{which}An aligned face is square, found '
                 f'{face.shape[1]}x{face.shape[0]} pixels. Align the face, with the '
-                f'eyes {self.setting.eye_share:.3f} of the side apart, or restore the '
+                f'eyes {self.geometry.eye_share:.3f} of the side apart, or restore the '
                 'whole photograph (restore_photo, --whole-photo).')
 
 

@@ -155,7 +155,7 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
             'the upsampled LR image. They use the boxes of the template.',
             logger='current', level=logging.WARNING)
     row.facts = dict(
-        protocol=protocol_of(runner), scale=dataset.setting().get('scale'),
+        protocol=protocol_of(runner), scale=dataset.geometry().get('scale'),
         num_images=evaluator.num_images,
         skipped=max(evaluator.num_skipped, getattr(dataset, 'num_skipped', 0)),
         caption=tested.caption() if hasattr(tested, 'caption') else '')

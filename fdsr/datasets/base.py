@@ -165,7 +165,7 @@ class FaceDataset(Dataset):
         names = '\n'.join(self.sample_name(index) for index in range(len(self)))
         return hashlib.sha256(names.encode()).hexdigest()
 
-    def setting(self) -> dict[str, Any]:
+    def geometry(self) -> dict[str, Any]:
         """Returns the crop that a network trained on this dataset expects.
 
         Returns:

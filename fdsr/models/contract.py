@@ -170,5 +170,4 @@ def _measure_scale(network: nn.Module) -> int:
     raise ValueError(
         f'The scale of {type(network).__name__} cannot be measured: a forward pass '
         f'with a black image fails ({reason}). Set the attribute scale in its '
-        'constructor.'
-    ) from reason
+        'constructor.') from reason

@@ -99,7 +99,7 @@ def test_a_face_beyond_the_border_is_pasted_as_far_as_it_is_there():
 
 
 def test_all_faces_go_through_the_network_in_one_batch(resolver):
-    share, calls = resolver.setting.eye_share, []
+    share, calls = resolver.geometry.eye_share, []
     FACES.extend(face_at(x, 60, LR_SIZE + 2, share) for x in (30, 80, 130))
     resolver.network.register_forward_pre_hook(
         lambda module, given: calls.append(len(given[0])))
@@ -118,7 +118,7 @@ def test_all_faces_go_through_the_network_in_one_batch(resolver):
 
 
 def test_what_is_not_restored_is_told_and_left_alone(resolver):
-    share = resolver.setting.eye_share
+    share = resolver.geometry.eye_share
     FACES.extend([
         face_at(80, 60, 3 * LR_SIZE, share), FoundFace((100, 80, 110, 90), None),
         face_at(-60, 60, LR_SIZE, share), face_at(0, 0, LR_SIZE, share)])
@@ -136,7 +136,7 @@ def test_what_is_not_restored_is_told_and_left_alone(resolver):
 
 def test_a_face_too_small_is_told(resolver, monkeypatch):
     monkeypatch.setattr('fdsr.apis.photo.SMALLEST_FACE', 2.0)
-    FACES.append(face_at(80, 60, LR_SIZE, resolver.setting.eye_share))
+    FACES.append(face_at(80, 60, LR_SIZE, resolver.geometry.eye_share))
     photo = smooth_photo()
     result = resolver.restore_photo(photo, scale=1)
     assert result.faces[0].status is FaceStatus.TOO_SMALL
@@ -145,7 +145,7 @@ def test_a_face_too_small_is_told(resolver, monkeypatch):
 
 
 def test_large_faces_on_request(resolver):
-    FACES.append(face_at(80, 60, 3 * LR_SIZE, resolver.setting.eye_share))
+    FACES.append(face_at(80, 60, 3 * LR_SIZE, resolver.geometry.eye_share))
     result = resolver.restore_photo(smooth_photo(), scale=1, large_faces=True)
     assert result.num_restored == 1
 
@@ -158,7 +158,7 @@ def test_no_face(resolver):
 
 
 def test_order_and_kind_of_photographs(resolver, tmp_path):
-    FACES.append(face_at(80, 60, LR_SIZE, resolver.setting.eye_share))
+    FACES.append(face_at(80, 60, LR_SIZE, resolver.geometry.eye_share))
     photo = smooth_photo()
     Image.fromarray(photo).save(tmp_path / 'photo.png')
     wanted = resolver.restore_photo(photo)
@@ -183,8 +183,8 @@ def test_the_teacher_takes_the_landmarks_of_the_photograph(tmp_path):
     given = []
     teacher.network.network.register_forward_pre_hook(
         lambda module, args: given.append(args[1]))
-    share, size = teacher.setting.eye_share, teacher.setting.size
-    FACES.append(face_at(80, 60, teacher.setting.lr_size, share, angle=0.3))
+    share, size = teacher.geometry.eye_share, teacher.geometry.size
+    FACES.append(face_at(80, 60, teacher.geometry.lr_size, share, angle=0.3))
     result = teacher.restore_photo(smooth_photo())
     assert result.num_restored == 1
     # upright in its square: the boxes of the template, wherever the face was
@@ -202,7 +202,7 @@ def test_scales_and_sizes_that_cannot_be():
 
 
 def test_a_photograph_of_a_hundred_megapixels(resolver):
-    FACES.append(face_at(7000, 5000, LR_SIZE, resolver.setting.eye_share))
+    FACES.append(face_at(7000, 5000, LR_SIZE, resolver.geometry.eye_share))
     photo = np.full((10000, 10000, 3), 120, np.uint8)
     photo[::500] = 90
     result = resolver.restore_photo(photo, scale=1)
@@ -213,7 +213,7 @@ def test_a_photograph_of_a_hundred_megapixels(resolver):
 
 def test_a_config_of_a_network_without_weights():
     resolver = FaceSuperResolver('configs/bicubic_vggface2.py')
-    assert resolver.setting.size == 256 and resolver.setting.lr_size == 32
+    assert resolver.geometry.size == 256 and resolver.geometry.lr_size == 32
     face = smooth_photo(32, 32)
     wanted = np.array(Image.fromarray(face).resize((256, 256), Image.BICUBIC))
     assert np.array_equal(resolver(face), wanted)

@@ -81,14 +81,14 @@ def test_larger_faces_are_brought_to_lr(student):
 
 def test_the_setting_comes_with_the_file(student, teacher, tmp_path):
     for weights in (student, teacher):
-        setting = FaceSuperResolver(weights).setting
+        setting = FaceSuperResolver(weights).geometry
         assert (setting.size, setting.scale, setting.lr_size) == (
             toy.SIZE, toy.SCALE, LR_SIZE)
         assert 0.2 < setting.eye_share < 0.35
     config = dict(type='fdsr.RCAN', scale=8, channels=16, groups=1, blocks=1)
     save_backbone(MODELS.build(config), config, tmp_path / 'rcan.pth')
     rcan = FaceSuperResolver(tmp_path / 'rcan.pth')
-    assert (rcan.setting.size, rcan.setting.lr_size) == (256, 32)  # the paper's
+    assert (rcan.geometry.size, rcan.geometry.lr_size) == (256, 32)  # the paper's
     assert rcan(noise(32, 32, 3)).shape == (256, 256, 3)
 
 

@@ -214,7 +214,7 @@ def test_the_protocol_tells_it_all():
         assert fact in line
     assert "the data set's seed" in BlindDegradation().protocol()
     faces.size = SIDE
-    assert faces.setting()['scale'] == 8
+    assert faces.geometry()['scale'] == 8
 
 
 def test_impossible_arguments_are_named():

@@ -73,7 +73,7 @@ def test_facts(root):
     assert json.loads(json.dumps(protocol)) == protocol
     assert (protocol['kept'], protocol['listed'], protocol['size']) == (24, 24, 32)
     assert 'eye distance 0.3' in protocol['alignment']
-    assert faces.setting() == dict(size=32, eye_share=0.3)
+    assert faces.geometry() == dict(size=32, eye_share=0.3)
     assert faces.fingerprint() == FaceManifestDataset(root).fingerprint()
     assert faces.fingerprint() != FaceManifestDataset(root, subset=5).fingerprint()
 

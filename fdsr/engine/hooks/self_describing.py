@@ -95,7 +95,7 @@ class SelfDescribingHook(Hook):
 
 
 def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
-    return describe(bare(model), getattr(dataset, 'setting', dict)())
+    return describe(bare(model), getattr(dataset, 'geometry', dict)())
 
 
 def _source_of(runner: Any) -> str:

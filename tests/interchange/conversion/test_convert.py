@@ -176,8 +176,8 @@ def test_a_x4_rcan_reports_its_scale_everywhere(tmp_path):
     convert('rcan', saved(state, tmp_path), converted)
     assert load_backbone(converted).scale == 4
     resolver = FaceSuperResolver(converted, 'cpu')
-    assert resolver.setting.scale == 4
-    side = resolver.setting.lr_size
+    assert resolver.geometry.scale == 4
+    side = resolver.geometry.lr_size
     assert resolver(torch.zeros(side, side, 3, dtype=torch.uint8).numpy()
                     ).shape == (4 * side, 4 * side, 3)
     export_onnx(converted, tmp_path / 'rcan.onnx')
