@@ -269,13 +269,16 @@ def _below(name: str, items: dict[str, Any]) -> dict[str, Any]:
 
 def open_backbone(path: str | Path, name: str | None = None, _files: int = 1
                   ) -> tuple[Path, str, dict[str, Any], dict[str, Tensor]]:
-    """The file that holds a backbone's own values, its name there, and the content.
+    """Reads the file with a backbone's own values.
 
     A distillation's checkpoint only names its teacher: then it is the teacher's file.
 
     Args:
         path: of a checkpoint.
         name: which of its backbones; default: the trained one.
+
+    Returns:
+        The file, the backbone's name in it, the description, and the backbone's values.
 
     Raises:
         FileNotFoundError, CheckpointMismatch: see ``load_backbone``.
