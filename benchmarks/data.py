@@ -28,23 +28,23 @@ PREPARED = {'prepared, JPEG folder': ('jpeg', 'folder'),
             'prepared, raw in LMDB': ('raw', 'lmdb')}
 #: Number of parts of the faces, between which the datasets alternate.
 FEW = 16
-PLAIN, OURS = 'torchvision ImageFolder', 'VGGFace2Dataset, {} px JPEG'
+PLAIN, FDSR = 'torchvision ImageFolder', 'VGGFace2Dataset, {} px JPEG'
 
 
-def draw_layout(root: Path, pictures: int, side: int) -> None:
+def render_layout(root: Path, num_images: int, side: int) -> None:
     """Writes synthetic faces in VGGFace2's layout. The face fills most of the image.
 
     Args:
         root: output folder.
-        pictures: number of images.
+        num_images: number of images.
         side: side of the images in pixels.
     """
     from fdsr.datasets import SyntheticFacesDataset
     from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
-    faces = SyntheticFacesDataset(min(pictures, 40), size=128, faces_per_identity=4)
+    faces = SyntheticFacesDataset(min(num_images, 40), size=128, faces_per_identity=4)
     (root / 'bb_landmark').mkdir(parents=True)
     boxes, points = [('NAME_ID', *BOX_COLUMNS)], [('NAME_ID', *LANDMARK_COLUMNS)]
-    for number in range(pictures):
+    for number in range(num_images):
         item = faces[number % len(faces)]
         name = f'n{number // 4:06d}/{number % 4:04d}_01'
         path = root / 'train' / f'{name}.jpg'
@@ -71,13 +71,13 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
     from fdsr.preparation.faces.prepare import prepare
     from fdsr.preparation.faces.settings import Settings
     resize = Resize((size, size), InterpolationMode.BICUBIC)
-    pictures = root / 'train'
-    ours = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')
-    with Image.open(ours.images / ours.index.path(0)) as first:
+    images = root / 'train'
+    faces = VGGFace2Dataset(root, size=size, cache_dir=work / 'index')
+    with Image.open(faces.images / faces.index.path(0)) as first:
         side = first.width
-    sets = {PLAIN: (ImageFolder(pictures, lambda image: np.asarray(resize(image))),
-                    mebibytes(pictures)),
-            OURS.format(side): (ours, mebibytes(pictures))}
+    sets = {PLAIN: (ImageFolder(images, lambda image: np.asarray(resize(image))),
+                    mebibytes(images)),
+            FDSR.format(side): (faces, mebibytes(images))}
     for name, (encoding, storage) in PREPARED.items():
         out = work / f'{encoding}_{storage}'
         prepare(Settings(str(root), size=size, align='box', encoding=encoding,
@@ -130,7 +130,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         root = args.data_root or Path(folder) / 'data'
         if args.data_root is None:
-            draw_layout(root, args.pictures, args.source_side)
+            render_layout(root, args.pictures, args.source_side)
         found = readers(root, Path(folder), args.size)
         rates = best_rates({name: faces for name, (faces, _) in found.items()},
                            args.rounds)

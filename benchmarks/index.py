@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-PICTURES_PER_IDENTITY = 360
+IMAGES_PER_IDENTITY = 360
 
 # The code of each new process. The peak includes Python, numpy and torch.
 OPEN = """
@@ -64,7 +64,7 @@ def _write_rows(rows: range, draws: np.random.RandomState, boxes, points,
     landmarks = np.tile(corners, 5) + unit * np.tile(sides, 5)
     for row, box, face in zip(rows, np.hstack([corners, sides]).tolist(),
                               landmarks.tolist()):
-        identity, number = divmod(row, PICTURES_PER_IDENTITY)
+        identity, number = divmod(row, IMAGES_PER_IDENTITY)
         name = f'n{identity + 2:06d}/{number + 1:04d}_01'
         boxes.write('"%s",%d,%d,%d,%d\n' % (name, *box))
         points.write(f'"{name}",' + ','.join(['%.3f'] * 10) % tuple(face) + '\n')

@@ -209,8 +209,8 @@ def distributed(place: Place, seconds: float, iterations: int = 4) -> Outcome:
     expected = dict(iterations=iterations, processes=1, **(
         dict(backend='gloo', device='cpu') if place.miniature else
         dict(backend='nccl', device='cuda')))
-    found, wanted = (', '.join(f'{name} {values[name]}' for name in expected)
-                     for values in (facts, expected))
+    found, required = (', '.join(f'{name} {values[name]}' for name in expected)
+                       for values in (facts, expected))
     if facts != expected:
-        return Outcome(FAILED, f'expected {wanted}; found {found}', facts)
+        return Outcome(FAILED, f'expected {required}; found {found}', facts)
     return Outcome(OK, found, facts)

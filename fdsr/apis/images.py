@@ -118,7 +118,7 @@ def as_arrays(images: Any, channel_order: str = 'rgb') -> Iterator[np.ndarray]:
     Args:
         images: an array (H, W, 3) or (N, H, W, 3), a PIL image, the path of a file or
             of a folder, or a sequence of these.
-        channel_order: order of arrays. Files and PIL images know theirs.
+        channel_order: order of arrays. Files and PIL images define their own.
 
     Raises:
         FileNotFoundError, BadImage: see ``read_image`` and ``from_array``.

@@ -11,7 +11,7 @@ from fdsr.geometry.components import FFHQ_EYE_SHARE, template_boxes
 from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files.checkpoints import load_backbone
 
-#: The paper's size, for networks that do not know theirs.
+#: The paper's size, for networks that do not report a size.
 _DEFAULT_SIZE = 256
 
 

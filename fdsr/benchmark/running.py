@@ -200,7 +200,7 @@ def _detection(network: nn.Module, detector: Facts | None, lr: Tensor,
                settings: Facts) -> Part:
     try:
         finder = DetectedBoxes(network, detector)
-        return detection_part(finder.load_detector(), finder.pictures(lr),
+        return detection_part(finder.load_detector(), finder.images(lr),
                               warmup=settings['warmup'], repeats=settings['repeats'])
     except ImportError as error:
         return Part(DETECTION, note=f'{NOT_MEASURED}: {error}')

@@ -1,4 +1,4 @@
-"""From the data loader's uint8 pictures to batches in [0, 1]."""
+"""Conversion of uint8 images from the data loader to batches in [0, 1]."""
 
 from typing import Any, Dict
 
@@ -11,18 +11,18 @@ from fdsr.registry import MODELS
 
 @MODELS.register_module()
 class FacePreprocessor(BaseDataPreprocessor):
-    """Moves a batch to the device, stacks it and scales pictures to [0, 1].
+    """Moves a batch to the device, stacks it and scales images to [0, 1].
 
-    Pictures stay RGB in training and in testing.
+    Images stay RGB in training and in testing.
     """
 
     def forward(self, data: Dict[str, Any], training: bool = False) -> Dict[str, Any]:
-        """Batches.
+        """Returns the batch.
 
         Args:
             data: ``inputs``, a list of uint8 (3, h, w) RGB, and ``data_samples``, a
-                list of ``DataSample`` with ``gt_img`` uint8 (3, H, W) RGB, perhaps
-                ``boxes`` (4, 4), and the name.
+                list of ``DataSample`` with ``gt_img`` uint8 (3, H, W) RGB, the name
+                and optionally ``boxes`` (4, 4).
             training: unused.
 
         Returns:

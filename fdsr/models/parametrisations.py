@@ -1,20 +1,20 @@
-"""Spectral norm and other parametrisations of networks that no longer train."""
+"""Removal of parametrizations, such as spectral norm, from frozen networks."""
 
 from torch import nn
 from torch.nn.utils import parametrize
 
 
 def bake_parametrisations(network: nn.Module) -> nn.Module:
-    """Replaces parametrised weights by plain ones of the same value, in place.
+    """Replaces parametrized weights by plain weights of the same value, in place.
 
-    A spectrally normalised convolution divides its weight by its norm in every
-    forward, which a frozen network can do once.
+    A convolution with spectral norm divides its weight by the norm in every forward
+    pass. For a frozen network a single division is sufficient.
 
     Args:
-        network: in eval mode; trains no more.
+        network: a network in eval mode that is not trained any further.
 
     Returns:
-        The network, without gradients.
+        The network, with ``requires_grad=False``.
     """
     for module in network.modules():
         if parametrize.is_parametrized(module):

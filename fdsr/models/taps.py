@@ -1,4 +1,4 @@
-"""Reading features inside a network without touching it."""
+"""Recording of intermediate features without modifying the network."""
 
 import difflib
 from typing import Any, Callable, Iterable
@@ -10,23 +10,23 @@ from fdsr.utils.modules import unwrap
 
 
 class FeatureTaps:
-    """Records what flows into or out of named modules during forwards.
+    """Records the inputs or outputs of named modules during forward passes.
 
-    Used as a context, so that nothing is held between two steps::
+    Use it as a context manager, so that no feature stays in memory between steps::
 
         with FeatureTaps(student, ['decoder.to_rgb:input']) as features:
             sr = student(lr)
         features['decoder.to_rgb:input']  # (B, C, H, W)
 
-    Hooks sit on the inner modules, so that they also fire when the network runs
-    inside a distributed wrapper.
+    The hooks are registered on the inner modules, so they also run when the network
+    is called through a distributed wrapper.
 
     Args:
-        network: the network, wrapped or not.
-        taps: which features to record.
+        network: the network, with or without a distributed wrapper.
+        taps: features to record.
 
     Raises:
-        ValueError: a tap is written wrongly or its module is not in the network.
+        ValueError: a tap is malformed, or the network has no such module.
     """
 
     def __init__(self, network: nn.Module, taps: Iterable[str]) -> None:
@@ -36,13 +36,13 @@ class FeatureTaps:
         for tap in dict.fromkeys(taps):
             path, _, side = tap.partition(':')
             if side not in ('input', 'output'):
-                raise ValueError('A tap is MODULE.PATH:input or MODULE.PATH:output, '
-                                 f'found {tap!r}.')
+                raise ValueError('tap: expected MODULE.PATH:input or '
+                                 f'MODULE.PATH:output, found {tap!r}.')
             if path not in modules:
                 near = difflib.get_close_matches(path, modules, n=4, cutoff=0.3)
                 raise ValueError(
-                    f'{type(network).__name__} has no module {path!r} to tap. Near '
-                    f'are: {", ".join(near or list(modules)[1:8])}.')
+                    f'{type(network).__name__} has no module {path!r}. Similar '
+                    f'modules: {", ".join(near or list(modules)[1:8])}.')
             self._modules.append((tap, side, modules[path]))
         self._handles: list[RemovableHandle] = []
         self._features: dict[str, Tensor] = {}
@@ -66,19 +66,19 @@ class FeatureTaps:
                 value = value[-1]  # the result of a recurrent backbone
             if not isinstance(value, Tensor):
                 raise TypeError(
-                    f'The tap {tap} gives a {type(value).__name__}, not a tensor; tap '
-                    f'another module.')
+                    f'The tap {tap}: expected a tensor, found a '
+                    f'{type(value).__name__}. Tap another module.')
             self._features[tap] = value
         return record
 
     def __getitem__(self, tap: str) -> Tensor:
-        """The feature recorded last.
+        """Returns the most recently recorded feature.
 
         Raises:
-            KeyError: nothing passed there.
+            KeyError: the module of the tap did not run.
         """
         if tap not in self._features:
             raise KeyError(
-                f'Nothing passed through the tap {tap}: the network did not run its '
-                f'module. Tap one that runs in every forward.')
+                f'Nothing was recorded at the tap {tap}: the network did not run its '
+                f'module. Tap a module that runs in every forward pass.')
         return self._features[tap]

@@ -116,7 +116,7 @@ def test_weights_that_cannot_be_used(tmp_path, student):
     with pytest.raises(FileNotFoundError):
         FaceSuperResolver(tmp_path / 'nowhere.pth')
     torch.save({'a': torch.zeros(1)}, tmp_path / 'other.pth')
-    with pytest.raises(CheckpointMismatch, match='does not say which backbone'):
+    with pytest.raises(CheckpointMismatch, match='not a self-describing file'):
         FaceSuperResolver(tmp_path / 'other.pth')
     with pytest.raises(ValueError, match='batch_size'):
         FaceSuperResolver(student, batch_size=0)

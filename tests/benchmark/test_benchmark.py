@@ -61,7 +61,7 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
             'bicubic.py)* |  |') in table
     assert '--checkpoint NAME=PATH' in table
     # the note reports how often the template's boxes were used
-    assert 'not found, boxes of the template: 3 of 3' in table
+    assert 'no face detected, template boxes used: 3 of 3' in table
     # each number is the mean of the values of the images
     images = read_csv(tmp_path / 'out/images.csv')
     records = {row['method']: row for row in read_csv(tmp_path / 'out/table.csv')}
@@ -124,7 +124,7 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
 
 @pytest.mark.parametrize('change, problem', [
     (dict(checkpoint='other_scale.pth'), 'Check the scale'),
-    (dict(landmarks=dict(type='fdsr.NothingFound')), 'takes no boxes'),
+    (dict(landmarks=dict(type='fdsr.NothingFound')), 'does not use boxes'),
     (dict(member='nobody'), "no backbone 'nobody'")])
 def test_a_row_that_cannot_be_measured_does_not_stop_the_others(
         change, problem, config_path, tmp_path, monkeypatch):

@@ -298,12 +298,12 @@ def test_weights_that_are_none(student, tmp_path):
     # a bare state dict, and a file whose values are of another network than it says
     content = torch.load(student, weights_only=True)
     torch.save(content['state_dict'], wrong)
-    with pytest.raises(SystemExit, match='does not say which backbone'):
+    with pytest.raises(SystemExit, match='not a self-describing file'):
         run(wrong, tmp_path / 'out', face)
     content['meta']['fdsr']['backbones']['generator'] = dict(
         type='fdsr.RCAN', channels=4, groups=1, blocks=1, reduction=2)
     torch.save(content, wrong)
-    with pytest.raises(SystemExit, match='does not fit the network'):
+    with pytest.raises(SystemExit, match='does not match the network'):
         run(wrong, tmp_path / 'out', face)
 
 

@@ -138,7 +138,7 @@ def test_a_run_goes_on_from_its_own_network_alone(
     config = toy.restorer_config(tmp_path, load_from=str(first), resume=resume)
     config.merge_from_dict({key.replace('__', '.'): value
                             for key, value in change.items()})
-    with pytest.raises(CheckpointMismatch, match=f'{first} does not fit.*{message}'):
+    with pytest.raises(CheckpointMismatch, match=f'{first} does not match.*{message}'):
         toy.train(config)
 
 
@@ -150,7 +150,8 @@ def test_a_run_goes_on_with_its_own_teacher_alone(teacher, tmp_path):
     with pytest.raises(CheckpointMismatch) as error:
         toy.train(toy.distiller_config(tmp_path, other, resume=True,
                                        train_cfg__max_iters=4))
-    for part in (tmp_path / 'iter_3.pth', teacher, other, 'SHA-256', 'Use the file'):
+    for part in (tmp_path / 'iter_3.pth', teacher, other, 'SHA-256',
+                 'Use the original file'):
         assert str(part) in str(error.value)
 
 

@@ -157,7 +157,7 @@ def test_a_full_disk_stops_with_a_message(config, call, tmp_path, limit, file):
         env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
     assert f'{file} ' in done.stderr
-    assert re.search('(Make room there|Free disk space) and run the', done.stderr)
+    assert re.search('Free disk space and run the', done.stderr)
     assert not (tmp_path / 'd.pth').exists() and not list(tmp_path.rglob('*.part-*'))
     call(*options, 'd.pth')
     call(*options, 'whole/d.pth')

@@ -1,4 +1,4 @@
-"""Networks from LR to SR, RGB in [0, 1] on both sides, and nothing else."""
+"""Super-resolution networks: RGB in [0, 1] in, RGB in [0, 1] out."""
 
 from fdsr.models.backbones.bicubic import Bicubic
 from fdsr.models.backbones.compact import CompactSR

@@ -1,4 +1,4 @@
-"""Bicubic up-sampling, the baseline that has nothing to learn."""
+"""Bicubic upsampling, a baseline without trainable parameters."""
 
 import torch
 from torch import Tensor
@@ -7,18 +7,18 @@ from fdsr.models.contract import Backbone
 from fdsr.models.resampling import bicubic_matrix
 from fdsr.registry import MODELS
 
-#: PIL keeps the weights of 8-bit pictures as whole multiples of 2^-22.
+#: PIL rounds the weights for 8-bit images to multiples of 2^-22.
 _PRECISION = 2.0**22
 
 
 @MODELS.register_module()
 class Bicubic(Backbone):
-    """PIL's bicubic on 8-bit pictures, to the bit.
+    """Bicubic upsampling that is bit-exact with PIL on 8-bit images.
 
-    Each of the two passes, first along rows, then along columns, rounds and clips.
+    The horizontal pass runs first, then the vertical pass; both round and clamp.
 
     Args:
-        scale: whole factor from LR to SR.
+        scale: integer factor from LR to SR.
     """
 
     def __init__(self, scale: int = 8) -> None:
@@ -26,8 +26,14 @@ class Bicubic(Backbone):
         self.scale = scale
 
     def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1], rounded to 8 bits, to (B, 3, h · scale,
-        w · scale) in steps of 1/255."""
+        """Returns the upsampled image.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1]; rounded to 8 bits first.
+
+        Returns:
+            (B, 3, h · scale, w · scale) RGB in [0, 1], multiples of 1/255.
+        """
         pixels = (lr.double() * 255).round()
         wide = _to_8_bits(pixels @ self._weights(lr.shape[-1], lr.device).T)
         tall = _to_8_bits(self._weights(lr.shape[-2], lr.device) @ wide)

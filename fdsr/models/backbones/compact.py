@@ -1,4 +1,4 @@
-"""A small network: deep where the picture is small, thin where it is large."""
+"""CompactSR: a small network that does most of its work at LR resolution."""
 
 from typing import Sequence
 
@@ -15,26 +15,27 @@ _SLOPE = 0.2
 
 @MODELS.register_module()
 class CompactSR(Backbone):
-    """Attention blocks at LR's size, then up-stages that get thinner.
+    """Attention blocks at LR resolution, then upsampling stages with fewer channels.
 
-    RCAN keeps 64 channels up to SR's size and has no non-linearity behind its
-    up-sampling; here each doubling is followed by a block of its own, at fewer
-    channels, so that what is drawn at SR's size is not only a linear map. What it
-    computes is a change of the bicubically up-sampled LR.
+    RCAN keeps 64 channels up to SR resolution and has no non-linearity after its
+    upsampling layers. Here an attention block with fewer channels follows each
+    upsampling by 2, so the mapping stays non-linear at SR resolution. The network
+    predicts the residual to the bicubically upsampled LR image.
 
-    With the default sizes 1.34 M parameters and 2.5 GMACs from 32 to 256 px, a
-    fortieth of ``DistilledStudent``'s.
+    The default configuration has 1.34 M parameters and needs 2.5 GMACs from 32 to
+    256 px, a fortieth of ``DistilledStudent``.
 
     Args:
         scale: factor from LR to SR, a power of two.
-        channels: of the features at LR's size.
-        blocks: attention blocks at LR's size.
-        stage_channels: of the features after each doubling, from coarse to fine.
-        reduction: of the channels inside the attention.
+        channels: number of feature channels at LR resolution.
+        blocks: number of attention blocks at LR resolution.
+        stage_channels: number of feature channels after each upsampling by 2, coarse
+            to fine.
+        reduction: channel reduction inside the attention.
 
     Raises:
-        ValueError: the factor is no power of two, there is not one count of channels
-            a doubling, or the reduction leaves no channel.
+        ValueError: ``scale`` is not a power of two, ``stage_channels`` does not have
+            one value per upsampling, or ``reduction`` leaves no channel.
     """
 
     def __init__(self, scale: int = 8, channels: int = 64, blocks: int = 14,
@@ -43,16 +44,16 @@ class CompactSR(Backbone):
         super().__init__()
         if scale < 2 or scale & (scale - 1):
             raise ValueError(
-                f'CompactSR: scale has to be a power of two, found {scale}.')
+                f'CompactSR: scale must be a power of two, found {scale}.')
         if len(stage_channels) != scale.bit_length() - 1:
             raise ValueError(
-                f'CompactSR: scale={scale} doubles {scale.bit_length() - 1} times, so '
-                'stage_channels needs that many values; found '
+                f'CompactSR: scale={scale} needs stage_channels with '
+                f'{scale.bit_length() - 1} values, one per upsampling by 2; found '
                 f'{list(stage_channels)}.')
         if not 1 <= reduction <= min([channels, *stage_channels]):
             raise ValueError(
-                'CompactSR: reduction has to lie between 1 and the fewest channels '
-                f'{min([channels, *stage_channels])}, found {reduction}.')
+                'CompactSR: reduction must be between 1 and the smallest number of '
+                f'channels, {min([channels, *stage_channels])}, found {reduction}.')
         self.scale = scale
         self.head = nn.Conv2d(3, channels, 3, padding=1)
         self.body = nn.Sequential(
@@ -67,19 +68,20 @@ class CompactSR(Backbone):
         self.upsample = BicubicUpsample(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to (B, 3, h · scale, w · scale), not clamped."""
+        """Maps (B, 3, h, w) RGB in [0, 1] to (B, 3, h · scale, w · scale), not clamped.
+        """
         feature = self.head(lr - 0.5)
         feature = feature + self.body(feature)
         for stage in self.stages:
             feature = stage(feature)
-        # in half precision a picture would keep less than its 8 bits
+        # half precision would lose some of the image's 8 bits
         with torch.autocast(lr.device.type, enabled=False):
             base = self.upsample(lr)
         return base + self.to_rgb(feature)
 
 
 class _Doubling(nn.Module):
-    """Convolve, double the sides by pixel shuffle, refine."""
+    """A convolution, upsampling by 2 with pixel shuffle, and an attention block."""
 
     def __init__(self, in_channels: int, out_channels: int, reduction: int) -> None:
         super().__init__()
@@ -89,5 +91,5 @@ class _Doubling(nn.Module):
         self.refine = AttentionBlock(out_channels, reduction)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, in, h, w) to (B, out, 2 · h, 2 · w)."""
+        """Maps (B, in, h, w) to (B, out, 2 · h, 2 · w)."""
         return self.refine(self.up(feature))

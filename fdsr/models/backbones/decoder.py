@@ -1,4 +1,4 @@
-"""DFDNet's decoder: dilated bottleneck, styled up-stages, tail."""
+"""DFDNet's decoder: dilated bottleneck, styled upsampling stages and tail."""
 
 from typing import List, Sequence
 
@@ -8,19 +8,22 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 _SLOPE = 0.2
-#: DFDNet applies LeakyReLU 0.2 twice in a row.
+#: DFDNet applies LeakyReLU(0.2) twice in a row.
 _TWICE_SLOPE = _SLOPE**2
 _LAST_CHANNELS = 64
 
 
 def sn_conv(in_channels: int, out_channels: int, dilation: int = 1) -> nn.Module:
-    """A 3×3 convolution with spectral norm that keeps the size."""
+    """Returns a 3×3 convolution with spectral norm that preserves height and width."""
     return spectral_norm(nn.Conv2d(
         in_channels, out_channels, 3, padding=dilation, dilation=dilation))
 
 
 class DilatedBottleneck(nn.Module):
-    """MS-dilate: four branches of dilation 4, 3, 2 and 1, joined, plus the input."""
+    """DFDNet's MSDilateBlock: four dilated branches with a residual connection.
+
+    The branches have dilations 4, 3, 2 and 1. A convolution fuses them.
+    """
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class DilatedBottleneck(nn.Module):
         self.join = sn_conv(4 * channels, channels)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Maps (B, C, H, W) to the same shape."""
         joined = torch.cat([branch(feature) for branch in self.branches], dim=1)
         return self.join(joined) + feature
 
@@ -40,7 +43,7 @@ class BinomialBlur(nn.Module):
     """Depth-wise 3×3 binomial blur with zero padding.
 
     Args:
-        channels: of what is blurred.
+        channels: number of channels of the input.
     """
 
     def __init__(self, channels: int) -> None:
@@ -50,19 +53,22 @@ class BinomialBlur(nn.Module):
         self.register_buffer('kernel', kernel, persistent=False)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Maps (B, C, H, W) to the same shape."""
         kernel = self.kernel.to(feature.dtype)
         return F.conv2d(feature, kernel, padding=1, groups=len(self.kernel))
 
 
 class StyledUpStage(nn.Module):
-    """Blur, convolve, scale and shift by the encoder's map, up-sample, convolve.
+    """One decoder stage: modulates the feature with an encoder map and upsamples it.
+
+    The stage blurs and convolves the feature, applies a scale and a shift predicted
+    from the encoder's map, upsamples bilinearly and convolves.
 
     Args:
-        in_channels: of the decoder's feature.
-        style_channels: of the encoder's map of the same size.
-        out_channels: of the result.
-        factor: 2 to up-sample, 1 not to.
+        in_channels: number of channels of the decoder's feature.
+        style_channels: number of channels of the encoder's map of the same size.
+        out_channels: number of channels of the result.
+        factor: upsampling factor; 1 keeps the size.
     """
 
     def __init__(self, in_channels: int, style_channels: int, out_channels: int,
@@ -82,7 +88,8 @@ class StyledUpStage(nn.Module):
                                 nn.LeakyReLU(_SLOPE))
 
     def forward(self, feature: Tensor, style: Tensor) -> Tensor:
-        """(B, in, H, W) and (B, style, H, W) to (B, out, H · factor, W · factor)."""
+        """Maps (B, in, H, W) and (B, style, H, W) to (B, out, H · factor, W · factor).
+        """
         feature = self.conv(feature)
         feature = feature * self.scale(style) + self.shift(style)
         if self.factor > 1:
@@ -93,7 +100,7 @@ class StyledUpStage(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """x + Conv–LeakyReLU–Conv, without normalisation."""
+    """Conv–LeakyReLU–Conv with a residual connection, without normalization."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -102,25 +109,28 @@ class ResidualBlock(nn.Module):
             nn.Conv2d(channels, channels, 3, padding=1))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, H, W) to the same."""
+        """Maps (B, C, H, W) to the same shape."""
         return feature + self.body(feature)
 
 
 class StyledDecoder(nn.Module):
-    """From the encoder's maps to the picture.
+    """Decodes the encoder's maps to an image.
 
     Args:
-        channels: of the encoder's maps, finest first.
-        strides: of the encoder's maps, finest first.
-        width: multiplies the decoder's own channels; 1 is DFDNet's size. The
-            encoder's deepest map passes a 1×1 convolution where they differ.
+        channels: number of channels of the encoder's maps, finest first.
+        strides: strides of the encoder's maps, finest first.
+        width: factor for the decoder's channels; 1 is DFDNet's size. If it changes
+            the number of channels, a 1×1 convolution adapts the deepest map.
+
+    Raises:
+        ValueError: ``width`` is not positive.
     """
 
     def __init__(self, channels: Sequence[int], strides: Sequence[int],
                  width: float = 1.0) -> None:
         super().__init__()
         if width <= 0:
-            raise ValueError(f'width has to be positive, found {width}.')
+            raise ValueError(f'width must be positive, found {width}.')
         deepest = _scaled(channels[-1], width)
         self.entry = (nn.Identity() if deepest == channels[-1] else
                       nn.Conv2d(channels[-1], deepest, 1))
@@ -141,11 +151,11 @@ class StyledDecoder(nn.Module):
         self.to_rgb = nn.Conv2d(before, 3, 3, padding=1)
 
     def forward(self, deepest: Tensor, styles: List[Tensor]) -> Tensor:
-        """Decodes.
+        """Returns the decoded image.
 
         Args:
-            deepest: (B, C, h, w), the encoder's deepest map.
-            styles: the maps that scale and shift each stage, finest first.
+            deepest: the encoder's deepest map, (B, C, h, w).
+            styles: the maps that modulate the stages, finest first.
 
         Returns:
             (B, 3, H, W) RGB in (0, 1).

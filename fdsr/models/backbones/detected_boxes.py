@@ -1,4 +1,4 @@
-"""A teacher that has no landmarks but those it finds itself."""
+"""A wrapper that detects the component boxes of a backbone in the LR image."""
 
 from typing import Any, Dict, List, Optional, Tuple
 
@@ -16,32 +16,31 @@ from fdsr.registry import LANDMARKS
 
 
 class DetectedBoxes(Backbone):
-    """Gives a backbone the boxes of landmarks found on the up-sampled LR picture.
+    """Computes a backbone's boxes from landmarks detected in the upsampled LR image.
 
-    So a teacher is measured as it would be used: HR and its landmarks are not available
-    then. Where no face is found, it gets the boxes of FFHQ's template, and that is
-    counted.
+    This evaluates a teacher under deployment conditions, where the HR image and its
+    landmarks are not available. If no face is detected, the boxes of the FFHQ template
+    are used and the image is counted in ``num_not_found``.
 
     Args:
-        network: a backbone that is called with boxes, and has ``size`` and
-            ``eye_share``.
+        network: a backbone with ``uses_boxes``, ``size`` and ``eye_share``.
         detector: config of a ``LandmarkDetector``; default: ``default_detector()``,
-            chosen when it is first needed.
+            called on first use.
 
     Attributes:
-        num_seen: pictures so far.
-        num_not_found: of them, those in which no face was found.
+        num_seen: number of images processed so far.
+        num_not_found: number of these images in which no face was detected.
 
     Raises:
-        ValueError: the backbone takes no boxes.
+        ValueError: the backbone does not use boxes.
     """
 
     def __init__(self, network: nn.Module, detector: Optional[dict] = None) -> None:
         super().__init__()
         if not network.uses_boxes:
             raise ValueError(
-                f'{type(network).__name__} takes no boxes, so landmarks are of no use '
-                'to it: leave them out of its settings.')
+                f'{type(network).__name__} does not use boxes, so it cannot use a '
+                'landmark detector: remove the detector from its settings.')
         self.network = network
         self.scale, self.size = network.scale, network.size
         self.eye_share = network.eye_share
@@ -52,10 +51,10 @@ class DetectedBoxes(Backbone):
             self.load_detector()
 
     def load_detector(self) -> LandmarkDetector:
-        """Returns the detector, which is built at the first call.
+        """Returns the detector; the first call builds it.
 
         Raises:
-            ImportError: none is given, and none is available.
+            ImportError: no detector is configured and none is installed.
         """
         if self._detector is None:
             self.description = self.description or default_detector()
@@ -63,23 +62,27 @@ class DetectedBoxes(Backbone):
         return self._detector
 
     def template(self) -> np.ndarray:
-        """(4, 4) boxes of the template."""
+        """Returns the boxes of the template, (4, 4) in SR pixels."""
         return template_boxes(self.network.size, self.network.eye_share)
 
     @torch.no_grad()
-    def pictures(self, lr: Tensor) -> List[np.ndarray]:
-        """(B, 3, h, w) RGB in [0, 1] to what the detector sees: (S, S, 3) uint8."""
+    def images(self, lr: Tensor) -> List[np.ndarray]:
+        """Maps (B, 3, h, w) RGB in [0, 1] to detector inputs, (size, size, 3) uint8."""
         up_sampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
         return list(up_sampled.permute(0, 2, 3, 1).cpu().numpy())
 
     def find_boxes(self, lr: Tensor) -> Tuple[Tensor, List[bool]]:
-        """Boxes of (B, 3, h, w) RGB in [0, 1].
+        """Returns the component boxes of a batch.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
 
         Returns:
-            (B, 4, 4) in SR pixels, and whether each face was found.
+            Boxes (B, 4, 4) in SR pixels, and for each image whether a face was
+            detected.
         """
         size = self.network.size
-        faces = self.load_detector().detect(self.pictures(lr))
+        faces = self.load_detector().detect(self.images(lr))
         self.num_seen += len(faces)
         self.num_not_found += faces.count(None)
         boxes = np.stack([self.template() if face is None else
@@ -88,11 +91,11 @@ class DetectedBoxes(Backbone):
             face is not None for face in faces]
 
     def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to (B, 3, H, W), not clamped."""
+        """Maps (B, 3, h, w) RGB in [0, 1] to (B, 3, H, W), not clamped."""
         return self.network(lr, self.find_boxes(lr)[0])
 
     def caption(self) -> str:
-        """How many faces were not found, for beside the numbers."""
-        return (f'boxes from landmarks found on the up-sampled LR picture by '
-                f'{self.description["type"]}; not found, boxes of the template: '
+        """Returns a note for result tables: the detector and its number of failures."""
+        return (f'boxes from landmarks detected in the upsampled LR image by '
+                f'{self.description["type"]}; no face detected, template boxes used: '
                 f'{self.num_not_found} of {self.num_seen}')

@@ -1,4 +1,4 @@
-"""The teacher: a restorer that reads a dictionary of facial components."""
+"""The dictionary teacher: an encoder-decoder with a dictionary of components."""
 
 from typing import Dict, List, Optional, Sequence, Union
 
@@ -20,10 +20,11 @@ from fdsr.weights import announce_random, weights_are_to_follow
 
 
 class ConfidenceBlock(nn.Module):
-    """How far an atom is to be believed, from its difference to the feature.
+    """Predicts the confidence of an atom from its difference to the feature.
 
-    The slices of a batch lie in one window with a mask; zeroing what is beyond each
-    slice before either convolution gives it the zero padding it had on its own.
+    The crops of a batch have different sizes and share one window with a mask. Values
+    outside each crop are set to zero before both convolutions, which is equivalent to
+    zero padding of the individual crop.
     """
 
     def __init__(self, channels: int) -> None:
@@ -33,37 +34,38 @@ class ConfidenceBlock(nn.Module):
         self.second = sn_conv(channels, channels)
 
     def forward(self, difference: Tensor, mask: Tensor) -> Tensor:
-        """(B, C, H, W) and its mask (B, 1, H, W) to (B, C, H, W)."""
+        """Maps (B, C, H, W) and its mask (B, 1, H, W) to (B, C, H, W)."""
         hidden = self.act(self.first(difference * mask))
         return self.second(hidden * mask)
 
 
 @MODELS.register_module()
 class DictionaryTeacher(EncoderDecoder):
-    """DFDNet's dictionary feature transfer in the student's encoder-decoder.
+    """Encoder-decoder with DFDNet's dictionary feature transfer.
 
-    For each component and level (DFDNet, ECCV 2020, sec. 3.2–3.4): cut the box out of
-    the encoder's map, find the atom that fits best after component AdaIN, and add it
-    weighted by a learned confidence; the maps so changed style the decoder. The
-    bottleneck takes the deepest map as it was.
+    For each component and level (DFDNet, ECCV 2020, sec. 3.2–3.4), the network crops
+    the box from the encoder's map, selects the best matching atom after component
+    AdaIN and adds it, weighted by a learned confidence. The updated maps modulate the
+    decoder's stages; the bottleneck receives the unmodified deepest map.
 
     Args:
-        size: side of the SR picture.
-        dictionary: ``dict(file=PATH, dtype='float32' | 'float16')`` for one that
-            ``tools/build_dictionary.py`` made, or ``dict(num_atoms=K)`` for random
-            atoms, which are announced, 0 for none; see ``build_dictionary``.
-        eye_share: distance of the eyes as a share of the side, as the data set
-            aligns its faces; the atoms' sides follow it.
+        size: side of the SR image in pixels.
+        dictionary: ``dict(file=PATH, dtype='float32' | 'float16')`` for a file written
+            by ``tools/build_dictionary.py``, or ``dict(num_atoms=K)`` for random
+            atoms (with a warning; 0 for none). See ``build_dictionary``.
+        eye_share: distance between the eyes as a share of the side in the dataset's
+            alignment; determines the sides of the atoms.
         scale, layout, encoder, width: as for :class:`EncoderDecoder`.
-        use_atoms: False is a control that tells what the dictionary adds. Boxes,
-            confidence blocks and parameters stay, but no atom is read: in its place
-            stands the crop's own feature, brought to the atoms' side (bilinear) and
-            back (nearest) as an atom is; a box as small as an atom is unchanged by
-            that. ``dictionary=dict(num_atoms=0)`` then keeps nothing but the sides.
+        use_atoms: False is an ablation that measures the contribution of the
+            dictionary. Boxes, confidence blocks and parameters stay, but the crop's
+            own feature replaces the atom, resized to the atom's side (bilinear) and
+            back (nearest) as an atom is; this does not change a box of the atom's
+            size. With ``dictionary=dict(num_atoms=0)`` the dictionary stores the
+            sides only.
 
     Raises:
         ValueError: the dictionary was built for another layout, encoder or size, or
-            has no atoms to use.
+            has no atoms although ``use_atoms`` is set.
     """
 
     uses_boxes = True
@@ -77,8 +79,8 @@ class DictionaryTeacher(EncoderDecoder):
             self.encoder, size, eye_share, **dictionary)
         if use_atoms and not all(map(all, self.dictionary.spec.num_atoms.values())):
             raise ValueError(
-                'A component of the dictionary has no atoms at some level. Give '
-                'num_atoms >= 1, or use_atoms=False for the control without them.')
+                'The dictionary has no atoms for at least one component and level. Set '
+                'num_atoms >= 1, or use_atoms=False for the ablation without atoms.')
         self.confidence = nn.ModuleDict({
             component: nn.ModuleList(
                 ConfidenceBlock(channels) for channels in self.encoder.channels)
@@ -86,15 +88,15 @@ class DictionaryTeacher(EncoderDecoder):
         })
 
     def transfer(self, maps: List[Tensor], boxes: Tensor) -> List[Tensor]:
-        """Dictionary feature transfer at every level.
+        """Applies the dictionary feature transfer at every level.
 
         Args:
-            maps: the encoder's, finest first.
+            maps: the encoder's maps, finest first.
             boxes: (B, 4, 4) in SR pixels.
 
         Returns:
-            The maps with each component's box replaced; the maps given stay as they
-            are. Where boxes overlap, the later component is on top, as in DFDNet.
+            New maps in which the box of each component is replaced; ``maps`` is not
+            modified. If boxes overlap, the later component wins, as in DFDNet.
         """
         strides = layout_of(self.encoder.layout).strides
         updated = []
@@ -121,19 +123,19 @@ class DictionaryTeacher(EncoderDecoder):
 
     def forward(self, lr: Tensor, boxes: Tensor,
                 encoded: Optional[List[Tensor]] = None) -> Tensor:
-        """Super-resolves with the dictionary.
+        """Returns the SR image.
 
         Args:
             lr: (B, 3, h, w) RGB in [0, 1].
             boxes: (B, 4, 4), left eye, right eye, nose, mouth, each x1, y1, x2, y2 in
                 SR pixels.
-            encoded: what ``encode(lr)`` returned, if it is at hand.
+            encoded: result of ``encode(lr)``, if available.
 
         Returns:
-            (B, 3, h · scale, w · scale) RGB, meant for [0, 1].
+            (B, 3, h · scale, w · scale) RGB, not clamped.
 
         Raises:
-            ValueError: the boxes' shape is another one.
+            ValueError: ``boxes`` has another shape.
         """
         if tuple(boxes.shape) != (len(lr), len(COMPONENTS), 4):
             raise ValueError(
@@ -145,15 +147,15 @@ class DictionaryTeacher(EncoderDecoder):
 
 def dictionary_shape(encoder: Encoder, size: int,
                      eye_share: float) -> dict:
-    """The arguments of ``DictionarySpec`` that an encoder and a size determine.
+    """Returns the arguments of ``DictionarySpec`` that follow from encoder and size.
 
     Raises:
-        ValueError: the layout is not for that size.
+        ValueError: the layout does not support the size.
     """
     layout = layout_of(encoder.layout)
     if layout.only_side not in (None, size):
         raise ValueError(
-            f'Layout {encoder.layout} is for {layout.only_side} px alone, found '
+            f'Layout {encoder.layout} supports {layout.only_side} px only, found '
             f'{size}.')
     sides = atom_sides(size, layout.reference_side, eye_share, len(layout.strides))
     return dict(channels=encoder.channels, sides=sides, unbiased=layout.unbiased)
@@ -164,26 +166,29 @@ def build_dictionary(
     num_atoms: Optional[Union[int, Dict[str, Sequence[int]]]] = None,
     sides: Optional[Dict[str, Sequence[int]]] = None, dtype: str = 'float32',
 ) -> ComponentDictionary:
-    """The dictionary of a config: read from a file, or to be filled from a checkpoint.
+    """Builds a dictionary from its config.
+
+    The atoms are loaded from ``file``, or allocated for a checkpoint to fill.
 
     Args:
-        encoder: whose features the atoms are.
-        size: side of the SR picture.
-        eye_share: distance of the eyes as a share of the side.
-        file: a dictionary that ``tools/build_dictionary.py`` made.
-        num_atoms: one number, or one a level of each component; without a checkpoint
-            that fills them, the atoms are random; 0 keeps the sides alone.
-        sides: of these atoms, where they are not ``atom_sides``.
-        dtype: to keep the atoms in.
+        encoder: the encoder whose features the atoms are.
+        size: side of the SR image in pixels.
+        eye_share: distance between the eyes as a share of the side.
+        file: a dictionary written by ``tools/build_dictionary.py``.
+        num_atoms: number of atoms, or one number per level for each component. The
+            atoms are random unless a checkpoint is about to be loaded. With 0 the
+            dictionary stores the sides only.
+        sides: sides of these atoms if they differ from ``atom_sides``.
+        dtype: dtype of the atoms.
 
     Raises:
-        ValueError: neither or both of ``file`` and ``num_atoms`` are given, or the
-            file does not fit.
+        ValueError: neither or both of ``file`` and ``num_atoms`` are set, or the file
+            does not match.
     """
     if (file is None) == (num_atoms is None):
         raise ValueError(
-            'dictionary takes either file=PATH, made by tools/build_dictionary.py, or '
-            f'num_atoms=K for random atoms; found file={file!r}, '
+            'dictionary: expected either file=PATH, written by '
+            f'tools/build_dictionary.py, or num_atoms=K; found file={file!r}, '
             f'num_atoms={num_atoms!r}.')
     shape = dictionary_shape(encoder, size, eye_share)
     torch_dtype = getattr(torch, dtype)
@@ -195,7 +200,7 @@ def build_dictionary(
             if isinstance(num_atoms, dict) else
             DictionarySpec.uniform(num_atoms=num_atoms, **shape))
     dictionary = ComponentDictionary(spec, torch_dtype)
-    if num_atoms == 0 or weights_are_to_follow():  # noise would be for nothing
+    if num_atoms == 0 or weights_are_to_follow():  # the checkpoint overwrites them
         return dictionary
-    announce_random(f'{num_atoms} atoms a component of the dictionary')
+    announce_random(f'{num_atoms} dictionary atoms per component')
     return dictionary.randomise_()

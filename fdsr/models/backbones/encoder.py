@@ -109,7 +109,7 @@ class Encoder(nn.Module):
         self.strides = layout_of(layout).strides
 
     def freeze(self, frozen: bool) -> None:
-        """Fixes the weights, or makes them trainable."""
+        """Freezes the weights, or makes them trainable."""
         self.frozen = frozen
         self.net.requires_grad_(not frozen)
 
@@ -150,12 +150,12 @@ class FeatureEncoder(Encoder):
         layout: position of the taps, see ``LAYOUTS``.
         pretrained: ``'imagenet'`` for the weights known to ``fdsr.weights``, the path
             of a file, or None for random weights, which are announced.
-        sha256: hash of the file in ``pretrained``, if it is not a known one.
+        sha256: hash of the file in ``pretrained``, if it is not a known file.
         frozen: keep the weights fixed.
 
     Raises:
         ValueError: unknown architecture or layout.
-        FileNotFoundError: the weights are not on this machine.
+        FileNotFoundError: the weights are not available locally.
     """
 
     def __init__(self, arch: str = 'vgg19', layout: str = 'B',
@@ -171,7 +171,7 @@ class FeatureEncoder(Encoder):
         self.freeze(frozen is not False)
         if self.frozen:
             self.external_weights = self.net.external_weights
-        else:  # FrozenVGG shares its values with others of its kind
+        else:  # FrozenVGG instances share their tensors
             for parameter in self.net.parameters():
                 parameter.data = parameter.data.clone()
         self.net.external_weights = None  # recorded for this module
@@ -224,10 +224,9 @@ class _TinyFeatures(nn.Module):
 
 @contextmanager
 def _fixed_seed() -> Iterator[None]:
-    """Draws the same random weights everywhere.
+    """Makes the random weights reproducible.
 
-    A dictionary that was built with a random encoder then fits the network that is
-    trained with one.
+    A dictionary built with a random encoder then matches a network trained with one.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""The encoder-decoder that the student and the dictionary teacher share."""
+"""The encoder-decoder shared by the student and the dictionary teacher."""
 
 from typing import Any, Mapping
 
@@ -34,13 +34,13 @@ class EncoderDecoder(Backbone):
     def encode(self, lr: Tensor) -> list[Tensor]:
         """Returns the encoder's feature maps of the upsampled LR image, finest first.
 
-        While the encoder is frozen they depend on no trained value. Compute them once
-        and pass them to the ``forward`` of several networks.
+        The maps of a frozen encoder do not depend on trained parameters. Compute them
+        once and pass them to the ``forward`` of several networks.
         """
         return self.encoder(self.upsample(lr))
 
     def shares_encoding_with(self, other: nn.Module) -> bool:
-        """Returns whether both networks encode every LR image alike, also later."""
+        """Returns whether both networks have the same frozen encoder and scale."""
         if not isinstance(other, EncoderDecoder) or self.scale != other.scale:
             return False
         one, two = self.encoder, other.encoder
@@ -53,7 +53,7 @@ class EncoderDecoder(Backbone):
 class DistilledStudent(EncoderDecoder):
     """Encoder-decoder for face super-resolution (Jo et al. 2021, after DFDNet).
 
-    The student has the teacher's encoder and decoder and no dictionary between them.
+    The student has the encoder and decoder of the teacher, but no dictionary.
 
     Args:
         scale, layout, encoder, width: as for :class:`EncoderDecoder`.

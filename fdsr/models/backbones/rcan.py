@@ -1,4 +1,4 @@
-"""RCAN: residual groups with channel attention."""
+"""RCAN: a residual channel attention network."""
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +12,7 @@ RANGE = 255
 
 
 class MeanShift(nn.Module):
-    """RGB in [0, 255] less the mean of DIV2K."""
+    """Converts between [0, 1] and [0, 255] with the mean of DIV2K subtracted."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,27 +32,27 @@ class MeanShift(nn.Module):
 class RCAN(Backbone):
     """Residual channel attention network (Zhang et al., ECCV 2018).
 
-    Inside, pictures are RGB in [0, 255] less DIV2K's mean, as in the paper.
+    The layers compute on RGB in [0, 255] minus the mean of DIV2K, as in the paper.
 
     Args:
         scale: factor from LR to SR, a power of two.
-        channels: of the features.
-        groups: residual groups.
-        blocks: residual blocks in each group.
-        reduction: of the channels inside the attention.
+        channels: number of feature channels.
+        groups: number of residual groups.
+        blocks: number of residual blocks per group.
+        reduction: channel reduction inside the attention.
 
     Raises:
-        ValueError: the factor is no power of two, or the reduction leaves no channel.
+        ValueError: ``scale`` is not a power of two, or ``reduction`` leaves no channel.
     """
 
     def __init__(self, scale: int = 8, channels: int = 64, groups: int = 10,
                  blocks: int = 20, reduction: int = 16) -> None:
         super().__init__()
         if scale < 2 or scale & (scale - 1):
-            raise ValueError(f'RCAN: scale has to be a power of two, found {scale}.')
+            raise ValueError(f'RCAN: scale must be a power of two, found {scale}.')
         if not 1 <= reduction <= channels:
             raise ValueError(
-                f'RCAN: reduction has to lie between 1 and channels={channels}, found '
+                f'RCAN: reduction must be between 1 and channels={channels}, found '
                 f'{reduction}.')
         self.scale = scale
         self.mean_shift = MeanShift()
@@ -67,7 +67,8 @@ class RCAN(Backbone):
         self.to_rgb = _conv(channels, 3)
 
     def forward(self, lr: Tensor) -> Tensor:
-        """(B, 3, h, w) RGB in [0, 1] to (B, 3, h · scale, w · scale), not clamped."""
+        """Maps (B, 3, h, w) RGB in [0, 1] to (B, 3, h · scale, w · scale), not clamped.
+        """
         shallow = self.head(self.mean_shift.subtract(lr))
         deep = shallow
         for group in self.body:
@@ -77,7 +78,7 @@ class RCAN(Backbone):
 
 
 class ResidualGroup(nn.Module):
-    """Residual blocks and a convolution, plus the input."""
+    """Attention blocks and a convolution with a residual connection."""
 
     def __init__(self, channels: int, blocks: int, reduction: int) -> None:
         super().__init__()
@@ -86,12 +87,12 @@ class ResidualGroup(nn.Module):
         self.conv = _conv(channels, channels)
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, h, w) to the same."""
+        """Maps (B, C, h, w) to the same shape."""
         return self.conv(self.blocks(feature)) + feature
 
 
 class AttentionBlock(nn.Module):
-    """x + attention(Conv–ReLU–Conv), one attention weight a channel."""
+    """Conv–ReLU–Conv with channel attention and a residual connection."""
 
     def __init__(self, channels: int, reduction: int) -> None:
         super().__init__()
@@ -102,7 +103,7 @@ class AttentionBlock(nn.Module):
             nn.Conv2d(channels // reduction, channels, 1))
 
     def forward(self, feature: Tensor) -> Tensor:
-        """(B, C, h, w) to the same."""
+        """Maps (B, C, h, w) to the same shape."""
         change = self.body(feature)
         weights = torch.sigmoid(self.attention(change.mean((2, 3), keepdim=True)))
         return feature + weights * change

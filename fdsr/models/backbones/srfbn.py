@@ -1,4 +1,4 @@
-"""SRFBN: a feedback block that is run several times."""
+"""SRFBN: a recurrent network with a feedback block."""
 
 from typing import List
 
@@ -18,17 +18,18 @@ _SLOPE = 0.2
 class SRFBN(Backbone):
     """Super-resolution feedback network (Li et al., CVPR 2019).
 
-    Inside, pictures are RGB in [0, 255] less DIV2K's mean. What one step hands to the
-    next is a local variable: nothing stays on the module between calls.
+    The layers compute on RGB in [0, 255] minus the mean of DIV2K. The hidden state is a
+    local variable, so the module keeps no state between calls.
 
     Args:
-        scale: whole factor from LR to SR; strided kernels are scale + 4 wide.
-        channels: of the features.
-        steps: how often the feedback block runs.
-        groups: projection groups of the feedback block.
+        scale: integer factor from LR to SR; the kernel size of strided convolutions is
+            ``scale + 4``.
+        channels: number of feature channels.
+        steps: number of iterations of the feedback block.
+        groups: number of projection groups in the feedback block.
 
     Raises:
-        ValueError: a factor below 2, or no step or group.
+        ValueError: ``scale`` is below 2, or ``steps`` or ``groups`` is below 1.
     """
 
     def __init__(self, scale: int = 8, channels: int = 64, steps: int = 4,
@@ -36,7 +37,7 @@ class SRFBN(Backbone):
         super().__init__()
         if scale < 2 or steps < 1 or groups < 1:
             raise ValueError(
-                'SRFBN: scale has to be at least 2, steps and groups at least 1, found '
+                'SRFBN: scale must be at least 2, steps and groups at least 1; found '
                 f'{scale}, {steps} and {groups}.')
         self.scale, self.steps = scale, steps
         self.mean_shift = MeanShift()
@@ -47,13 +48,13 @@ class SRFBN(Backbone):
         self.to_rgb = nn.Conv2d(channels, 3, 3, padding=1)
 
     def forward_steps(self, lr: Tensor) -> List[Tensor]:
-        """The picture after each step; training sums the loss over them.
+        """Returns the SR image after each step; the training loss sums over them.
 
         Args:
             lr: (B, 3, h, w) RGB in [0, 1].
 
         Returns:
-            ``steps`` times (B, 3, h · scale, w · scale) RGB, not clamped.
+            ``steps`` tensors (B, 3, h · scale, w · scale), RGB, not clamped.
         """
         shifted = self.mean_shift.subtract(lr)
         skip = F.interpolate(
@@ -80,9 +81,9 @@ class FeedbackBlock(nn.Module):
     """Up- and down-projections with dense connections (section 3.3).
 
     Args:
-        channels: of the features.
-        groups: pairs of an up- and a down-projection.
-        scale: factor between the two sizes.
+        channels: number of feature channels.
+        groups: number of pairs of an up- and a down-projection.
+        scale: factor between the two resolutions.
     """
 
     def __init__(self, channels: int, groups: int, scale: int) -> None:
@@ -90,7 +91,7 @@ class FeedbackBlock(nn.Module):
         self.compress_in = _compress(2, channels)
         self.up = nn.ModuleList(_up(channels, scale) for _ in range(groups))
         self.down = nn.ModuleList(_down(channels, scale) for _ in range(groups))
-        # the first group finds one map only and needs no compression
+        # the first group has a single input map and needs no compression
         self.up_compress = nn.ModuleList(
             _compress(group + 1, channels) for group in range(1, groups))
         self.down_compress = nn.ModuleList(
@@ -98,7 +99,12 @@ class FeedbackBlock(nn.Module):
         self.compress_out = _compress(groups, channels)
 
     def forward(self, feature: Tensor, hidden: Tensor) -> Tensor:
-        """(B, C, h, w), the input's feature and the last step's, to the next's."""
+        """Returns the next hidden state.
+
+        Args:
+            feature: feature of the LR image, (B, C, h, w).
+            hidden: hidden state of the previous step, (B, C, h, w).
+        """
         low = [self.compress_in(torch.cat([feature, hidden], dim=1))]
         high: List[Tensor] = []
         for group, (up, down) in enumerate(zip(self.up, self.down)):

@@ -1,4 +1,4 @@
-"""Generators of other packages that return every step they unroll."""
+"""A wrapper for recurrent networks that return the images of all steps."""
 
 from typing import List
 
@@ -10,37 +10,43 @@ from fdsr.registry import MODELS
 
 @MODELS.register_module()
 class UnrolledGenerator(Backbone):
-    """Makes a backbone of a recurrent network that returns a list of pictures.
+    """Adapts a recurrent network that returns a list of images to a backbone.
 
-    mmagic's ``DICNet`` for one, which returns (pictures, heatmaps): the first of a
-    tuple is taken for the pictures. The last picture is the result; training sums the
-    pixel loss over all of them, as for ``SRFBN``.
+    An example is mmagic's ``DICNet``, which returns ``(images, heatmaps)``; only the
+    first item of a tuple is used. The last image is the result. The pixel loss sums
+    over all images, as for ``SRFBN``.
 
     Args:
-        network: config of the network: (B, 3, h, w) RGB in [0, 1] to a list of
-            (B, 3, H, W), or to a tuple that begins with it.
+        network: config of the network. It maps (B, 3, h, w) RGB in [0, 1] to a list of
+            (B, 3, H, W), or to a tuple whose first item is this list.
     """
 
     def __init__(self, network: dict) -> None:
         super().__init__()
         self.network = MODELS.build(network)
-        # Without one, fdsr.models.contract measures it.
+        # if None, fdsr.models.contract measures the scale
         self.scale = getattr(self.network, 'scale', None)
 
     def forward_steps(self, lr: Tensor) -> List[Tensor]:
-        """(B, 3, h, w) RGB in [0, 1] to one (B, 3, H, W) a step, not clamped.
+        """Returns the SR image after each step.
+
+        Args:
+            lr: (B, 3, h, w) RGB in [0, 1].
+
+        Returns:
+            One (B, 3, H, W) per step, RGB, not clamped.
 
         Raises:
-            TypeError: the network returns no list.
+            TypeError: the network does not return a list.
         """
         outputs = self.network(lr)
-        pictures = outputs[0] if isinstance(outputs, tuple) else outputs
-        if not isinstance(pictures, (list, tuple)) or not pictures:
+        images = outputs[0] if isinstance(outputs, tuple) else outputs
+        if not isinstance(images, (list, tuple)) or not images:
             raise TypeError(
-                f'{type(self.network).__name__}: expected a list of pictures, one a '
-                f'step, found {type(pictures).__name__}. A network that returns one '
-                'picture needs no UnrolledGenerator.')
-        return list(pictures)
+                f'{type(self.network).__name__}: expected a list of images, one per '
+                f'step, found {type(images).__name__}. A network that returns a single '
+                'image does not need UnrolledGenerator.')
+        return list(images)
 
     def forward(self, lr: Tensor, all_steps: bool = False) -> Tensor | List[Tensor]:
         """Returns the last step's image, or those of all steps, not clamped.

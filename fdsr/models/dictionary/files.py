@@ -98,7 +98,7 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
     except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError too
         raise OSError(
             f'The dictionary cannot be written to {path} '
-            f'({" ".join(str(error).split())}). Make room there and run the same '
+            f'({" ".join(str(error).split())}). Free disk space and run the same '
             'command again; finished work is kept.') from error
     return sha256_of(path)
 

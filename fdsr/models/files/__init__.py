@@ -1,7 +1,7 @@
-"""Model files: their description is checked, and a network is built within bounds.
+"""Model files: validates their description and builds their network within limits.
 
-A model file is data. It may name the networks that are registered, never Python code,
-and a network may not become larger than the values that the file has for it.
+A model file is data. It can name registered networks, but no other Python code, and
+the size of a network is limited by the values in the file.
 """
 
 from fdsr.models.files.budget import Budget

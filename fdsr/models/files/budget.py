@@ -8,31 +8,31 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-# A network may allocate a few times what the file has for it: buffers that are not
-# saved, and values that are drawn before the file's replace them.
+# A network may allocate a small multiple of the values in the file: it has buffers that
+# are not saved, and initial values that the file's values replace.
 _VALUES_PER_VALUE, _FREE_VALUES = 2, 2**25  # 128 MiB in fp32, more than VGG-19 has
 _TENSORS_PER_TENSOR, _FREE_TENSORS = 4, 1024
-#: Of a plugin, which is code that somebody chose to install: 1 GiB in fp32.
+#: For a plugin, which the user chose to install: 1 GiB in fp32.
 _FREE_VALUES_OF_PLUGINS, _FREE_TENSORS_OF_PLUGINS = 2**28, 2**16
-#: What external files take at least for each value.
+#: Minimum size of a value in an external file.
 _BYTES_PER_VALUE = 2
 
 
 class BudgetExceeded(RuntimeError):
-    """A network needs more memory or parts than its file has values for."""
+    """A network needs more memory or tensors than the values in its file allow."""
 
 
 class Budget(TorchFunctionMode):
-    """Within it, this thread cannot create more tensors than a file can fill.
+    """Context manager that limits the tensors that the current thread creates.
 
-    Every factory function of torch (``empty``, ``zeros``, ``randn``, …) is asked for
-    the size of its result first, on the meta device, so that no memory is taken for
-    what is too large. Tensors that the building network asks for on the meta device
-    count as parts but take no memory.
+    Each call of a torch factory function (``empty``, ``zeros``, ``randn``, …) first
+    runs on the meta device to determine the size of its result, so that a tensor that
+    is too large is never allocated. Tensors that the network itself creates on the meta
+    device count towards the number of tensors but not towards the values.
 
     Args:
-        values: how many values the file has for the network.
-        tensors: in how many tensors.
+        values: number of values that the file has for the network.
+        tensors: number of tensors that hold these values.
     """
 
     def __init__(self, values: int, tensors: int) -> None:
@@ -41,7 +41,7 @@ class Budget(TorchFunctionMode):
         self._allow(_FREE_VALUES, _FREE_TENSORS)
 
     def widen(self) -> None:
-        """Allows what a plugin may create beyond the values in its file."""
+        """Raises the limits to those of a plugin."""
         self._allow(_FREE_VALUES_OF_PLUGINS, _FREE_TENSORS_OF_PLUGINS)
 
     def _allow(self, free_values: int, free_tensors: int) -> None:
@@ -51,15 +51,15 @@ class Budget(TorchFunctionMode):
     @classmethod
     def of(cls, values: Mapping[str, Any],
            files: Iterable[str | Path] = (), extra: int = 0) -> 'Budget':
-        """Returns the budget for a file's values and for external files.
+        """Returns the budget for the values of a file and of external files.
 
         Args:
             values: the file's tensors by name.
-            files: external files that the network takes values from.
-            extra: how many values come from elsewhere.
+            files: external files that the network loads values from.
+            extra: number of values from other sources.
         """
         tensors = [value for value in values.values() if isinstance(value, Tensor)]
-        # views of one storage hold no more values than it does
+        # views share the values of their storage
         storages = {
             storage.data_ptr(): storage.nbytes() // tensor.element_size()
             for tensor in tensors for storage in [tensor.untyped_storage()]}
@@ -72,12 +72,12 @@ class Budget(TorchFunctionMode):
         kwargs = kwargs or {}
         if func in _factories():
             self._charge(1, _numel_on_cpu(func, args, kwargs))
-        elif func in (torch.unbind, Tensor.unbind):  # also to iterate, and tolist
+        elif func in (torch.unbind, Tensor.unbind):  # iteration and tolist call it too
             self._charge(_length_of(*args, **kwargs))
         return func(*args, **kwargs)
 
     def _charge(self, tensors: int, values: int = 0) -> None:
-        """Takes tensors with so many values from what is left."""
+        """Subtracts tensors and their values from the remaining budget."""
         self._tensors_left -= tensors
         self._values_left -= values
         if self._values_left < 0:
@@ -92,7 +92,7 @@ class Budget(TorchFunctionMode):
 
 @lru_cache
 def _factories() -> frozenset[Callable]:
-    """Returns torch's functions that allocate a tensor of a given size."""
+    """Returns the torch functions that allocate a tensor of a given size."""
     names = ('arange', 'empty', 'empty_permuted', 'empty_strided', 'eye', 'full',
              'linspace', 'logspace', 'ones', 'rand', 'randint', 'randn', 'randperm',
              'zeros')
@@ -102,12 +102,12 @@ def _factories() -> frozenset[Callable]:
 
 
 def _length_of(tensor: Tensor, dim: int = 0) -> int:
-    """Returns into how many tensors one is taken apart; 0 if that is going to fail."""
+    """Returns the number of tensors that ``unbind`` returns; 0 if it will fail."""
     return tensor.shape[dim] if -tensor.ndim <= dim < tensor.ndim else 0
 
 
 def _numel_on_cpu(func: Callable, args: tuple, kwargs: dict) -> int:
-    """Returns how many values a call would create; 0 if it is going to fail."""
+    """Returns the number of values that a call allocates; 0 if it will fail."""
     if torch.device(kwargs.get('device') or 'cpu').type == 'meta':
         return 0
     kept = {name: value for name, value in kwargs.items()

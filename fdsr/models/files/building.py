@@ -1,8 +1,8 @@
-"""Building the network that a file describes: registered networks and nothing else.
+"""Builds the network that a file describes, restricted to registered networks.
 
-mmengine resolves a ``type`` by importing what it names, so that a config from a file
-must not reach it unchecked. Every ``type`` in the config, at any depth, is looked up
-here by exact name before anything is built.
+mmengine resolves a ``type`` by importing the module it names, so a config from a file
+must be checked first. This module looks up every ``type`` in the config, at any depth,
+by its exact name before it builds anything.
 """
 
 import inspect
@@ -20,31 +20,31 @@ from fdsr.registry import MODELS, SCOPE, load_plugins
 from fdsr.weights import RefusedCheckpointError, weights_follow
 from fdsr.weights.walking import short
 
-#: mmagic's networks from LR to SR that download nothing and load no other file.
+#: mmagic's super-resolution networks that do not download or load other files.
 MMAGIC_NETWORKS = frozenset({
     'DICNet', 'EDSRNet', 'MSRResNet', 'NAFBaseline', 'NAFNet', 'RDNNet', 'RRDBNet',
     'Restormer', 'SRCNNNet', 'SwinIRNet'})
-#: Raised while a network is built, with a message of their own.
+#: Exceptions with a self-explanatory message, passed on unchanged.
 _EXPLAINED = (FileNotFoundError, ImportError, RefusedCheckpointError,
               CheckpointMismatch)
 
 
 def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module:
-    """Builds the network of a file's config.
+    """Builds a network from the config in a file.
 
     Args:
         source: the file, for messages.
         config: ``type`` and arguments; plain values.
-        budget: what the network may allocate.
+        budget: limit on what the network can allocate.
 
     Returns:
-        The network with values that are to be replaced by the file's.
+        The network with initial values; the caller loads the file's values.
 
     Raises:
         CheckpointMismatch: the config names something other than a registered network,
-            has arguments that it does not take, or needs more memory than ``budget``.
+            has unsupported arguments, or needs more memory than ``budget``.
         FileNotFoundError: an external file is missing.
-        RefusedCheckpointError: an external file is refused.
+        RefusedCheckpointError: an external file is not safe to load.
         ImportError: a package that the network needs is missing.
     """
     checked = _check_config(source, config, budget)
@@ -57,8 +57,8 @@ def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module
         return built
     except _EXPLAINED:
         raise
-    except Exception as error:  # whatever a constructor says of values that do not fit
-        # what a file is, that a model file names, is not for its author to find out
+    except Exception as error:  # constructors raise any type for invalid values
+        # a hash would disclose the contents of a local file to the model file's author
         reason = _SHA256.sub('(a hash)', ' '.join(str(error).split())[:500])
         raise CheckpointMismatch(
             f'{source}: {network.__name__} cannot be built from the config in the '
@@ -73,32 +73,32 @@ def _check_config(source: str | Path, config: dict, budget: Budget) -> dict:
     check_data(source, config, 'config')
     if 'type' not in config:
         raise CheckpointMismatch(
-            f'{source}: the config of the backbone has no type, so it does not say '
-            f'which network to build. {_ALLOWED}')
+            f'{source}: the config of the backbone has no type, so the network is '
+            f'unknown. {_ALLOWED}')
     return _checked(source, config, budget)
 
 
 def check_loadable(source: str | Path, config: dict, network: nn.Module,
                    budget: Budget) -> None:
-    """Checks, before a network is saved, that its file could be loaded.
+    """Checks, before a network is saved, that the file can be loaded again.
 
     Args:
         source: the file.
-        config: that is going to be saved.
-        network: that it describes.
-        budget: what the network may allocate when it is loaded.
+        config: config to save.
+        network: the network that it describes.
+        budget: limit on what the network can allocate when it is loaded.
 
     Raises:
-        CheckpointMismatch, ImportError: it could not, see ``build_network``.
+        CheckpointMismatch, ImportError: it cannot, see ``build_network``.
     """
     _check_config(source, config, budget)
     needed = sum(value.numel() for values in (network.parameters(), network.buffers())
                  for value in values)
     if needed > budget.values:
         raise CheckpointMismatch(
-            f'{source}: {type(network).__name__} has {needed} values, of which most '
-            f'are not saved; a file of this size may have {budget.values}. Register '
-            'fewer buffers with persistent=False.')
+            f'{source}: {type(network).__name__} has {needed} values, most of which '
+            f'are not saved; the limit for a file of this size is {budget.values}. '
+            'Register fewer buffers with persistent=False.')
 
 
 _SHA256 = re.compile(r'\b[0-9a-fA-F]{64}\b')
@@ -132,8 +132,8 @@ def _checked(source: str | Path, value: Any, budget: Budget,
     for key, item in value.items():
         if key == '_scope_' or key == 'init_cfg' and item is not None:
             raise CheckpointMismatch(
-                f'{source}: {where} has {key!r}, which a model file cannot set. Leave '
-                'it out of the config of the backbone.')
+                f'{source}: {where} has {key!r}, which a model file cannot set. Remove '
+                'it from the config of the backbone.')
     checked = {key: _checked(source, item, budget, f'{where}.{key}', limited)
                for key, item in value.items() if key != 'type'}
     if full_name is not None:
@@ -160,12 +160,12 @@ def _full_name(source: str | Path, where: str, kind: Any) -> str:
 
 
 def _is_network(found: Any) -> bool:
-    """Returns whether a registered object is a network, not a restorer or loss.
+    """Returns whether a registered object is a network and not a restorer or loss.
 
-    In this project the networks are those of ``fdsr.models.backbones``. A plugin's may
-    be anywhere; it is known by how it is called: ``net(lr)`` or ``net(lr, boxes)``.
+    The networks of this project are those in ``fdsr.models.backbones``. A plugin's
+    network is recognized by its signature, ``net(lr)`` or ``net(lr, boxes)``.
     """
-    if inspect.isfunction(found):  # a plugin's that makes networks
+    if inspect.isfunction(found):  # a factory function of a plugin
         return found.__module__.split('.')[0] != SCOPE
     if not isinstance(found, type) or not issubclass(found, nn.Module) or any(
             base.__module__.startswith('mmengine.model.base_model')
@@ -187,10 +187,10 @@ def _is_of_plugin(full_name: str) -> bool:
 
 
 def _parameters_of(called: Any) -> Mapping[str, inspect.Parameter]:
-    """Returns the parameters of a function or class; none if it does not tell them."""
+    """Returns the parameters of a function or class, empty if it has no signature."""
     try:
         return inspect.signature(called).parameters
-    except (TypeError, ValueError):  # a property, or of a built-in type
+    except (TypeError, ValueError):  # a property, or a built-in type
         return {}
 
 
@@ -205,19 +205,20 @@ def _check_arguments(source: str | Path, where: str, config: dict) -> None:
     arguments = {key: value for key, value in config.items() if key != 'type'}
     try:
         signature = inspect.signature(_class_of(config['type']))
-    except ValueError:  # of a built-in type
+    except ValueError:  # a built-in type
         return
     try:
         bound = signature.bind(**arguments)
     except TypeError as error:
         raise CheckpointMismatch(
-            f'{source}: {where}: {config["type"]} does not fit: {error}. It takes '
-            f'{", ".join(signature.parameters)}; the file is of another version.'
+            f'{source}: {where}: {config["type"]}: {error}. It accepts '
+            f'{", ".join(signature.parameters)}. The file is from another version.'
         ) from error
     for name, parameter in signature.parameters.items():
-        # a plugin's may hand them on, mmagic's ignore them
+        # mmagic ignores them; a plugin may forward them
         if (parameter.kind is parameter.VAR_KEYWORD and name in bound.arguments
                 and not config['type'].startswith(f'{SCOPE}.')):
             raise CheckpointMismatch(
-                f'{source}: {where}: {config["type"]} does not know the arguments '
-                f'{", ".join(bound.arguments[name])}. The file is of another version.')
+                f'{source}: {where}: {config["type"]} has unexpected arguments '
+                f'{", ".join(bound.arguments[name])}. The file is from another version.'
+            )

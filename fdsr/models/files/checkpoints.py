@@ -1,4 +1,4 @@
-"""Self-describing checkpoints: what is in them, and backbones out of them.
+"""Self-describing checkpoints: saving, reading and building their backbones.
 
 A checkpoint is a ``torch.save`` file of plain values::
 
@@ -10,10 +10,10 @@ A checkpoint is a ``torch.save`` file of plain values::
                        'traits': {name: {scale, size, eye_share, uses_boxes}}}, …},
      'state_dict': {'NAME.module.weight': tensor, …}, …}
 
-``external`` are parts whose values stand in a file of their own: a frozen VGG, a
-dictionary, the distillation's teacher. They are named by path and SHA-256 instead of
-being copied into every checkpoint. ``traits`` are those of ``fdsr.models.contract``.
-Earlier files have ``faces`` instead, the size, scale and eye_share of the training set.
+``external`` lists modules whose values are in a separate file: a frozen VGG, a
+dictionary, the teacher of a distillation. The checkpoint records path and SHA-256
+instead of a copy of the values. ``traits`` are those of ``fdsr.models.contract``.
+Earlier files have ``faces`` instead: size, scale and eye_share of the training set.
 """
 
 import os
@@ -40,18 +40,18 @@ from fdsr.utils.files import atomic_path
 from fdsr.weights import ExternalWeights, preferring, safe_load
 from fdsr.weights.walking import brief, short
 
-#: How many files may take a backbone from one another.
+#: Maximum length of a chain of files that refer to each other for a backbone.
 _MAX_FILES = 4
 _HOW_TO_DESCRIBE = (
-    'Files that tools/train.py writes describe themselves; a foreign one has to be '
-    'converted first.')
+    'Files written by tools/train.py are self-describing; convert a file of another '
+    'project first, see tools/convert_checkpoint.py.')
 
 
 def external_parts(model: nn.Module) -> dict[str, ExternalWeights]:
-    """The outermost modules whose values come from files of their own, by path.
+    """Returns the outermost modules with values from separate files, by module path.
 
-    A module that stands in several places, as an average's encoder does, is named in
-    each of them: so does the state dict.
+    A module that is shared, as the encoder of an averaged student is, appears under
+    each of its paths, as in the state dict.
     """
     parts: dict[str, ExternalWeights] = {}
     for path, module in model.named_modules(remove_duplicate=False):
@@ -69,7 +69,7 @@ def describe(model: nn.Module, faces: dict[str, Any] | None = None) -> dict[str,
     """Returns ``meta['fdsr']`` for a checkpoint of a model.
 
     Args:
-        model: with ``backbone_configs``, {name of the submodule: config}.
+        model: a model with ``backbone_configs``, {name of the submodule: config}.
         faces: ``size`` and ``eye_share`` of the training faces, for backbones that do
             not set these traits themselves.
     """
@@ -95,9 +95,9 @@ def _traits(network: nn.Module, faces: dict[str, Any]) -> dict[str, Any]:
 
 
 def _with_absolute_paths(config: Any, external: dict[str, dict]) -> Any:
-    """Writes out relative paths of external files, so that they are found later.
+    """Makes the paths of external files absolute, so that they are found later.
 
-    What initialises a network is left out: its values are in the file.
+    ``init_cfg`` is removed, because the file has the values.
     """
     if isinstance(config, dict):
         return {key: _with_absolute_paths(value, external)
@@ -113,15 +113,15 @@ def _with_absolute_paths(config: Any, external: dict[str, dict]) -> Any:
 
 def check_own_description(source: str | Path, model: nn.Module,
                           meta: dict[str, Any]) -> None:
-    """Checks, before it is saved, that a model's file could be loaded.
+    """Checks before saving that the file of a model can be loaded.
 
     Args:
-        source: the file, or what it is for.
+        source: the file, or its purpose; for messages.
         model: see ``describe``.
         meta: the file's ``meta``, with ``fdsr``.
 
     Raises:
-        CheckpointMismatch: it could not; says what has to be changed.
+        CheckpointMismatch: it cannot; the message lists what to change.
     """
     facts = meta['fdsr']
     try:
@@ -136,32 +136,32 @@ def check_own_description(source: str | Path, model: nn.Module,
             check_loadable(source, config, network, Budget.of(values, files))
     except CheckpointMismatch as error:
         raise CheckpointMismatch(
-            'What is going to be saved could not be loaded again, so nothing is saved: '
-            f'{error} Change the config of the network, or the facts that are saved '
-            'with it; docs/security.md says what a model file can contain.') from error
+            'The file could not be loaded again, so nothing is saved: '
+            f'{error} Change the config of the network or its metadata; '
+            'docs/security.md lists what a model file can contain.') from error
 
 
 def strip_external(state: dict[str, Tensor],
                    external: dict[str, Any]) -> dict[str, Tensor]:
-    """A state dict without the values of external parts."""
+    """Returns a state dict without the values of external modules."""
     return {key: value for key, value in state.items() if not _inside(key, external)}
 
 
 def save_backbone(network: nn.Module, config: dict, path: str | Path,
                   name: str = 'generator', **meta: Any) -> None:
-    """Writes one backbone into a self-describing file, whole or not at all.
+    """Writes one backbone to a self-describing file, atomically.
 
     Args:
         network: the backbone.
-        config: what builds it.
-        path: of the file.
-        name: of the backbone in the file.
-        **meta: plain values to keep in the file's ``meta``; ``licence`` is the
-            file's own.
+        config: its config.
+        path: path of the file.
+        name: name of the backbone in the file.
+        **meta: plain values for the file's ``meta``; ``licence`` is the licence of the
+            file.
 
     Raises:
         CheckpointMismatch: the file could not be loaded again.
-        OSError: it cannot be written, or not whole; nothing is left behind then.
+        OSError: the file cannot be written; no partial file remains.
     """
     import torch
     holder = nn.Module()
@@ -175,22 +175,23 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     try:
         with atomic_path(path) as part:
             torch.save(content, part)
-    except (OSError, RuntimeError) as error:  # of a full disk torch makes the latter
-        raise OSError(f'{path} cannot be written ({error}). Make room there, or name '
-                      'another place.') from error
+    except (OSError, RuntimeError) as error:  # torch raises both on a full disk
+        raise OSError(f'{path} cannot be written ({error}). Free disk space, or choose '
+                      'another path.') from error
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Reads a checkpoint's description and its values.
+    """Reads the description and the values of a checkpoint.
 
     Returns:
-        What ``describe`` made of it, with the ``licence`` of a converted or published
-        file; and the state dict.
+        The result of ``describe``, with the ``licence`` of a converted or published
+        file, and the state dict.
 
     Raises:
-        FileNotFoundError: there is no such file.
-        CheckpointMismatch: the file does not describe itself, or does so wrongly.
-        RefusedCheckpointError: it holds more than plain values and dense tensors.
+        FileNotFoundError: the file does not exist.
+        CheckpointMismatch: the file is not self-describing, or its description is
+            invalid.
+        RefusedCheckpointError: it contains more than plain values and dense tensors.
     """
     path = Path(path).expanduser()
     if not path.is_file():
@@ -203,8 +204,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         facts = content['meta'].get('fdsr')
     if not isinstance(facts, dict) or 'state_dict' not in content:
         raise CheckpointMismatch(
-            f'{path} does not say which backbone it holds (no meta["fdsr"]). '
-            f'{_HOW_TO_DESCRIBE}')
+            f'{path} is not a self-describing file: meta["fdsr"] or state_dict is '
+            f'missing. {_HOW_TO_DESCRIBE}')
     check_meta(path, content['meta'])
     origin = content['meta'].get('converted_from')
     licence = content['meta'].get('licence') or (
@@ -216,30 +217,30 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
             isinstance(key, str) and isinstance(value, Tensor)
             for key, value in state.items()):
         raise CheckpointMismatch(
-            f'{path}: expected tensors by name in state_dict, found something else. '
-            'The file is damaged, or was not written by this project.')
+            f'{path}: expected tensors by name in state_dict, found other values. '
+            'The file is damaged or was not written by this project.')
     return facts, state
 
 
 def load_backbone(path: str | Path, name: str | None = None) -> nn.Module:
-    """Builds the backbone that a file describes, with its weights.
+    """Builds a backbone from a self-describing file and loads its weights.
 
     Args:
         path: a checkpoint of ``tools/train.py``, or a converted or published file.
-        name: which of the file's backbones; default: the trained one, by its moving
-            average if there is one.
+        name: name of the backbone in the file; default: the trained one, as moving
+            average if available.
 
     Returns:
-        The network in eval mode on the CPU: RGB in [0, 1] to RGB in [0, 1]. Its
+        The network in eval mode on the CPU; it maps RGB in [0, 1] to RGB in [0, 1]. Its
         attributes ``scale``, ``size``, ``eye_share`` and ``uses_boxes`` are set, see
         ``fdsr.models.contract``.
 
     Raises:
-        FileNotFoundError: the file, or one that it refers to, is not there.
-        CheckpointMismatch: it does not describe itself, has no backbone of that name,
-            names something other than a registered network, its values do not fit, or a
-            file that it refers to has changed.
-        RefusedCheckpointError: it holds more than plain values and dense tensors.
+        FileNotFoundError: the file, or a file that it refers to, does not exist.
+        CheckpointMismatch: the file is not self-describing, has no backbone of that
+            name, names something other than a registered network, has values that do
+            not match the network, or a file that it refers to has changed.
+        RefusedCheckpointError: it contains more than plain values and dense tensors.
     """
     path, name, facts, values = open_backbone(path, name)
     external = _below(name, facts['external'])
@@ -269,16 +270,17 @@ def _below(name: str, items: dict[str, Any]) -> dict[str, Any]:
 
 def open_backbone(path: str | Path, name: str | None = None, _files: int = 1
                   ) -> tuple[Path, str, dict[str, Any], dict[str, Tensor]]:
-    """Reads the file with a backbone's own values.
+    """Finds the file with the values of a backbone and reads it.
 
-    A distillation's checkpoint only names its teacher: then it is the teacher's file.
+    The checkpoint of a distillation only refers to its teacher; for the teacher, the
+    result is the teacher's own file.
 
     Args:
-        path: of a checkpoint.
-        name: which of its backbones; default: the trained one.
+        path: path of a checkpoint.
+        name: name of the backbone; default: the trained one.
 
     Returns:
-        The file, the backbone's name in it, the description, and the backbone's values.
+        Path of the file, name of the backbone in it, its description and its values.
 
     Raises:
         FileNotFoundError, CheckpointMismatch: see ``load_backbone``.
@@ -295,22 +297,24 @@ def open_backbone(path: str | Path, name: str | None = None, _files: int = 1
         return path, name, facts, _below(name, state)
     if _files == _MAX_FILES:
         raise CheckpointMismatch(
-            f'{path} takes {name!r} from another file, and is itself the last of '
-            f'{_MAX_FILES} that name each other. Give the file that has the values.')
+            f'{path} loads {name!r} from another file, but a chain of {_MAX_FILES} '
+            'files leads here already. Pass the file that contains the values.')
     return open_backbone(find_external(path, name, record), record.get('member'),
                          _files + 1)
 
 
 def copy_trained_weights(path: str | Path, network: nn.Module,
                          name: str | None = None) -> None:
-    """Starts a network from another's trained weights, where names agree.
+    """Initializes a network with the trained weights of another.
 
-    A student starts so from its teacher's decoder: the modules have the same names.
+    For example, a student starts from the decoder of its teacher, whose modules have
+    the same names.
 
     Args:
         path: a self-describing checkpoint.
-        network: whose trained parameters and buffers all have to be found there.
-        name: which backbone of the file; default: its default.
+        network: the network; the file must contain all its trained parameters and
+            buffers.
+        name: name of the backbone in the file; default: the file's default.
 
     Raises:
         CheckpointMismatch: a trained value is missing or has another shape.
@@ -320,7 +324,7 @@ def copy_trained_weights(path: str | Path, network: nn.Module,
 
 
 def copy_matching(source: str, theirs: dict[str, Tensor], network: nn.Module) -> None:
-    """Copies every value that the network trains out of another state dict."""
+    """Copies every trained value of a network from another state dict."""
     own = strip_external(network.state_dict(), external_parts(network))
     check_values(source, own,
                  {key: value for key, value in theirs.items() if key in own})

@@ -1,7 +1,7 @@
-"""The description in a model file, ``meta['fdsr']``: which fields, of which types.
+"""Validation of the description in a model file, ``meta['fdsr']``.
 
-``fdsr.models.files.checkpoints`` shows the format. All values are plain, and few enough
-to walk.
+``fdsr.models.files.checkpoints`` documents the format. All values are plain, and their
+number is limited.
 """
 
 import re
@@ -36,23 +36,23 @@ def check_meta(source: str | Path, meta: dict) -> None:
         licence = holder.get('licence') if isinstance(holder, dict) else None
         check_data(source, licence, f'{where}.licence')
         if not isinstance(licence, (str, type(None))):
-            raise wrong(source, f'{where}.licence', 'a text', short(licence))
+            raise wrong(source, f'{where}.licence', 'a string', short(licence))
     check_description(source, meta['fdsr'])
 
 
 def check_description(source: str | Path, facts: Any) -> None:
-    """Checks that a file's ``meta['fdsr']`` has the fields that it must have.
+    """Checks that ``meta['fdsr']`` of a file has the required fields.
 
-    The configs of the backbones are plain data afterwards, and nested no deeper than
-    16 levels; whether their networks may be built is up to ``build_network``.
+    This guarantees that the configs of the backbones are plain data with at most 16
+    levels of nesting. ``build_network`` checks which networks they may build.
 
     Args:
         source: the file.
         facts: the description.
 
     Raises:
-        CheckpointMismatch: it has another format, or a field is missing, of another
-            type or out of range; names the file and the field.
+        CheckpointMismatch: the format is unsupported, or a field is missing, has the
+            wrong type or is out of range; the message names the file and the field.
     """
     _expect(isinstance(facts, Mapping), source, '', 'a dict', facts)
     version = facts.get('format')
@@ -63,7 +63,7 @@ def check_description(source: str | Path, facts: Any) -> None:
     check_data(source, dict(facts))
     for name in ('backbones', 'external'):
         for key in facts[name] if isinstance(facts.get(name), dict) else ():
-            _expect(type(key) is str, source, name, 'keys that are strings', key)
+            _expect(type(key) is str, source, name, 'string keys', key)
     backbones, default = facts.get('backbones'), facts.get('default')
     _expect(isinstance(backbones, dict) and backbones, source, 'backbones',
             'a dict of networks by name', backbones)
@@ -76,20 +76,20 @@ def check_description(source: str | Path, facts: Any) -> None:
     for name, check in (('traits', _check_traits), ('faces', _check_faces)):
         if facts.get(name) is not None:
             check(source, facts[name])
-    _expect(isinstance(facts.get('licence', ''), str), source, 'licence', 'a text',
+    _expect(isinstance(facts.get('licence', ''), str), source, 'licence', 'a string',
             facts.get('licence'))
 
 
 def _check_external(source: str | Path, external: Any) -> None:
     _expect(isinstance(external, dict), source, 'external',
-            'a dict of records by part', external)
+            'a dict of records by module', external)
     for part, record in external.items():
         where = f'external.{part}'
         _expect(isinstance(record, dict), source, where, 'a record (a dict)', record)
         for field in ('path', 'sha256', 'member'):
             value = record.get(field, '' if field == 'member' else None)
             _expect(isinstance(value, str) or field == 'member' and value is None,
-                    source, f'{where}.{field}', 'a text', value)
+                    source, f'{where}.{field}', 'a string', value)
         _expect(_SHA256.fullmatch(record['sha256']), source, f'{where}.sha256',
                 '64 hex digits', record['sha256'])
 
@@ -113,7 +113,7 @@ def _check_faces(source: str | Path, faces: Any) -> None:
     for field, high in (('size', MAX_SIZE), ('scale', MAX_SCALE)):
         value = faces.get(field)
         _expect(value is None or type(value) is int and 1 <= value <= high, source,
-                f'faces.{field}', f'a number from 1 to {high}, a whole one', value)
+                f'faces.{field}', f'an integer from 1 to {high}', value)
     share = faces.get('eye_share')
     _expect(share is None or type(share) is float and 0 < share < 1, source,
             'faces.eye_share', 'a number between 0 and 1', share)
@@ -121,11 +121,11 @@ def _check_faces(source: str | Path, faces: Any) -> None:
 
 def check_data(source: str | Path, value: Any, where: str = _FACTS,
                **limits: int) -> None:
-    """Checks that a value is plain data of bounded extent, see ``check_plain``.
+    """Checks that a value is plain data of limited size, see ``check_plain``.
 
     Raises:
-        CheckpointMismatch: it is not; names the file and the place.
-        RefusedCheckpointError: there is too little memory to look.
+        CheckpointMismatch: it is not; the message names the file and the field.
+        RefusedCheckpointError: the check needs more memory than available.
     """
     try:
         check_plain(value, where, **limits)
@@ -133,19 +133,19 @@ def check_data(source: str | Path, value: Any, where: str = _FACTS,
         raise wrong(source, str(error.place), error.expected, error.found) from error
     except (MemoryError, RecursionError) as error:
         raise RefusedCheckpointError(
-            f'{source}: the description is larger than this machine has memory for. '
+            f'{source}: checking the description needs more memory than available. '
             f'{_DAMAGED}') from error
 
 
-_DAMAGED = ('The file is damaged, was changed, or was made from a config that a model '
-            'file cannot keep.')
+_DAMAGED = ('The file is damaged or modified, or was written from a config that a '
+            'model file cannot store.')
 
 
 def wrong(source: str | Path, field: str, expected: str, found: str
           ) -> CheckpointMismatch:
-    """Returns the error about a field; ``found`` is text."""
+    """Returns the error for an invalid field; ``found`` is its text."""
     return CheckpointMismatch(
-        f'{source} describes itself wrongly: {field}: expected {expected}, found '
+        f'{source} has an invalid description: {field}: expected {expected}, found '
         f'{found}. {_DAMAGED}')
 
 

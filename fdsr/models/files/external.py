@@ -1,4 +1,4 @@
-"""Files that a model file names: where they are now, and whether they are the same."""
+"""Locates the external files of a model file and verifies their hashes."""
 
 import os
 from pathlib import Path
@@ -9,11 +9,11 @@ from fdsr.weights import sha256_of
 
 
 def find_external(checkpoint: Path, part: str, record: dict[str, str]) -> str:
-    """Finds a recorded file, at its path or beside the checkpoint.
+    """Finds an external file at its recorded path or next to the checkpoint.
 
     Raises:
-        FileNotFoundError: in neither place.
-        CheckpointMismatch: what lies there has another hash, or cannot be read.
+        FileNotFoundError: neither location has the file.
+        CheckpointMismatch: the file has another hash or cannot be read.
     """
     recorded = Path(record['path'])
     # not Path.is_file, which raises on a name that is too long
@@ -26,21 +26,21 @@ def find_external(checkpoint: Path, part: str, record: dict[str, str]) -> str:
                 return str(place)
         except OSError as error:
             unusable = error
-    needs = (f'{checkpoint} takes the values of {part} from {recorded} (SHA-256 '
+    needs = (f'{checkpoint} loads the values of {part} from {recorded} (SHA-256 '
              f'{record["sha256"][:12]}…)')
-    remedy = 'Put the file that it was made with there, or beside the checkpoint.'
+    remedy = 'Put the original file there, or next to the checkpoint.'
     if unusable is not None:
         raise CheckpointMismatch(
-            f'{needs}, which cannot be used: {unusable.strerror}. {remedy}'
+            f'{needs}, which cannot be read: {unusable.strerror}. {remedy}'
         ) from unusable
     if found:
-        # what a file elsewhere is, the author of the checkpoint need not learn
+        # the hash would disclose a local file to the checkpoint's author
         beside = found[0].parent == checkpoint.parent
         what = f' ({sha256_of(found[0])[:12]}…)' if beside else ''
         raise CheckpointMismatch(
-            f'{needs}, but {found[0]} is another file now{what}. {remedy}')
+            f'{needs}, but {found[0]} is a different file{what}. {remedy}')
     raise FileNotFoundError(
-        f'{needs}, which is neither there nor beside the checkpoint. {remedy}')
+        f'{needs}, which is neither there nor next to the checkpoint. {remedy}')
 
 
 def relocated(checkpoint: Path, config: Any, external: dict[str, dict]

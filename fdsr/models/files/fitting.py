@@ -1,4 +1,4 @@
-"""Checks that a file's values, and the files that it refers to, fit a network."""
+"""Checks that the values and the external files of a file match a network."""
 
 from typing import Any, Mapping
 
@@ -9,21 +9,21 @@ from fdsr.weights import ExternalWeights
 
 
 class CheckpointMismatch(ValueError):
-    """A checkpoint does not fit what it is loaded into."""
+    """A checkpoint does not match the network that loads it."""
 
 
 def check_values(source: str, own: Mapping[str, Tensor], values: Mapping[str, Any],
                  remedy: str = '') -> None:
-    """Checks that values fit a network: same names and shapes, same kind, finite.
+    """Checks that values match a network in name, shape and kind, and are finite.
 
     Args:
-        source: the file that the values are from.
-        own: the network's.
-        values: the file's.
-        remedy: a sentence for the end of the error.
+        source: the file with the values.
+        own: the values of the network.
+        values: the values of the file.
+        remedy: a sentence to append to the error message.
 
     Raises:
-        CheckpointMismatch: they do not; names the first that differs.
+        CheckpointMismatch: they do not; the message names the first difference.
     """
     problems: list[str] = []
     for key in sorted(own.keys() | values.keys()):
@@ -36,7 +36,7 @@ def check_values(source: str, own: Mapping[str, Tensor], values: Mapping[str, An
             problems += [f'{key}{problem}'] if problem else []
     if problems:
         raise CheckpointMismatch(
-            f'{source} does not fit the network: {problems[0]}'
+            f'{source} does not match the network: {problems[0]}'
             + (f', and {len(problems) - 1} more' if len(problems) > 1 else '')
             + f'. {remedy}'.rstrip())
 
@@ -48,9 +48,9 @@ def _problem_of(own: Tensor, value: Any) -> str | None:
         return f': expected {tuple(own.shape)}, found {tuple(value.shape)}'
     if _kind_of(own) != _kind_of(value):
         return f': expected {_kind_of(own)} values, found {value.dtype}'
-    # an attention mask may contain -inf by design
+    # an attention mask contains -inf by design
     if own.is_floating_point() and torch.isfinite(own).all():
-        # 1e300 is finite until it is cast
+        # a value such as 1e300 becomes infinite when cast to fp32
         if not torch.isfinite(value.to(own.dtype)).all():
             return f' holds values that are not finite in {own.dtype}'
     return None
@@ -66,20 +66,21 @@ def _kind_of(tensor: Tensor) -> str:
 
 def check_external(checkpoint: str, recorded: Mapping[str, Mapping[str, str]],
                    live: Mapping[str, ExternalWeights]) -> None:
-    """Checks that external parts are those that the checkpoint was made with.
+    """Checks that external modules use the files recorded in the checkpoint.
 
     Raises:
-        CheckpointMismatch: one is missing or has another hash; names both files.
+        CheckpointMismatch: a module has no file or another hash; the message names
+            both files.
     """
     for part, record in recorded.items():
         now = live.get(part)
         if now is None:
             raise CheckpointMismatch(
-                f'{checkpoint} takes the values of {part} from {record["path"]} '
-                f'(SHA-256 {record["sha256"][:12]}…), but the network takes them from '
-                f'no file. Give it that file.')
+                f'{checkpoint} loads the values of {part} from {record["path"]} '
+                f'(SHA-256 {record["sha256"][:12]}…), but the network loads them from '
+                f'no file. Set this file in the config of the network.')
         if now.sha256 != record['sha256']:
             raise CheckpointMismatch(
-                f'{checkpoint} was made with {record["path"]} (SHA-256 '
-                f'{record["sha256"][:12]}…) for {part}; the network has {now.path} '
-                f'({now.sha256[:12]}…). Use the file that it was made with.')
+                f'{checkpoint} was trained with {record["path"]} (SHA-256 '
+                f'{record["sha256"][:12]}…) for {part}; the network uses {now.path} '
+                f'({now.sha256[:12]}…). Use the original file.')

@@ -1,7 +1,7 @@
-"""Arguments that cost time or memory without needing values in the file.
+"""Limits on arguments that cost time or memory but need no values in the file.
 
-They are limited for the networks of this project and of mmagic, whose arguments are
-known. A plugin is code that somebody chose to install, with arguments of its own.
+The limits apply to the networks of this project and of mmagic, whose arguments are
+known. A plugin is code that the user chose to install, with its own arguments.
 """
 
 import math
@@ -23,9 +23,9 @@ _INTEGER = 2**31
 def check_number(source: str | Path, where: str, value: Any) -> None:
     """Raises ``CheckpointMismatch`` for a number that is not finite or too large."""
     if type(value) is int and abs(value) >= _INTEGER:
-        raise _beyond(source, where, 'an integer of 32 bits', value)
+        raise _beyond(source, where, 'a 32-bit integer', value)
     if type(value) is float and not math.isfinite(value):
-        raise _beyond(source, where, 'a plain, finite value', value)
+        raise _beyond(source, where, 'a finite number', value)
 
 
 def check_limits(source: str | Path, where: str, full_name: str | None, config: dict,
@@ -35,12 +35,12 @@ def check_limits(source: str | Path, where: str, full_name: str | None, config: 
     ``full_name`` is None for a dict that is only a part of a network's config.
 
     Raises:
-        CheckpointMismatch: one is out of its range, or they need more values than the
-            file has.
+        CheckpointMismatch: an argument is out of range, or the arguments need more
+            values than the file has.
     """
     for key in config:
         if type(key) is not str:
-            raise _beyond(source, where, 'keys that are strings', key)
+            raise _beyond(source, where, 'string keys', key)
     if full_name is None:
         return
     for key, limit in _LIMITS.items():
@@ -48,23 +48,22 @@ def check_limits(source: str | Path, where: str, full_name: str | None, config: 
         for item in value if isinstance(value, (list, tuple)) else [value]:
             if item is not None and not (type(item) is int and 0 < item <= limit):
                 raise _beyond(
-                    source, f'{where}.{key}',
-                    f'a number above 0 and up to {limit}, a whole one', item)
+                    source, f'{where}.{key}', f'an integer from 1 to {limit}', item)
     share = config.get('eye_share')
     if share is not None and not (type(share) is float and 0 < share < 1):
         raise _beyond(source, f'{where}.eye_share', 'a number between 0 and 1', share)
     if full_name == 'mmagic.SwinIRNet' and _masks_of(config) > budget.values:
         raise CheckpointMismatch(
             f'{source}: {where}: with its depths, img_size and window_size, SwinIRNet '
-            'keeps more values in attention masks than the file has.')
+            'needs more values for attention masks than the file has.')
 
 
 def _masks_of(config: dict) -> int:
-    """Returns how many values SwinIRNet's blocks keep, at most, beside their weights.
+    """Returns the maximum number of values in the buffers of SwinIRNet's blocks.
 
-    They are computed from small tensors, so that the budget does not see them: of each
-    block the positions, (w², w²) for the side w of a window; of every second one the
-    mask, (s² / w², w², w²) for the side s of the image.
+    The buffers are computed from small tensors, so the budget does not count them. For
+    a window of side w and an image of side s, each block has positions (w², w²), and
+    every second block has a mask (s² / w², w², w²).
     """
     def numbers(key: str, default: int) -> list[int]:
         value = config.get(key, default)
@@ -80,5 +79,5 @@ def _masks_of(config: dict) -> int:
 def _beyond(source: str | Path, where: str, expected: str,
             found: Any) -> CheckpointMismatch:
     return CheckpointMismatch(
-        f'{source}: {where}: expected {expected}, found {short(found)}. Others would '
-        'take memory or time beyond any use, or build nothing.')
+        f'{source}: {where}: expected {expected}, found {short(found)}. Other values '
+        'are invalid or need excessive time or memory.')

@@ -1,4 +1,4 @@
-"""What stands between the features of teacher and student: connectors and D."""
+"""Connectors and discriminators between the features of student and teacher."""
 
 from typing import Any, Sequence
 
@@ -11,31 +11,32 @@ from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.modules import unwrap
 
-#: Side of the LR picture that the networks are probed with.
+#: Side of the LR image used to determine the shapes of features.
 _PROBE_SIDE = 16
 Features = dict[str, Tensor]
 Shapes = dict[str, tuple[torch.Size, torch.Size]]
 
 
 class PerTap(nn.ModuleDict):
-    """One module for each of several features, in one forward.
+    """Applies one module to each of several features in a single forward pass.
 
-    A module of its own, so that a distributed wrapper around it sees every forward
-    that trains it.
+    It is an ``nn.Module`` so that a distributed wrapper around it observes every
+    forward pass that trains it.
     """
 
-    def forward(self, features: Features) -> Features:
-        """Applies each module to the feature of its name; others are left out."""
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Applies each module to the feature of the same name; skips other features."""
         return {name: module(features[name]) for name, module in self.items()}
 
 
 @torch.no_grad()
 def probe_features(teacher: nn.Module, student: nn.Module,
                    losses: nn.ModuleDict) -> Shapes:
-    """Shapes (C, H, W) of the student's and the teacher's tapped features, by loss.
+    """Returns the shapes (C, H, W) of student and teacher features for each loss.
 
     Raises:
-        ValueError: the features of a pair, or the pictures, differ in size.
+        ValueError: the features of a pair differ in height or width, or the networks
+            differ in scale.
     """
     found, sizes = [], []
     for network, taps in (
@@ -46,21 +47,22 @@ def probe_features(teacher: nn.Module, student: nn.Module,
         sizes.append(side)
     if sizes[0] != sizes[1]:
         raise ValueError(
-            f'From {_PROBE_SIDE} px the student makes {sizes[0]} px and the teacher '
-            f'{sizes[1]} px: their scales have to agree.')
-    for name, ours, theirs in zip(losses, *found):
-        if ours[1:] != theirs[1:]:
+            f'From {_PROBE_SIDE} px the student returns {sizes[0]} px and the teacher '
+            f'{sizes[1]} px. Their scales must match.')
+    for name, student_shape, teacher_shape in zip(losses, *found):
+        if student_shape[1:] != teacher_shape[1:]:
             raise ValueError(
-                f'The taps of {name} do not meet: from {_PROBE_SIDE} px the student '
-                f'has {tuple(ours)} at {losses[name].student_tap}, the teacher '
-                f'{tuple(theirs)} at {losses[name].teacher_tap or "GT"}. Tap features '
-                f'of the same height and width.')
+                f'The features of {name} differ in size: from {_PROBE_SIDE} px the '
+                f'student has {tuple(student_shape)} at {losses[name].student_tap}, '
+                f'the teacher {tuple(teacher_shape)} at '
+                f'{losses[name].teacher_tap or "GT"}. Tap features of the same height '
+                f'and width.')
     return dict(zip(losses, zip(*found)))
 
 
 def _probe(network: nn.Module, taps: Sequence[str | None]
            ) -> tuple[list[torch.Size], int]:
-    """The shape at each tap, the picture's for None, and the picture's side."""
+    """Returns the shape at each tap (None: the SR image) and the side of the image."""
     lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
     samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))
     was_training = network.training
@@ -73,20 +75,24 @@ def _probe(network: nn.Module, taps: Sequence[str | None]
 
 def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
                   discriminator: dict) -> tuple[PerTap, PerTap]:
-    """The connectors and discriminators that the losses need."""
+    """Builds the connectors and discriminators that the losses need.
+
+    Raises:
+        ValueError: a loss needs equal channels and its features differ.
+    """
     connectors, discriminators = PerTap(), PerTap()
     for name, loss in losses.items():
-        ours, theirs = (shape[0] for shape in shapes[name])
-        if loss.connector is True or (loss.connector == 'auto' and ours != theirs):
-            connectors[name] = nn.Conv2d(ours, theirs, 1)
-        elif ours != theirs and loss.same_channels:
+        source, target = (shape[0] for shape in shapes[name])
+        if loss.connector is True or (loss.connector == 'auto' and source != target):
+            connectors[name] = nn.Conv2d(source, target, 1)
+        elif source != target and loss.same_channels:
             raise ValueError(
-                f'{name}: the student has {ours} channels at {loss.student_tap}, the '
-                f"teacher {theirs}; set connector='auto' to learn a 1x1 convolution "
-                f'between them.')
+                f'{name}: the student has {source} channels at {loss.student_tap}, '
+                f"the teacher {target}. Set connector='auto' to learn a 1x1 "
+                f'convolution between them.')
         if loss.adversarial:
             discriminators[name] = MODELS.build({**discriminator,
-                                                 'in_channels': theirs})
+                                                 'in_channels': target})
     return connectors, discriminators
 
 

@@ -1,4 +1,4 @@
-"""What is measured on a face: sharpness, and a hash by which to find it again."""
+"""Image measures: sharpness, and hashes for finding duplicates."""
 from __future__ import annotations
 
 import cv2
@@ -7,13 +7,13 @@ from PIL import Image
 
 
 def sharpness(img: np.ndarray) -> float:
-    """Variance of the Laplacian of a picture's luma, 4 neighbours, no border.
+    """Returns the variance of the Laplacian of the luma (4 neighbours, no border).
 
     Args:
         img: uint8 (H, W, 3), RGB.
 
     Returns:
-        0 for a flat picture; the more fine detail (or noise), the more.
+        0 for a uniform image; increases with fine detail and noise.
     """
     luma = np.asarray(Image.fromarray(img).convert('L'))
     laplacian = cv2.Laplacian(luma, cv2.CV_16S)[1:-1, 1:-1]
@@ -21,10 +21,10 @@ def sharpness(img: np.ndarray) -> float:
 
 
 def dhash(img: np.ndarray) -> int:
-    """64-bit difference hash: whether each of 8x8 cells is brighter than its right one.
+    """Returns a 64-bit difference hash: compares 8x8 cells with their right neighbours.
 
-    Scaling, JPEG and small changes of brightness leave most bits as they are; a mirror
-    image has another hash.
+    Scaling, JPEG and small changes of brightness preserve most bits. A mirrored image
+    has a different hash.
 
     Args:
         img: uint8 (H, W, 3), RGB.
@@ -36,10 +36,10 @@ def dhash(img: np.ndarray) -> int:
 
 
 def thumbnail(img: np.ndarray) -> np.ndarray:
-    """A face's luma in 16x16 cells, by which copies are told from other faces.
+    """Returns the luma in 16x16 cells, to distinguish copies from other faces.
 
-    Aligned faces look much alike in a dHash: of different people's, one pair in some
-    thousands differs in at most 4 bits. Thumbnails tell them apart.
+    Aligned faces have similar difference hashes: of pairs of different people, about
+    one in several thousand differs in at most 4 bits. Thumbnails distinguish them.
 
     Args:
         img: uint8 (H, W, 3), RGB.

@@ -68,9 +68,9 @@ def test_an_arm_that_was_cut_off_goes_on(finished, plan_path, tmp_path):
     config = other.config_of(plan.arms[0], 0, {})
     config.train_cfg.max_iters = 1  # it was cut off here
     toy.train(config)
-    told = []
-    other.do('train:alone:0', {}, told.append)
-    assert told[0] == 'alone, seed 0: resuming'
+    messages = []
+    other.do('train:alone:0', {}, messages.append)
+    assert messages[0] == 'alone, seed 0: resuming'
     resumed = torch.load(other.network(plan.arms[0], 0), weights_only=True)
     for key, value in whole['state_dict'].items():
         assert torch.equal(value, resumed['state_dict'][key]), key
@@ -117,20 +117,20 @@ def test_an_arm_starts_from_another_ones_network_of_its_seed(
 
 
 def _try_lock(plan_path, state, queue):
-    with Study(read_plan(plan_path), state).locked('train:alone:0') as ours:
-        queue.put(ours is not None)
+    with Study(read_plan(plan_path), state).locked('train:alone:0') as lock:
+        queue.put(lock is not None)
 
 
 def test_no_two_processes_do_the_same(plan_path, tmp_path):
     study = Study(read_plan(plan_path), tmp_path / 'state')
     context = multiprocessing.get_context('spawn')
     queue = context.Queue()
-    with study.locked('train:alone:0') as ours:
+    with study.locked('train:alone:0') as lock:
         assert _tried(context, plan_path, tmp_path, queue) is False
         with study.locked('features') as other:
             assert other is not None
-        # who began the job is gone, who does it is not
-        worker = subprocess.Popen(['sleep', '60'], pass_fds=[ours])
+        # the launching process exits, its worker keeps running
+        worker = subprocess.Popen(['sleep', '60'], pass_fds=[lock])
     assert _tried(context, plan_path, tmp_path, queue) is False
     worker.kill()
     worker.wait()

@@ -76,7 +76,7 @@ def test_unknown_layout_and_encoder_are_refused():
         DistilledStudent(layout='C', encoder=TINY)
     with pytest.raises(ValueError, match='Unknown encoder'):
         DistilledStudent(encoder=dict(arch='resnet'))
-    with pytest.raises(ValueError, match='512 px alone'):
+    with pytest.raises(ValueError, match='512 px only'):
         tiny_teacher(layout='dfdnet512')
 
 

@@ -56,8 +56,8 @@ def test_every_parameter_learns():
 
 @pytest.mark.parametrize('options, complaint', [
     (dict(scale=6), 'power of two'),
-    (dict(scale=4), 'doubles 2 times'),
-    (dict(reduction=5), 'fewest channels'),
+    (dict(scale=4), 'with 2 values'),
+    (dict(reduction=5), 'smallest number of channels'),
 ])
 def test_refuses(options, complaint):
     with pytest.raises(ValueError, match=complaint):

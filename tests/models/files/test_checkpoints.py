@@ -222,7 +222,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(tmp_path, monkeypatch):
         Path(file).write_bytes(b'part')
         raise RuntimeError('[enforce fail at inline_container.cc:664] . unexpected pos')
     monkeypatch.setattr(torch, 'save', full)
-    with pytest.raises(OSError, match='student.pth cannot be written .*Make room'):
+    with pytest.raises(OSError, match='student.pth cannot be written .*Free disk'):
         save_backbone(network, toy.STUDENT, path)
     assert path.read_bytes() == before and len([*tmp_path.iterdir()]) == 1
 
@@ -252,7 +252,7 @@ def test_a_missing_dictionary_is_named(moved):
     with pytest.raises(FileNotFoundError) as error:
         load_backbone(moved / 'iter_1.pth')
     for part in (str(moved / 'iter_1.pth'), 'faces.pth', 'values of dictionary',
-                 'SHA-256', 'beside the checkpoint'):
+                 'SHA-256', 'next to the checkpoint'):
         assert part in str(error.value)
 
 
@@ -263,14 +263,14 @@ def test_a_changed_file_is_named(moved, name):
     hashes.append(sha256_of(moved / name)[:12])
     with pytest.raises(CheckpointMismatch) as error:
         load_backbone(moved / 'student.pth', 'teacher')
-    for part in (*hashes, str(moved / name), 'Put the file that it was made with'):
+    for part in (*hashes, str(moved / name), 'Put the original file there'):
         assert part in str(error.value)
     load_backbone(moved / 'student.pth')  # the student needs neither
 
 
 def test_a_missing_teacher_is_named(moved):
     (moved / 'iter_1.pth').unlink()
-    with pytest.raises(FileNotFoundError, match=r'student\.pth takes .*iter_1\.pth'):
+    with pytest.raises(FileNotFoundError, match=r'student\.pth loads .*iter_1\.pth'):
         load_backbone(moved / 'student.pth', 'teacher')
     load_backbone(moved / 'student.pth')
 
@@ -296,13 +296,13 @@ def _long(content):
 
 
 @pytest.mark.parametrize('change, message', [
-    (_without_meta, r'no meta\["fdsr"\].*tools/train.py'),
+    (_without_meta, r'meta\["fdsr"\] or state_dict is missing.*tools/train.py'),
     (_newer, 'format 2; this version of fdsr reads 1'),
-    (_wider, r'does not fit .*: expected \(.*found \(.*more'),
+    (_wider, r'does not match .*: expected \(.*found \(.*more'),
     (_short, 'decoder.to_rgb.bias is missing'),
     (_long, 'decoder.extra is not in the network'),
-    (lambda content: content.pop('state_dict'), 'does not say'),
-    (lambda content: content['meta'].update(fdsr='x'), 'does not say'),
+    (lambda content: content.pop('state_dict'), 'not a self-describing'),
+    (lambda content: content['meta'].update(fdsr='x'), 'not a self-describing'),
 ])
 def test_a_file_with_something_else_in_it(world, tmp_path, change, message):
     path = changed(world['distilled'], tmp_path / 'other.pth', change)
@@ -319,7 +319,7 @@ def test_files_that_are_none(world, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth.*tools/train\.py'):
         load_backbone(tmp_path / 'nowhere.pth')
     torch.save([1, 2], cut)
-    with pytest.raises(CheckpointMismatch, match='cut.pth does not say'):
+    with pytest.raises(CheckpointMismatch, match='cut.pth is not a self-describing'):
         load_backbone(cut)
 
 

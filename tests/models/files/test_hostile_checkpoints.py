@@ -227,7 +227,8 @@ def test_malformed_tensors_are_refused(road, name, tmp_path, monkeypatch):
 def test_a_description_with_missing_fields_is_refused(road, tmp_path, monkeypatch):
     for changes in (dict(backbones=None), dict(default=None), dict(external=[1])):
         path = files.write(tmp_path / 'wrong.pth', **changes)
-        with pytest.raises((CheckpointMismatch, SystemExit), match=r'wrong\.pth desc'):
+        with pytest.raises((CheckpointMismatch, SystemExit),
+                           match=r'wrong\.pth has an invalid description'):
             roads(tmp_path, monkeypatch)[road](path)
 
 

@@ -228,7 +228,7 @@ def test_a_teacher_of_another_width_is_refused(teacher):
 @pytest.mark.parametrize('tap, message', [
     ('decoder.to_rbg:input', 'decoder.to_rgb'),
     ('decoder.to_rgb', 'MODULE.PATH:input'),
-    ('decoder.stages.0:output', 'do not meet'),
+    ('decoder.stages.0:output', 'differ in size'),
 ])
 def test_wrong_taps_are_refused_before_training(teacher, tap, message):
     with pytest.raises(ValueError, match=message):
@@ -237,7 +237,7 @@ def test_wrong_taps_are_refused_before_training(teacher, tap, message):
 
 
 def test_another_scale_is_refused(teacher):
-    with pytest.raises(ValueError, match='scales have to agree'):
+    with pytest.raises(ValueError, match='scales must match'):
         distiller(teacher, student={**toy.STUDENT, 'scale': 8})
 
 

@@ -174,7 +174,7 @@ def test_more_atoms_than_faces_are_refused(items):
 
 
 def test_a_layout_of_another_size_is_refused():
-    with pytest.raises(ValueError, match='512 px alone, found 64'):
+    with pytest.raises(ValueError, match='512 px only, found 64'):
         make_builder(encoder=TinyEncoder('dfdnet512'))
 
 
