@@ -1,6 +1,5 @@
 """Converts images from files, PIL and numpy to uint8 RGB arrays."""
 
-import contextlib
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -39,12 +38,15 @@ def read_image(path: str | Path) -> np.ndarray:
     if not path.is_file():
         raise FileNotFoundError(f'There is no image at {path}.')
     try:
-        with _without_bomb_warning(), complete_images(), Image.open(path) as image:
-            if image.width * image.height > MOST_PIXELS:
-                raise BadImage(
-                    f'{path} has {image.width}x{image.height} pixels; at most '
-                    f'{MOST_PIXELS / 1e6:.0f} million are supported. Make it smaller.')
-            return from_pil(image)
+        with warnings.catch_warnings(), complete_images():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                if image.width * image.height > MOST_PIXELS:
+                    raise BadImage(
+                        f'{path} has {image.width}x{image.height} pixels; at most '
+                        f'{MOST_PIXELS / 1e6:.0f} million are supported. Make it '
+                        'smaller.')
+                return from_pil(image)
     except BadImage:
         raise
     except Image.DecompressionBombError as error:  # PIL's own limit, on opening
@@ -55,15 +57,6 @@ def read_image(path: str | Path) -> np.ndarray:
         raise BadImage(
             f'{path} cannot be read as an image ({said_by(error)}). It may be '
             'truncated, or have the wrong suffix.') from error
-
-
-@contextlib.contextmanager
-def _without_bomb_warning() -> Iterator[None]:
-    """Silences PIL's warning about large images."""
-    from PIL import Image
-    with warnings.catch_warnings():
-        warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-        yield
 
 
 def from_pil(image: Any) -> np.ndarray:

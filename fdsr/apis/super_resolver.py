@@ -20,6 +20,7 @@ from fdsr.apis.photo import (
     cut_face,
     paste_faces,
 )
+from fdsr.geometry.alignment import resize
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.images import to_uint8
@@ -113,7 +114,15 @@ class FaceSuperResolver:
         single = is_single(images)
         check_order(channel_order)
         faces = self.super_resolve(list(as_arrays(images, channel_order)))
-        _warn_of_guesses(faces)
+        guessed = [str(number) for number, face in enumerate(faces)
+                   if face.landmarks_found is False]
+        if guessed:
+            from mmengine.logging import print_log
+            print_log(
+                f'No landmarks were found in {len(guessed)} of {len(faces)} faces '
+                f'(number {", ".join(guessed[:10])}{"…" if len(guessed) > 10 else ""}, '
+                'counted from 0): those of an average face were used.',
+                logger='current', level=logging.WARNING)
         results = [_in_order(face.image, channel_order) for face in faces]
         return results[0] if single else results
 
@@ -129,9 +138,10 @@ class FaceSuperResolver:
         Raises:
             BadImage: a face is not square; the message has its number.
         """
-        small = [self._to_lr(face, f'Face {number} of {len(faces)}: '
-                             if len(faces) > 1 else '')
-                 for number, face in enumerate(faces, 1)]
+        for number, face in enumerate(faces, 1):
+            self.check_face(face, f'Face {number} of {len(faces)}: '
+                            if len(faces) > 1 else '')
+        small = [resize(face, self.geometry.lr_size) for face in faces]
         results: list[SuperResolvedFace] = []
         for start in range(0, len(small), self.batch_size):
             part = slice(start, start + self.batch_size)
@@ -208,27 +218,7 @@ class FaceSuperResolver:
                 f'eyes {self.geometry.eye_share:.3f} of the side apart, or restore the '
                 'whole photograph (restore_photo, --whole-photo).')
 
-    def _to_lr(self, face: np.ndarray, which: str) -> np.ndarray:
-        from PIL import Image
-        self.check_face(face, which)
-        size = (self.geometry.lr_size, self.geometry.lr_size)
-        if face.shape[1::-1] == size:
-            return face
-        return np.array(Image.fromarray(face).resize(size, Image.BICUBIC))
-
 
 def _in_order(image: np.ndarray, channel_order: str) -> np.ndarray:
     """Converts RGB to a channel order."""
     return np.ascontiguousarray(image[..., ::-1 if channel_order == 'bgr' else 1])
-
-
-def _warn_of_guesses(faces: Sequence[SuperResolvedFace]) -> None:
-    guessed = [str(number) for number, face in enumerate(faces)
-               if face.landmarks_found is False]
-    if guessed:
-        from mmengine.logging import print_log
-        print_log(
-            f'No landmarks were found in {len(guessed)} of {len(faces)} faces (number '
-            f'{", ".join(guessed[:10])}{"…" if len(guessed) > 10 else ""}, counted '
-            'from 0): those of an average face were used.',
-            logger='current', level=logging.WARNING)

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 
-from fdsr.benchmark.costs import cost_cells, cost_header, flat_profile, profile_notes
 from fdsr.benchmark.running import Row
 from fdsr.evaluation.metric_info import column_infos
 from fdsr.evaluation.protocol import write_rows
 from fdsr.reporting.bootstrap import (
     CONFIDENCE,
     RESAMPLES,
-    Estimate,
     bootstrap_mean,
     paired_difference,
 )
@@ -30,8 +28,10 @@ from fdsr.utils.files import write_text
 
 #: The columns of the paper's Table 1.
 PAPER_COLUMNS = ('PSNR', 'SSIM', 'LPIPS')
+_COST_HEADER = ['Method', 'trained, M', 'frozen, M', 'atoms, MB', 'GMACs']
 #: Header and rows.
 Table = tuple[list[str], list[list[str]]]
+Profile = dict[str, Any]
 
 
 class BenchmarkTable:
@@ -68,13 +68,8 @@ class BenchmarkTable:
         self.estimates = {
             (row.method.name, column): bootstrap_mean(np.array([*values.values()]))
             for row in self.measured for column, values in row.values.items()}
-        self.differences = self._compare()
-
-    def _compare(self) -> dict[tuple[str, str], tuple[Estimate, tuple[float, float]]]:
-        if self.reference is None:
-            return {}
-        base = self.reference.values
-        return {
+        base = self.reference.values if self.reference else {}
+        self.differences = {
             (row.method.name, column): paired_difference(values, base[column])
             for row in self.measured if row is not self.reference
             for column, values in row.values.items() if column in base}
@@ -131,8 +126,8 @@ class BenchmarkTable:
         profiles = self._profiles()
         if not profiles:
             return [], []
-        cells = [[name, *cost_cells(profile)] for name, profile in profiles.items()]
-        return cost_header([*profiles.values()]), cells
+        cells = [[name, *_cost_cells(profile)] for name, profile in profiles.items()]
+        return _cost_header([*profiles.values()]), cells
 
     def _headings(self, columns: Sequence[str]) -> list[str]:
         return [self.infos[column].heading(column) for column in columns]
@@ -168,21 +163,17 @@ class BenchmarkTable:
         lines += self._gaps()
         if self.measured:
             facts = self.measured[0].facts
+            first = facts['protocol']['hardware']
             lines += [
                 f'- intervals: {CONFIDENCE:.0%}, percentile bootstrap over the images, '
                 f'{RESAMPLES} resamples; they do not cover other training runs',
                 f'- images: {facts["num_images"]}, skipped: {facts["skipped"]}',
-                *protocol_lines(facts['protocol']), *self._other_hardware()]
-            lines += profile_notes(self._profiles()) if self._profiles() else []
+                *protocol_lines(facts['protocol']),
+                *(f'- {row.method.name} was measured on: '
+                  f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
+                  if row.facts['protocol']['hardware'] != first)]
+            lines += _profile_notes(self._profiles()) if self._profiles() else []
         return lines
-
-    def _other_hardware(self) -> list[str]:
-        """Returns the methods whose hardware differs from that of the first one."""
-        first = self.measured[0].facts['protocol']['hardware']
-        return [
-            f'- {row.method.name} was measured on: '
-            f'{flat(row.facts["protocol"]["hardware"])}' for row in self.measured
-            if row.facts['protocol']['hardware'] != first]
 
     def _gaps(self) -> list[str]:
         """Returns what the tables lack and why."""
@@ -217,7 +208,7 @@ class BenchmarkTable:
                           images=row.facts.get('num_images', ''))
             for column in [*self.columns, *self.set_columns]:
                 record.update(self._numbers(row, column))
-            record.update(flat_profile(row.facts['profile'])
+            record.update(_flat_profile(row.facts['profile'])
                           if row.facts.get('profile') else {})
             records.append(record)
         keys = dict.fromkeys(key for record in records for key in record)
@@ -314,3 +305,59 @@ def _check_images(rows: Sequence[Row]) -> None:
                 f'{len(first[1])}, and they differ, for example {other}. Numbers on '
                 'different images are not comparable: remove the folder rows and '
                 'measure again.')
+
+
+def _cost_header(profiles: Sequence[Profile]) -> list[str]:
+    """Returns the header for ``_cost_cells``, with the first profile's batch sizes."""
+    sizes = [entry['batch_size'] for entry in profiles[0]['latencies']]
+    return [*_COST_HEADER,
+            *(f'ms per image, batch {size}' for size in sizes),
+            *(f'working memory, MB, batch {size}' for size in sizes),
+            'whole pipeline, ms']
+
+
+def _cost_cells(profile: Profile) -> list[str]:
+    """Returns parameters, GMACs, latency and memory of a method."""
+    latencies = profile['latencies']
+    return [f'{profile["trained"] / 1e6:.2f}', f'{profile["frozen"] / 1e6:.2f}',
+            f'{profile["dictionary_mb"]:.0f}', f'{profile["gmacs"]:.2f}',
+            *(f'{entry["ms_per_picture"]:.1f}' for entry in latencies),
+            *(_optional(entry['peak_mb'], '.0f') for entry in latencies),
+            _pipeline(profile)]
+
+
+def _pipeline(profile: Profile) -> str:
+    parts = profile['parts']
+    if not parts:
+        return f'{profile["latencies"][0]["median_ms"]:.1f}'
+    steps = ', '.join(f'{part["name"]} {_optional(part["ms"], ".1f")}'
+                      for part in parts)
+    return f'{profile["parts_ms"]:.1f} ({steps})'
+
+
+def _optional(value: float | None, form: str) -> str:
+    return '–' if value is None else f'{value:{form}}'
+
+
+def _flat_profile(profile: Profile) -> dict[str, Any]:
+    """Returns a profile as one record of a CSV."""
+    values = {name: profile[name] for name in (
+        'trained', 'frozen', 'network_mb', 'dictionary_mb', 'gmacs')}
+    for entry in profile['latencies']:
+        for name in ('median_ms', 'best_ms', 'peak_mb'):
+            values[f'{name} batch {entry["batch_size"]}'] = entry[name]
+    for part in profile['parts']:
+        values[f'{part["name"]} ms'] = part['ms']
+    return values
+
+
+def _profile_notes(profiles: dict[str, Profile]) -> list[str]:
+    """Returns the conditions of the cost measurements, per method if they differ."""
+    texts = {name: flat(profile['protocol']) for name, profile in profiles.items()}
+    same = len(set(texts.values())) == 1
+    lines = ([f'- cost: {next(iter(texts.values()))}'] if same else
+             [f'- cost of {name}: {text}' for name, text in texts.items()])
+    return lines + [
+        f'- {name}: {part["name"]}: {part["note"]}'
+        for name, profile in profiles.items() for part in profile['parts']
+        if part['note']]

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
-from fdsr.benchmark.methods import Method, methods_of, network_config
+from fdsr.benchmark.methods import methods_of, network_config
 from fdsr.evaluation.metric_info import MetricInfo, info_of, metric_info
 from fdsr.evaluation.protocol import read_rows
 from fdsr.models.forward import run_backbone
@@ -111,21 +111,16 @@ class Gallery:
         self.device = torch.device(device)
         self.preprocess = MODELS.build(dict(type='fdsr.FacePreprocessor')).to(
             self.device)
-        self.networks = self._build(config, [known[name] for name in selected])
-        self.dataset = DATASETS.build(config.test_dataloader.dataset)
-        self.metrics = [METRICS.build(metric) for metric in _METRICS]
-
-    def _build(self, config: Config,
-               methods: Sequence[Method]) -> dict[str, nn.Module]:
-        networks = {}
-        for method in methods:
-            if method.missing():
-                print_log(f'{method.name} is omitted: {method.missing()}', 'current',
+        self.networks: dict[str, nn.Module] = {}
+        for name in selected:
+            if known[name].missing():
+                print_log(f'{name} is omitted: {known[name].missing()}', 'current',
                           logging.WARNING)
                 continue
-            network = build_network(network_config(method, config))
-            networks[method.name] = network.to(self.device)
-        return networks
+            network = build_network(network_config(known[name], config))
+            self.networks[name] = network.to(self.device)
+        self.dataset = DATASETS.build(config.test_dataloader.dataset)
+        self.metrics = [METRICS.build(metric) for metric in _METRICS]
 
     @property
     def labels(self) -> list[str]:

@@ -21,7 +21,6 @@ import fdsr
 from fdsr.benchmark.methods import Method, methods_of, network_config
 from fdsr.engine.launch import build_runner
 from fdsr.evaluation.metric_info import MetricInfo, column_infos
-from fdsr.evaluation.protocol import read_rows, write_rows
 from fdsr.evaluation.testing import protocol_of, tester_config
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.restorers.face_tester import build_network
@@ -32,7 +31,7 @@ from fdsr.utils.files import write_json
 from fdsr.weights import sha256_of
 
 Facts = dict[str, Any]
-_FORMAT = 1
+_FORMAT = 2
 _PROFILE = dict(batch_sizes=[1, 8], warmup=1, repeats=5)
 _PROFILED_FACES = 8
 
@@ -164,11 +163,7 @@ def _measure(method: Method, network: Facts, config: Config) -> Row:
 
 
 def _some_lr(dataset: Any) -> Tensor:
-    """Returns LR (B, 3, h, w) in [0, 1] of the first readable samples.
-
-    Raises:
-        ValueError: No sample is readable.
-    """
+    """Returns LR (B, 3, h, w) in [0, 1] of the first readable samples."""
     samples = (dataset[index] for index in range(len(dataset)))
     found = list(itertools.islice(
         (sample['inputs'] for sample in samples if sample is not None),
@@ -212,17 +207,12 @@ def _detection(network: nn.Module, detector: Facts | None, lr: Tensor,
 
 
 def _write(row: Row, key: str, folder: Path) -> None:
-    names = sorted(next(iter(row.values.values()), {}))
-    path = folder / f'{row.method.slug}.json'
-    # The JSON marks a row as complete: it is removed first and written last.
-    path.unlink(missing_ok=True)
-    if names:
-        write_rows(path.with_suffix('.csv'), [
-            dict(name=name, **{column: values[name]
-                               for column, values in row.values.items()})
-            for name in names])
-    write_json(path, dict(key=key, method=asdict(row.method),
-                          set_values=row.set_values, facts=row.facts))
+    # As text, because JSON has no infinity: the PSNR of equal images.
+    values = {column: {name: str(value) for name, value in found.items()}
+              for column, found in row.values.items()}
+    write_json(folder / f'{row.method.slug}.json', dict(
+        key=key, method=asdict(row.method), values=values, set_values=row.set_values,
+        facts=row.facts))
 
 
 def _read(method: Method, key: str, folder: Path) -> Row | None:
@@ -233,13 +223,10 @@ def _read(method: Method, key: str, folder: Path) -> Row | None:
     content = json.loads(path.read_text(encoding='utf-8'))
     if content.get('key') != key:
         return None
-    row = Row(method, set_values=content['set_values'], facts=content['facts'])
-    values = path.with_suffix('.csv')
-    for line in read_rows(values) if values.is_file() else []:
-        name = line.pop('name')
-        for column, value in line.items():
-            row.values.setdefault(column, {})[name] = float(value)
-    return row
+    values = {column: {name: float(value) for name, value in found.items()}
+              for column, found in content['values'].items()}
+    return Row(method, values=values, set_values=content['set_values'],
+               facts=content['facts'])
 
 
 def stored_info(out: str | Path, column: str) -> MetricInfo:

@@ -5,7 +5,6 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import astuple, dataclass, fields
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -99,10 +98,8 @@ def write_image(path: Path, image: np.ndarray) -> None:
         CannotWrite: the file cannot be written.
     """
     from PIL import Image
-    content = BytesIO()
-    Image.fromarray(image).save(content, 'png')
     with written_whole(path) as part:
-        part.write_bytes(content.getvalue())
+        Image.fromarray(image).save(part, 'png')
 
 
 @contextmanager

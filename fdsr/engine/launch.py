@@ -57,7 +57,12 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
             f'load_from, or the argument of --resume.')
     config.launcher = launcher
     if launcher != 'none' and not torch.cuda.is_available():
-        _use_gloo(config)
+        # mmengine would use NCCL, and pass a GPU's number to the wrapper.
+        if not torch.distributed.is_initialized():
+            torch.distributed.init_process_group('gloo')
+        config.model_wrapper_cfg = dict(
+            config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'),
+            device_ids=None)
     return Runner.from_cfg(_Config(
         config._cfg_dict, cfg_text=config.text, filename=config.filename))
 
@@ -71,11 +76,3 @@ def end_processes() -> None:
     if torch.distributed.is_available() and torch.distributed.is_initialized():
         torch.distributed.barrier()
         torch.distributed.destroy_process_group()
-
-
-def _use_gloo(config: Config) -> None:
-    # mmengine would use NCCL, and pass a GPU's number to the wrapper.
-    if not torch.distributed.is_initialized():
-        torch.distributed.init_process_group('gloo')
-    wrapper = config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel')
-    config.model_wrapper_cfg = dict(wrapper, device_ids=None)

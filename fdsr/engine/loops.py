@@ -24,16 +24,13 @@ class ExactTrainLoop(IterBasedTrainLoop):
     whose samples were all skipped are replaced by the next.
 
     Attributes:
-        consumed: number of samples used so far by all processes together.
+        consumed: number of samples used so far by all processes together;
+            ``ExactResumeHook`` sets it in a resumed run.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.consumed = 0
-
-    def continue_at(self, consumed: int) -> None:
-        """Sets the number of samples used before a resumed run."""
-        self.consumed = consumed
 
     def run(self) -> Any:
         """Trains until the last iteration."""

@@ -150,7 +150,13 @@ class OnnxEmbedder(FaceEmbedder):
             raise ValueError(
                 f'{path}: expected an input (N, 3, 112, 112), found '
                 f'{self._input.shape}. Export the network in ArcFace\'s layout.')
-        self._landmarks, self._landmarks_name = _landmark_detector(landmarks)
+        if landmarks is None:
+            from fdsr.landmarks import default_detector
+            landmarks = default_detector()
+        if isinstance(landmarks, dict):
+            from fdsr.registry import LANDMARKS
+            landmarks = LANDMARKS.build(landmarks)
+        self._landmarks = landmarks
 
     def align(self, images: Sequence[np.ndarray]) -> list[tuple[Any, bool]]:
         """Fits the five points to ArcFace's template; see the base class."""
@@ -180,25 +186,14 @@ class OnnxEmbedder(FaceEmbedder):
         """Returns the name of the file, its hash and the alignment."""
         return dict(
             embedder=self.name, network_sha256=self.sha256,
-            alignment=f'{self._landmarks_name} on ArcFace\'s 5 points, chip of 112 px, '
-                      'bilinear')
+            alignment=f'{type(self._landmarks).__name__} on ArcFace\'s 5 points, chip '
+                      'of 112 px, bilinear')
 
 
 def _not_installed(package: str, extra: str) -> ImportError:
     return ImportError(
         f'The metric IdentitySimilarity needs the package {package}, which is not '
         f'installed. Run `pip install fdsr[{extra}]`.')
-
-
-def _landmark_detector(landmarks: Any) -> tuple[Any, str]:
-    """Returns a five-point detector and its name."""
-    if landmarks is None:
-        from fdsr.landmarks import default_detector
-        landmarks = default_detector()
-    if isinstance(landmarks, dict):
-        from fdsr.registry import LANDMARKS
-        landmarks = LANDMARKS.build(landmarks)
-    return landmarks, type(landmarks).__name__
 
 
 def _centre_square(image: np.ndarray) -> tuple[int, int, int]:

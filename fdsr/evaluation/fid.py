@@ -82,16 +82,18 @@ def build_inception(
         announce_random('Inception of the metric FID')
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            return _frozen(_inception()), None
-    weights = Path(weights).expanduser()
-    found = check_sha256(
-        weights, sha256 or FID_SHA256,
-        f'Download it again from {FID_URL}, or pass sha256= for another file.')
-    with torch.device('meta'):
-        model = _inception()
-    model.load_state_dict(safe_load(weights), strict=True, assign=True)
-    return _frozen(model), ExternalWeights('fid-inception', str(weights), found,
-                                           _LICENCE)
+            model, record = _inception(), None
+    else:
+        weights = Path(weights).expanduser()
+        found = check_sha256(
+            weights, sha256 or FID_SHA256,
+            f'Download it again from {FID_URL}, or pass sha256= for another file.')
+        with torch.device('meta'):
+            model = _inception()
+        model.load_state_dict(safe_load(weights), strict=True, assign=True)
+        record = ExternalWeights('fid-inception', str(weights), found, _LICENCE)
+    model.fc = nn.Identity()  # the features are the classifier's input
+    return model.requires_grad_(False).eval(), record
 
 
 def _inception() -> nn.Module:
@@ -101,12 +103,6 @@ def _inception() -> nn.Module:
         # mmagic passes the deprecated argument `pretrained` to torchvision.
         warnings.filterwarnings('ignore', module='torchvision')
         return fid_inception_v3(load_ckpt=False)
-
-
-def _frozen(model: nn.Module) -> nn.Module:
-    """Removes the classifier, so that the network returns its input features."""
-    model.fc = nn.Identity()
-    return model.requires_grad_(False).eval()
 
 
 @METRICS.register_module()

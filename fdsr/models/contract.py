@@ -5,7 +5,7 @@ Every backbone reports four traits as attributes: ``scale``, ``size``, ``eye_sha
 no caller has to guess.
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Mapping
 
 import torch
@@ -73,10 +73,6 @@ class Traits:
             'a number between 0 and 1, or None')
         _check('uses_boxes', self.uses_boxes, type(self.uses_boxes) is bool,
                'True or False')
-
-    def as_dict(self) -> dict[str, Any]:
-        """Returns the traits as plain values for a model file."""
-        return asdict(self)
 
 
 def _is_integer(value: Any, limit: int) -> bool:

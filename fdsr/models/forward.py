@@ -1,7 +1,5 @@
 """Calling any backbone on a batch."""
 
-from typing import Any
-
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
@@ -20,8 +18,11 @@ def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample,
 
     Returns:
         (B, 3, H, W) RGB, not clamped.
+
+    Raises:
+        ValueError: the backbone uses boxes and the samples have none.
     """
-    return network(*_arguments(network, lr, samples), **_encoded(encoded))
+    return run_all_steps(network, lr, samples, encoded)[-1]
 
 
 def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
@@ -35,29 +36,14 @@ def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
         (B, 3, H, W) RGB, not clamped, for each step of a recurrent backbone
         (``forward_steps``); a list of one for every other backbone.
     """
-    arguments = _arguments(network, lr, samples)
-    if hasattr(unwrap(network), 'forward_steps'):
-        return network(*arguments, all_steps=True, **_encoded(encoded))
-    return [network(*arguments, **_encoded(encoded))]
-
-
-def _arguments(network: nn.Module, lr: Tensor, samples: DataSample) -> list[Tensor]:
-    """Returns the positional arguments of a backbone.
-
-    Raises:
-        ValueError: the backbone uses boxes and the samples have none.
-    """
     backbone = unwrap(network)
-    if not backbone.uses_boxes:
-        return [lr]
-    boxes = samples.get('boxes')
-    if boxes is None:
+    arguments = [lr, samples.get('boxes')] if backbone.uses_boxes else [lr]
+    if arguments[-1] is None:
         raise ValueError(
             f'{type(backbone).__name__} needs component boxes, but the samples have '
             "none. Add dict(type='fdsr.ComponentBoxes') to the dataset's pipeline and "
             "data_keys=['boxes'] to mmagic.PackInputs.")
-    return [lr, boxes]
-
-
-def _encoded(encoded: list[Tensor] | None) -> dict[str, Any]:
-    return {} if encoded is None else {'encoded': encoded}
+    options = {} if encoded is None else {'encoded': encoded}
+    if hasattr(backbone, 'forward_steps'):
+        return network(*arguments, all_steps=True, **options)
+    return [network(*arguments, **options)]

@@ -1,20 +1,9 @@
 """Bicubic upsampling that equals PIL's, inside a network."""
 
-from typing import Tuple
-
 import torch
 from torch import Tensor, nn
 
-_CUBIC_A = -0.5  # as in PIL; F.interpolate without antialias uses -0.75
-_CUBIC_SUPPORT = 2.0
-
-
-def cubic_kernel(distance: Tensor, a: float = _CUBIC_A) -> Tensor:
-    """Returns Keys' cubic convolution kernel, zero beyond a distance of 2."""
-    x = distance.abs()
-    near = ((a + 2) * x - (a + 3)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * a
-    return torch.where(x < 1, near, torch.where(x < _CUBIC_SUPPORT, far, 0.0))
+_A = -0.5  # as in PIL; F.interpolate without antialias uses -0.75
 
 
 def bicubic_matrix(size: int, scale: int) -> Tensor:
@@ -31,7 +20,11 @@ def bicubic_matrix(size: int, scale: int) -> Tensor:
     """
     centres = (torch.arange(size * scale, dtype=torch.float64) + 0.5) / scale
     taps = torch.arange(size, dtype=torch.float64) + 0.5
-    weights = cubic_kernel(taps[None, :] - centres[:, None])
+    x = (taps[None, :] - centres[:, None]).abs()
+    # Keys' cubic convolution kernel
+    near = ((_A + 2) * x - (_A + 3)) * x * x + 1
+    far = (((x - 5) * x + 8) * x - 4) * _A
+    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
     return weights / weights.sum(dim=1, keepdim=True)
 
 
@@ -60,12 +53,8 @@ class BicubicUpsample(nn.Module):
         """Upsamples (B, C, h, w) in any range to (B, C, h · scale, w · scale)."""
         if self.scale == 1:
             return image
-        rows, columns = self._matrices(image)
-        return rows @ image @ columns.T
-
-    def _matrices(self, image: Tensor) -> Tuple[Tensor, Tensor]:
         height, width = int(image.shape[-2]), int(image.shape[-1])
         rows = bicubic_matrix(height, self.scale).to(image)
-        if height == width:
-            return rows, rows
-        return rows, bicubic_matrix(width, self.scale).to(image)
+        columns = (rows if height == width else
+                   bicubic_matrix(width, self.scale).to(image))
+        return rows @ image @ columns.T

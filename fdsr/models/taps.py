@@ -1,27 +1,12 @@
 """Recording of intermediate features without modifying the network."""
 
 import difflib
-from typing import Any, Callable, Dict, Iterable, List, Tuple
+from typing import Any, Callable, Iterable
 
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from fdsr.utils.modules import unwrap
-
-_SIDES = ('input', 'output')
-
-
-def parse_tap(tap: str) -> Tuple[str, str]:
-    """Splits ``'decoder.to_rgb:input'`` into the module's path and the side.
-
-    Raises:
-        ValueError: the side is neither ``input`` nor ``output``.
-    """
-    path, _, side = tap.partition(':')
-    if side not in _SIDES:
-        raise ValueError(
-            f'tap: expected MODULE.PATH:input or MODULE.PATH:output, found {tap!r}.')
-    return path, side
 
 
 class FeatureTaps:
@@ -45,12 +30,22 @@ class FeatureTaps:
     """
 
     def __init__(self, network: nn.Module, taps: Iterable[str]) -> None:
-        self._modules: List[Tuple[str, str, nn.Module]] = []
+        network = unwrap(network)
+        modules = dict(network.named_modules())
+        self._modules: list[tuple[str, str, nn.Module]] = []
         for tap in dict.fromkeys(taps):
-            path, side = parse_tap(tap)
-            self._modules.append((tap, side, find_module(unwrap(network), path)))
-        self._handles: List[RemovableHandle] = []
-        self._features: Dict[str, Tensor] = {}
+            path, _, side = tap.partition(':')
+            if side not in ('input', 'output'):
+                raise ValueError('tap: expected MODULE.PATH:input or '
+                                 f'MODULE.PATH:output, found {tap!r}.')
+            if path not in modules:
+                near = difflib.get_close_matches(path, modules, n=4, cutoff=0.3)
+                raise ValueError(
+                    f'{type(network).__name__} has no module {path!r}. Similar '
+                    f'modules: {", ".join(near or list(modules)[1:8])}.')
+            self._modules.append((tap, side, modules[path]))
+        self._handles: list[RemovableHandle] = []
+        self._features: dict[str, Tensor] = {}
 
     def __enter__(self) -> 'FeatureTaps':
         self._handles = [
@@ -87,18 +82,3 @@ class FeatureTaps:
                 f'Nothing was recorded at the tap {tap}: the network did not run its '
                 f'module. Tap a module that runs in every forward pass.')
         return self._features[tap]
-
-
-def find_module(network: nn.Module, path: str) -> nn.Module:
-    """Returns the module at a path.
-
-    Raises:
-        ValueError: the path does not exist; the message lists similar paths.
-    """
-    modules = dict(network.named_modules())
-    if path not in modules:
-        near = difflib.get_close_matches(path, modules, n=4, cutoff=0.3)
-        raise ValueError(
-            f'{type(network).__name__} has no module {path!r}. Similar modules: '
-            f'{", ".join(near) or ", ".join(list(modules)[1:8])}.')
-    return modules[path]

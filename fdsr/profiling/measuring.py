@@ -26,7 +26,10 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 
 
 def count_gmacs(call: Callable[[], Any]) -> float:
-    """Returns the 10^9 multiply-adds of a call, see ``MACS_COUNT``."""
+    """Returns the 10^9 multiply-adds of a call, half of torch's flops.
+
+    See ``MACS_COUNT``; operators of other packages are not counted either.
+    """
     # FlopCounterMode hooks parameters, which inference mode does not allow.
     with torch.inference_mode(False), torch.no_grad(), \
             FlopCounterMode(display=False) as counter:
@@ -110,7 +113,9 @@ def peak_memory(call: Callable[[], Any]) -> Optional[int]:
     inference, grad = torch.is_inference_mode_enabled(), torch.is_grad_enabled()
 
     def measure() -> Optional[int]:
-        if not _reset_high_water_mark():
+        try:
+            Path('/proc/self/clear_refs').write_text('5')  # resets VmHWM
+        except OSError:
             return None
         before = _status('VmRSS')
         with torch.inference_mode(inference), torch.set_grad_enabled(grad):
@@ -119,15 +124,6 @@ def peak_memory(call: Callable[[], Any]) -> Optional[int]:
 
     with _mapping_large_blocks(), ThreadPoolExecutor(1) as thread:
         return thread.submit(measure).result()
-
-
-def _reset_high_water_mark() -> bool:
-    """Resets VmHWM; returns False if the system does not support it."""
-    try:
-        Path('/proc/self/clear_refs').write_text('5')
-    except OSError:
-        return False
-    return True
 
 
 @contextmanager
@@ -149,7 +145,6 @@ def _mapping_large_blocks() -> Iterator[None]:
 
 
 def _status(field: str) -> int:
-    for line in Path('/proc/self/status').read_text().splitlines():
-        if line.startswith(field):
-            return int(line.split()[1]) * 1024
-    raise RuntimeError(f'/proc/self/status has no {field}')
+    lines = Path('/proc/self/status').read_text().splitlines()
+    line = next(line for line in lines if line.startswith(field))
+    return int(line.split()[1]) * 1024

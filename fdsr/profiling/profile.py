@@ -1,18 +1,13 @@
 """Measures the cost of a backbone: parameters, multiply-adds, time and memory.
 
-torch's ``FlopCounterMode`` counts the multiply-adds, as half its flops: convolutions,
-also transposed ones, and matrix products (linear layers, ``matmul``, ``einsum``,
-attention). It does not count biases, activations, normalisations, interpolations,
-products with a vector (spectral norm) and operators of other packages.
-
-On a CPU, memory is the median over up to three calls of the kernel's high-water mark
-of this process, reset before each call (``peak_memory``). It includes what libraries
-allocate internally and excludes what ran before.
+``measuring`` says what is counted and measured, see ``MACS_COUNT``, ``MEMORY_MEANS``
+and ``peak_memory``.
 """
 
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -145,56 +140,50 @@ def profile_backbone(network: nn.Module, lr_size: int,
     _check(lr_size, batch_sizes, device, warmup, repeats)
     clock = Clock(torch.device(device), warmup, repeats)
     network = add_traits(network.to(device)).eval()
-    inputs = _Inputs(network, lr_size, boxes, clock.device)
+    inputs = _inputs(network, lr_size, boxes, clock.device, max(batch_sizes))
+    one = [value[:1] for value in inputs]
     with torch.inference_mode():
-        one = inputs.of(1)
         sr_size = int(network(*one).shape[-1])
         gmacs = count_gmacs(lambda: network(*one))
         latencies = tuple(
-            _latency(network, inputs.of(batch), clock) for batch in batch_sizes)
-        parts = _parts(network, one, clock, detection) if _has_parts(network) else ()
-    trained, frozen = _parameters(network)
+            _latency(network, [value[:batch] for value in inputs], clock)
+            for batch in batch_sizes)
+        has_parts = network.uses_boxes and all(
+            hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
+        parts = _parts(network, one, clock, detection) if has_parts else ()
+    trained, frozen = (
+        sum(value.numel() for value in network.parameters()
+            if value.requires_grad is trains) for trains in (True, False))
     atoms = _dictionary_bytes(network)
     return Profile(
         type(network).__name__, lr_size, sr_size, trained, frozen,
         network_mb=(bytes_of(network) - atoms) / 1e6, dictionary_mb=atoms / 1e6,
         gmacs=gmacs, latencies=latencies, parts=parts,
-        protocol=_protocol(clock, inputs.dtype))
+        protocol=_protocol(clock, one[0].dtype))
 
 
 def _latency(network: nn.Module, inputs: Sequence[Tensor], clock: Clock) -> Latency:
-    def call() -> Tensor:
-        return network(*inputs)
-
+    call = partial(network, *inputs)
     times = clock.milliseconds(call)
     return Latency(len(inputs[0]), statistics.median(times), min(times),
                    clock.peak_mb(call))
 
 
-class _Inputs:
-    """Creates a network's inputs for any batch size."""
-
-    def __init__(self, network: nn.Module, lr_size: int,
-                 boxes: Tensor | np.ndarray | None,
-                 device: torch.device) -> None:
-        self.dtype = next((value.dtype for value in network.parameters()),
-                          torch.get_default_dtype())
-        self._lr_size, self._device = lr_size, device
-        self._boxes = None
-        if network.uses_boxes:
-            if boxes is None:
-                boxes = template_boxes(sr_size_of(network, lr_size),
-                                       network.eye_share or FFHQ_EYE_SHARE)
-            self._boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
-
-    def of(self, batch_size: int) -> list[Tensor]:
-        """Returns [LR], or [LR, boxes]."""
-        generator = torch.Generator().manual_seed(0)
-        lr = torch.rand(batch_size, 3, self._lr_size, self._lr_size,
-                        generator=generator).to(self._device, self.dtype)
-        if self._boxes is None:
-            return [lr]
-        return [lr, self._boxes.expand(batch_size, 4, 4).contiguous()]
+def _inputs(network: nn.Module, lr_size: int, boxes: Tensor | np.ndarray | None,
+            device: torch.device, batch_size: int) -> list[Tensor]:
+    """Returns [LR], or [LR, boxes]."""
+    dtype = next((value.dtype for value in network.parameters()),
+                 torch.get_default_dtype())
+    generator = torch.Generator().manual_seed(0)
+    lr = torch.rand(batch_size, 3, lr_size, lr_size, generator=generator)
+    lr = lr.to(device, dtype)
+    if not network.uses_boxes:
+        return [lr]
+    if boxes is None:
+        boxes = template_boxes(sr_size_of(network, lr_size),
+                               network.eye_share or FFHQ_EYE_SHARE)
+    boxes = torch.as_tensor(boxes, device=device).reshape(1, 4, 4)
+    return [lr, boxes.repeat(batch_size, 1, 1)]
 
 
 def sr_size_of(network: nn.Module, lr_size: int) -> int:
@@ -211,11 +200,6 @@ def sr_size_of(network: nn.Module, lr_size: int) -> int:
     return size
 
 
-def _has_parts(network: nn.Module) -> bool:
-    return network.uses_boxes and all(
-        hasattr(network, part) for part in ('encode', 'transfer', 'decoder'))
-
-
 def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
            detection: Part | None) -> tuple[Part, ...]:
     """Measures each step of a teacher for one image, after the detection."""
@@ -223,13 +207,17 @@ def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
     maps = network.encode(lr)
     styles = network.transfer(maps, boxes)
     atoms = _dictionary_bytes(network)
+    # fp16 atoms have to be converted before matching
+    dtypes = ' and '.join(sorted({
+        _name_of(value.dtype) for module in network.modules()
+        if isinstance(module, ComponentDictionary) for value in module.buffers()}))
     encoder, decoder = (bytes_of(part) for part in (network.encoder, network.decoder))
     steps = {
         'encoder': (lambda: network.encode(lr), encoder, ''),
         # the memory of the atoms and of the confidence blocks
         DICTIONARY: (lambda: network.transfer(maps, boxes),
                      bytes_of(network) - encoder - decoder,
-                     f'{atoms / 1e6:.1f} MB of atoms, {_atoms_dtype(network)}'),
+                     f'{atoms / 1e6:.1f} MB of atoms, {dtypes}'),
         'decoder': (lambda: network.decoder(maps[-1], styles), decoder, ''),
     }
     measured = [
@@ -241,23 +229,9 @@ def _parts(network: nn.Module, inputs: Sequence[Tensor], clock: Clock,
     return (detection, *measured)
 
 
-def _parameters(network: nn.Module) -> tuple[int, int]:
-    counts = {True: 0, False: 0}
-    for parameter in network.parameters():
-        counts[parameter.requires_grad] += parameter.numel()
-    return counts[True], counts[False]
-
-
 def _dictionary_bytes(network: nn.Module) -> int:
     return sum(bytes_of(module) for module in network.modules()
                if isinstance(module, ComponentDictionary))
-
-
-def _atoms_dtype(network: nn.Module) -> str:
-    """Returns the dtype of the atoms; fp16 has to be converted before matching."""
-    dtypes = {_name_of(atoms.dtype) for module in network.modules()
-              if isinstance(module, ComponentDictionary) for atoms in module.buffers()}
-    return ' and '.join(sorted(dtypes))
 
 
 def _name_of(dtype: torch.dtype) -> str:

@@ -178,7 +178,9 @@ def _without_files(settings: dict[str, Any],
     if file is None:
         return settings, []
     if Path(file).expanduser().is_file():
-        dictionary['num_atoms'] = _atom_counts(Path(file).expanduser())
+        atoms = read_dictionary(Path(file).expanduser())['atoms']
+        dictionary['num_atoms'] = {
+            name: [len(level) for level in levels] for name, levels in atoms.items()}
         notes = [f'as many atoms as {file} has, without their values']
     else:
         dictionary['num_atoms'] = num_atoms
@@ -190,8 +192,3 @@ def _without_files(settings: dict[str, Any],
 def _is_a(kind: Any, base: type) -> bool:
     found = MODELS.get(kind) if isinstance(kind, str) else kind
     return isinstance(found, type) and issubclass(found, base)
-
-
-def _atom_counts(path: Path) -> dict[str, list[int]]:
-    return {name: [len(atoms) for atoms in levels]
-            for name, levels in read_dictionary(path)['atoms'].items()}

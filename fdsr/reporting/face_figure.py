@@ -51,7 +51,9 @@ def draw_figure(faces: Sequence[FigureFace], labels: Sequence[str]) -> Any:
     from matplotlib.figure import Figure
     side = max(image.shape[0] for face in faces for image in face.images.values())
     cell = side * max(1, round(256 / side))
-    heights = [_height(face, cell, side) for face in faces]
+    heights = [
+        cell + sum(_zoom_height(box, cell) + _GAP for box in face.zooms)
+        + (_CAPTION if face.captions else 0) for face in faces]
     width = len(labels) * (cell + _GAP) - _GAP
     titles = [textwrap.fill(label, cell // _LETTER) for label in labels]
     header = _HEADER + _LINE * max(title.count('\n') for title in titles)
@@ -79,11 +81,6 @@ def _check(faces: Sequence[FigureFace], labels: Sequence[str]) -> None:
                 f'{", ".join(face.images)}.')
 
 
-def _height(face: FigureFace, cell: int, side: int) -> int:
-    zooms = sum(_zoom_height(box, cell) + _GAP for box in face.zooms)
-    return cell + zooms + (_CAPTION if face.captions else 0)
-
-
 def _zoom_height(box: Box, cell: int) -> int:
     x1, y1, x2, y2 = box
     return round((y2 - y1) * cell / (x2 - x1))
@@ -94,7 +91,8 @@ def _draw_cell(canvas: '_Canvas', face: FigureFace, label: str, left: int, top: 
     image = face.images[label]
     canvas.show(image, left, top, cell, cell)
     top += cell + _GAP
-    large = _upsampled(image, side)
+    index = np.arange(side) * len(image) // side  # nearest neighbours
+    large = image[index[:, None], index]
     for x1, y1, x2, y2 in face.zooms:
         height = _zoom_height((x1, y1, x2, y2), cell)
         canvas.show(large[y1:y2, x1:x2], left, top, cell, height)
@@ -102,12 +100,6 @@ def _draw_cell(canvas: '_Canvas', face: FigureFace, label: str, left: int, top: 
     if face.captions:
         canvas.write(face.captions.get(label, ''), left + cell / 2,
                      top - _GAP + _CAPTION / 2)
-
-
-def _upsampled(image: np.ndarray, side: int) -> np.ndarray:
-    """Returns the image upsampled to ``side`` with nearest neighbours."""
-    index = np.arange(side) * len(image) // side
-    return image[index[:, None], index]
 
 
 class _Canvas:

@@ -37,7 +37,14 @@ def make_grid(
     if not rows:
         raise ValueError('make_grid: there are no rows.')
     for number, row in enumerate(rows):
-        _check_row(number, row, labels)
+        if len(row) != len(labels):
+            raise ValueError(f'make_grid: row {number} has {len(row)} images for '
+                             f'{len(labels)} labels.')
+        for label, image in zip(labels, row):
+            if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+                raise ValueError(
+                    f'make_grid: row {number}, {label!r}: expected (h, w, 3) uint8 '
+                    f'RGB, found {image.shape} {image.dtype}.')
     shapes = [image.shape for row in rows for image in row]
     cell_height = max(shape[0] for shape in shapes)
     cell_width = max(shape[1] for shape in shapes)
@@ -53,19 +60,6 @@ def make_grid(
                 cell = cell.resize((cell_width, cell_height), Image.NEAREST)
             canvas.paste(cell, (column * step_x, _HEADER + number * step_y))
     return np.asarray(canvas)
-
-
-def _check_row(
-    number: int, row: Sequence[np.ndarray], labels: Sequence[str],
-) -> None:
-    if len(row) != len(labels):
-        raise ValueError(
-            f'make_grid: row {number} has {len(row)} images for {len(labels)} labels.')
-    for label, image in zip(labels, row):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-            raise ValueError(
-                f'make_grid: row {number}, {label!r}: expected (h, w, 3) uint8 RGB, '
-                f'found {image.shape} {image.dtype}.')
 
 
 def _write(canvas: Image.Image, text: str, left: int, width: int) -> None:

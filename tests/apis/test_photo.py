@@ -6,8 +6,7 @@ from PIL import Image
 
 from fdsr.apis import FaceStatus, FaceSuperResolver
 from fdsr.apis.images import BadImage
-from fdsr.apis.pasting import feathered_mask, paste
-from fdsr.apis.photo import check_scale
+from fdsr.apis.photo import check_scale, feathered_mask, paste
 from fdsr.geometry.alignment import cut, five_point_crop, five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
 from fdsr.registry import LANDMARKS

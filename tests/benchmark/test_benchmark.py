@@ -190,15 +190,18 @@ def test_a_partially_written_row_is_ignored(config_path, tmp_path, monkeypatch):
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
     config.rows, config.reference = config.rows[:1], None
     run_benchmark(config, tmp_path / 'out')
+    [stored] = (tmp_path / 'out/rows').iterdir()
+    before = stored.read_bytes()
 
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(running, 'write_rows', stop)
+    monkeypatch.setattr('fdsr.utils.files._sync', stop)
     config.test_evaluator.metrics.pop()
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(config, tmp_path / 'out')
-    assert not list((tmp_path / 'out/rows').glob('*.json'))
+    assert list((tmp_path / 'out/rows').iterdir()) == [stored]
+    assert stored.read_bytes() == before
 
 
 def test_measured_numbers_survive_a_profile_that_fails(config_path, tmp_path, measured,

@@ -1,7 +1,7 @@
 """Exponential moving average of the trained weights."""
 
 import copy
-from typing import Any, Dict, Optional
+from typing import Any
 
 import torch
 from mmengine.hooks import Hook
@@ -37,10 +37,7 @@ class TrainedEMAHook(Hook):
             raise ValueError(
                 f'momentum: expected a number in (0, 1), found {momentum}.')
         self.name, self.momentum, self.start_iter = name, momentum, start_iter
-
-    @property
-    def _averaged(self) -> str:
-        return f'{self.name}_ema'
+        self._averaged = f'{name}_ema'
 
     def before_run(self, runner: Any) -> None:
         """Adds the averaged submodule to the restorer.
@@ -58,7 +55,7 @@ class TrainedEMAHook(Hook):
             setattr(model, self._averaged, average)
             model.backbone_configs[self._averaged] = model.backbone_configs[self.name]
 
-    def after_load_checkpoint(self, runner: Any, checkpoint: Dict[str, Any]) -> None:
+    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Initializes the average from the weights of a checkpoint without one."""
         state = checkpoint.get('state_dict')
         if not isinstance(state, dict):
@@ -72,8 +69,8 @@ class TrainedEMAHook(Hook):
 
     @torch.no_grad()
     def after_train_iter(self, runner: Any, batch_idx: int,
-                         data_batch: Optional[Any] = None,
-                         outputs: Optional[Dict[str, Any]] = None) -> None:
+                         data_batch: Any = None,
+                         outputs: dict[str, Any] | None = None) -> None:
         """Updates the average; buffers are copied."""
         model = unwrap(runner.model)
         source, average = unwrap(getattr(model, self.name)), getattr(

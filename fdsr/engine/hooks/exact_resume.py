@@ -58,8 +58,7 @@ class ExactResumeHook(Hook):
         loop, sampler = runner.train_loop, runner.train_loop.dataloader.sampler
         if self._resumed['sampler_seed'] is not None:
             sampler.seed = self._resumed['sampler_seed']
-        if hasattr(loop, 'continue_at'):
-            loop.continue_at(self._resumed['consumed'])
+        loop.consumed = self._resumed['consumed']
         if get_rank() == 0:
             set_random_states(self._resumed['random'])
         else:

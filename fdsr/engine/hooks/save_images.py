@@ -6,7 +6,6 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from PIL import Image
-from torch import Tensor
 
 from fdsr.registry import HOOKS
 
@@ -36,10 +35,7 @@ class SaveImagesHook(Hook):
                 return
             images = {'lr': sample.input, 'hr': sample.gt_img, **sample.predictions}
             for model, image in images.items():
-                self._write(image, model, sample.name)
+                path = self.out_dir / model / f'{sample.name}.png'
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)
             self._written += 1
-
-    def _write(self, image: Tensor, model: str, name: str) -> None:
-        path = self.out_dir / model / f'{name}.png'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image.permute(1, 2, 0).numpy()).save(path)

@@ -5,11 +5,10 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import find_latest_checkpoint
-from torch import Tensor, nn
+from torch import nn
 
 from fdsr.models.files import (
     CheckpointMismatch,
-    check_description,
     check_external,
     check_meta,
     check_values,
@@ -45,7 +44,7 @@ class SelfDescribingHook(Hook):
             CheckpointMismatch: they will not; the message says how to fix it.
         """
         model, dataset = unwrap(runner.model), runner.train_loop.dataloader.dataset
-        meta = {'fdsr': self._facts_of(model, dataset)}
+        meta = {'fdsr': _facts_of(model, dataset)}
         if hasattr(dataset, 'metainfo'):
             meta['dataset_meta'] = dataset.metainfo
         check_own_description('The checkpoints of this run', bare(model), meta)
@@ -53,16 +52,12 @@ class SelfDescribingHook(Hook):
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Adds the description and removes values of external files."""
         model = unwrap(runner.model)
-        facts = self._facts_of(model, runner.train_loop.dataloader.dataset)
+        facts = _facts_of(model, runner.train_loop.dataloader.dataset)
         checkpoint['meta']['fdsr'] = facts
         wrapped = wrapped_children(model)
         checkpoint['state_dict'] = strip_external(
             {_bare_key(key, wrapped): value
              for key, value in checkpoint['state_dict'].items()}, facts['external'])
-
-    @staticmethod
-    def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
-        return describe(bare(model), getattr(dataset, 'geometry', dict)())
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Checks the values and external files, and adds the values of the latter.
@@ -84,18 +79,23 @@ class SelfDescribingHook(Hook):
         # mmengine would execute this Python code to look up a key of other projects
         meta.pop('config', None)
         check_meta(source, meta)
-        check_description(source, facts)
         model = unwrap(runner.model)
         wrapped, live = wrapped_children(model), external_parts(bare(model))
         check_external(source, facts['external'], live)
         own = model.state_dict()
         bare_own = {_bare_key(key, wrapped): value for key, value in own.items()}
-        values = _of_same_modules(strip_external(state, live), bare_own)
+        children = {key.partition('.')[0] for key in bare_own}
+        values = {key: value for key, value in strip_external(state, live).items()
+                  if key.partition('.')[0] in children}
         check_values(source, strip_external(bare_own, live), values, _START_FROM)
         checkpoint['state_dict'] = {
             key: values.get(_bare_key(key, wrapped), value)
             for key, value in own.items()
         }
+
+
+def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
+    return describe(bare(model), getattr(dataset, 'geometry', dict)())
 
 
 def _source_of(runner: Any) -> str:
@@ -126,10 +126,3 @@ def _bare_key(key: str, wrapped: set[str]) -> str:
     """Maps ``student.module.decoder…`` of a wrapped student to ``student.decoder…``."""
     child, _, rest = key.partition('.')
     return f'{child}.{rest[len("module."):]}' if child in wrapped else key
-
-
-def _of_same_modules(values: dict[str, Tensor],
-                     own: dict[str, Tensor]) -> dict[str, Tensor]:
-    children = {key.partition('.')[0] for key in own}
-    return {key: value for key, value in values.items()
-            if key.partition('.')[0] in children}

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fdsr.interchange.conversion import dfdnet, mean_shift, rcan, srfbn
+from fdsr.interchange.conversion import baselines, dfdnet
 from fdsr.interchange.drafts import check_out_file
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
@@ -47,11 +47,11 @@ _MEAN_SHIFTS = ('sub_mean.', 'add_mean.')
 #: Converters by method.
 CONVERTERS: dict[str, Converter] = {
     'rcan': Converter(
-        rcan.config_of, rcan.official_names, mean_shift.constants,
+        baselines.rcan_config, baselines.rcan_names, baselines.mean_shift,
         'none given by the authors (github.com/yulunzhang/RCAN); ask them before use',
         optional=_MEAN_SHIFTS),
     'srfbn': Converter(
-        srfbn.config_of, srfbn.official_names, mean_shift.constants,
+        baselines.srfbn_config, baselines.srfbn_names, baselines.mean_shift,
         'MIT (github.com/Paper99/SRFBN_CVPR19)', optional=_MEAN_SHIFTS),
     'dfdnet': Converter(
         dfdnet.config_of, dfdnet.official_names, dfdnet.constants,
@@ -175,23 +175,16 @@ def _state_of(source: str | Path) -> State:
                        for key, value in content.items())):
         raise CheckpointMismatch(
             f'{source} does not hold a state dict: expected tensors by name, or a '
-            f"dict with 'state_dict', found {_summary(content)}.")
+            f"dict with 'state_dict', found a {type(content).__name__}"
+            + (f' of {", ".join(map(str, list(content)[:5])) or "nothing"}.'
+               if isinstance(content, dict) else '.'))
     if all(key.startswith('module.') for key in content):  # of DataParallel
         content = {key[len('module.'):]: value for key, value in content.items()}
     return content
 
 
-def _summary(content: object) -> str:
-    return (f'a dict of {", ".join(map(str, list(content)[:5])) or "nothing"}'
-            if isinstance(content, dict) else f'a {type(content).__name__}')
-
-
 def _check_constants(source: str, constants: State, found: State) -> None:
-    """Checks the values that are built into fdsr's networks and so are not loaded.
-
-    Raises:
-        CheckpointMismatch: the file holds another value.
-    """
+    """Checks the values that are built into fdsr's networks and so are not loaded."""
     for key, expected in constants.items():
         if key not in found:
             continue

@@ -74,7 +74,8 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
     network, geometry = open_network(weights, name)
     _check_support(network, int8)
     hr = calibration_faces(geometry, faces) if int8 else []
-    network = without_parametrisations(network)
+    # Plain weights in place of spectrally normalised ones.
+    network = bake_parametrisations(copy.deepcopy(network).eval())
     with draft_folder(out.parent) as folder:
         draft = folder / out.name
         _trace(network, example_inputs(network, geometry), draft)
@@ -105,11 +106,6 @@ def _check_support(network: nn.Module, int8: bool) -> None:
     if not any(True for _ in network.parameters()):
         raise ValueError(f'{type(network).__name__} has no parameters, so there is '
                          'nothing to export.')
-
-
-def without_parametrisations(network: nn.Module) -> nn.Module:
-    """Returns a copy with plain weights in place of spectrally normalised ones."""
-    return bake_parametrisations(copy.deepcopy(network).eval().requires_grad_(False))
 
 
 def _trace(network: nn.Module, faces: Sequence[Tensor], path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -99,11 +99,7 @@ def publish(source: str | Path, folder: str | Path, name: str,
 
 def _self_contained(path: Path, config: dict[str, Any], network: nn.Module
                     ) -> tuple[dict[str, Any], nn.Module]:
-    """Returns the config and a copy of a network without external files.
-
-    Raises:
-        CheckpointMismatch: a module cannot be built without its file.
-    """
+    """Returns the config and a copy of a network without external files."""
     config = copy.deepcopy(config)
     encoder = getattr(network, 'encoder', None)
     if getattr(encoder, 'external_weights', None) is not None:
@@ -124,7 +120,7 @@ def _self_contained(path: Path, config: dict[str, Any], network: nn.Module
             f'{type(network).__name__} takes the values of {module} from {record.path} '
             'and cannot be built without it: publish that file beside it.')
     whole.load_state_dict(network.state_dict())
-    add_traits(whole, traits_of(network).as_dict())
+    add_traits(whole, asdict(traits_of(network)))
     return config, whole.eval()
 
 

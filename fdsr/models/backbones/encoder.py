@@ -140,12 +140,6 @@ class Encoder(nn.Module):
             digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
         return digest.hexdigest()
 
-    def same_frozen_as(self, other: nn.Module) -> bool:
-        """Returns whether both encoders are frozen and compute the same maps."""
-        return (type(other) is type(self) and self.frozen and other.frozen
-                and self.layout == other.layout
-                and self.fingerprint() == other.fingerprint())
-
 
 @MODELS.register_module()
 class FeatureEncoder(Encoder):

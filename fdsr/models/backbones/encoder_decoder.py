@@ -41,8 +41,12 @@ class EncoderDecoder(Backbone):
 
     def shares_encoding_with(self, other: nn.Module) -> bool:
         """Returns whether both networks have the same frozen encoder and scale."""
-        return (isinstance(other, EncoderDecoder) and self.scale == other.scale
-                and self.encoder.same_frozen_as(other.encoder))
+        if not isinstance(other, EncoderDecoder) or self.scale != other.scale:
+            return False
+        one, two = self.encoder, other.encoder
+        return (type(one) is type(two) and one.frozen and two.frozen
+                and one.layout == two.layout
+                and one.fingerprint() == two.fingerprint())
 
 
 @MODELS.register_module()

@@ -3,9 +3,29 @@
 import torch
 from torch import Tensor, nn
 
-from fdsr.models.backbones.mean_shift import MeanShift
 from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
+
+#: RGB, of pictures in [0, 1].
+DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
+RANGE = 255
+
+
+class MeanShift(nn.Module):
+    """Converts between [0, 1] and [0, 255] with the mean of DIV2K subtracted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer(
+            'mean', torch.tensor(DIV2K_MEAN)[:, None, None], persistent=False)
+
+    def subtract(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] to the inner range."""
+        return (image - self.mean) * RANGE
+
+    def add(self, image: Tensor) -> Tensor:
+        """(B, 3, H, W) in the inner range to [0, 1], not clamped."""
+        return image / RANGE + self.mean
 
 
 @MODELS.register_module()

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fdsr.models.backbones.mean_shift import MeanShift
+from fdsr.models.backbones.rcan import MeanShift
 from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 

@@ -85,7 +85,12 @@ class FrozenFeatures:
             keys = [key for key in store.shapes if key.startswith(prefix)]
             if not keys:
                 continue
-            _check_meta(samples)
+            missing = {'name', 'mirrored'} - set(samples.metainfo)
+            if missing:
+                raise ValueError(
+                    f'Frozen features need {missing.pop()!r} of each sample. Add '
+                    "meta_keys=['name', 'mirrored'] to mmagic.PackInputs of the "
+                    'training pipeline, after fdsr.FlipFace.')
             names, mirrored, hr = (values[:faces] for values in (
                 samples.metainfo['name'], samples.metainfo['mirrored'],
                 samples.gt_img))
@@ -96,15 +101,6 @@ class FrozenFeatures:
         if torch.is_autocast_enabled('cpu') or torch.is_autocast_enabled('cuda'):
             return found
         return {key: feature.float() for key, feature in found.items()}
-
-
-def _check_meta(samples: DataSample) -> None:
-    missing = {'name', 'mirrored'} - set(samples.metainfo)
-    if missing:
-        raise ValueError(
-            f'Frozen features need {missing.pop()!r} of each sample. Add '
-            "meta_keys=['name', 'mirrored'] to mmagic.PackInputs of the training "
-            'pipeline, after fdsr.FlipFace.')
 
 
 def encoder_facts(backbone: nn.Module) -> str:

@@ -60,8 +60,9 @@ class Budget(TorchFunctionMode):
         """
         tensors = [value for value in values.values() if isinstance(value, Tensor)]
         # views share the values of their storage
-        storages = {tensor.untyped_storage().data_ptr(): _capacity_of(tensor)
-                    for tensor in tensors}
+        storages = {
+            storage.data_ptr(): storage.nbytes() // tensor.element_size()
+            for tensor in tensors for storage in [tensor.untyped_storage()]}
         external = sum(Path(file).stat().st_size for file in files)
         return cls(sum(storages.values()) + external // _BYTES_PER_VALUE + extra,
                    len(tensors))
@@ -76,11 +77,7 @@ class Budget(TorchFunctionMode):
         return func(*args, **kwargs)
 
     def _charge(self, tensors: int, values: int = 0) -> None:
-        """Subtracts tensors and their values from the remaining budget.
-
-        Raises:
-            BudgetExceeded: the remaining budget is too small.
-        """
+        """Subtracts tensors and their values from the remaining budget."""
         self._tensors_left -= tensors
         self._values_left -= values
         if self._values_left < 0:
@@ -91,10 +88,6 @@ class Budget(TorchFunctionMode):
             raise BudgetExceeded(
                 f'the network has more layers than the file has values for (at most '
                 f'{self.tensors} tensors may be created)')
-
-
-def _capacity_of(tensor: Tensor) -> int:
-    return tensor.untyped_storage().nbytes() // tensor.element_size()
 
 
 @lru_cache

@@ -47,7 +47,7 @@ def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module
         RefusedCheckpointError: an external file is not safe to load.
         ImportError: a package that the network needs is missing.
     """
-    checked = check_config(source, config, budget)
+    checked = _check_config(source, config, budget)
     network = _class_of(checked.pop('type'))
     try:
         with weights_follow(), budget:
@@ -65,19 +65,10 @@ def build_network(source: str | Path, config: dict, budget: Budget) -> nn.Module
             f'file: {type(error).__name__}: {reason}') from error
 
 
-def check_config(source: str | Path, config: dict, budget: Budget) -> dict:
-    """Checks a config without building anything.
+def _check_config(source: str | Path, config: dict, budget: Budget) -> dict:
+    """Checks a config and returns a copy in which every type has its full name.
 
-    Args:
-        source: the file, for messages.
-        config: ``type`` and arguments.
-        budget: limit on what the network can allocate; widened for a plugin.
-
-    Returns:
-        A copy in which every type has its full name.
-
-    Raises:
-        CheckpointMismatch, ImportError: see ``build_network``.
+    Widens the budget if there is a plugin.
     """
     check_data(source, config, 'config')
     if 'type' not in config:
@@ -100,7 +91,7 @@ def check_loadable(source: str | Path, config: dict, network: nn.Module,
     Raises:
         CheckpointMismatch, ImportError: it cannot, see ``build_network``.
     """
-    check_config(source, config, budget)
+    _check_config(source, config, budget)
     needed = sum(value.numel() for values in (network.parameters(), network.buffers())
                  for value in values)
     if needed > budget.values:
@@ -119,17 +110,9 @@ _ALLOWED = (
 
 def _checked(source: str | Path, value: Any, budget: Budget,
              where: str = 'config', limited: bool = True) -> Any:
-    """Returns a copy of a config in which every type has its full name.
+    """Returns a copy of a part of a config in which every type has its full name.
 
-    Args:
-        source: the file.
-        value: the config, or a nested value.
-        budget: widened for a plugin.
-        where: path of the value in the config.
-        limited: whether the value belongs to a network of this project or mmagic.
-
-    Raises:
-        CheckpointMismatch: see ``build_network``.
+    ``limited``: whether the part belongs to a network of this project or mmagic.
     """
     if isinstance(value, (list, tuple)):
         return type(value)(_checked(source, item, budget, f'{where}[{index}]', limited)
@@ -160,15 +143,13 @@ def _checked(source: str | Path, value: Any, budget: Budget,
 
 
 def _full_name(source: str | Path, where: str, kind: Any) -> str:
-    """Returns ``scope.Name`` of an allowed network.
-
-    Raises:
-        CheckpointMismatch: the network is unknown or not allowed.
-    """
+    """Returns ``scope.Name`` of an allowed network."""
     scope, _, name = kind.rpartition('.') if isinstance(kind, str) else ('?', '', '')
     if scope in ('', SCOPE):
         if name not in MODELS.module_dict:
-            _register(name)
+            MODELS.import_from_location()
+        if name not in MODELS.module_dict:
+            load_plugins()
         if _is_network(MODELS.module_dict.get(name)):
             return f'{SCOPE}.{name}'
     elif scope == 'mmagic' and name in MMAGIC_NETWORKS:
@@ -176,12 +157,6 @@ def _full_name(source: str | Path, where: str, kind: Any) -> str:
     raise CheckpointMismatch(
         f'{source}: {where}.type is {short(kind)}, which cannot be built from a model '
         f'file. {_ALLOWED}')
-
-
-def _register(name: str) -> None:
-    MODELS.import_from_location()
-    if name not in MODELS.module_dict:
-        load_plugins()
 
 
 def _is_network(found: Any) -> bool:
@@ -220,23 +195,13 @@ def _parameters_of(called: Any) -> Mapping[str, inspect.Parameter]:
 
 
 def _class_of(full_name: str) -> Any:
-    """Returns the class for a name that ``_full_name`` has checked.
-
-    A plugin can register a factory function instead of a class.
-
-    Raises:
-        ImportError: mmagic, or a package that it needs, is missing.
-    """
+    """Returns the class, or a plugin's function, of a name from ``_full_name``."""
     scope, _, name = full_name.rpartition('.')
     return MODELS.module_dict[name] if scope == SCOPE else MODELS.get(full_name)
 
 
 def _check_arguments(source: str | Path, where: str, config: dict) -> None:
-    """Checks arguments against the signature of the constructor.
-
-    Raises:
-        CheckpointMismatch: one is unknown or missing.
-    """
+    """Checks arguments against a constructor's signature."""
     arguments = {key: value for key, value in config.items() if key != 'type'}
     try:
         signature = inspect.signature(_class_of(config['type']))

@@ -19,7 +19,7 @@ Earlier files have ``faces`` instead: size, scale and eye_share of the training 
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple, Union
+from typing import Any
 
 from torch import Tensor, nn
 
@@ -29,7 +29,6 @@ from fdsr.models.files import (
     Budget,
     CheckpointMismatch,
     build_network,
-    check_description,
     check_external,
     check_loadable,
     check_meta,
@@ -38,7 +37,7 @@ from fdsr.models.files import (
     relocated,
 )
 from fdsr.utils.files import atomic_path
-from fdsr.weights import ExternalWeights, preferring, safe_load, sha256_of
+from fdsr.weights import ExternalWeights, preferring, safe_load
 from fdsr.weights.walking import brief, short
 
 #: Maximum length of a chain of files that refer to each other for a backbone.
@@ -48,13 +47,13 @@ _HOW_TO_DESCRIBE = (
     'project first, see tools/convert_checkpoint.py.')
 
 
-def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
+def external_parts(model: nn.Module) -> dict[str, ExternalWeights]:
     """Returns the outermost modules with values from separate files, by module path.
 
     A module that is shared, as the encoder of an averaged student is, appears under
     each of its paths, as in the state dict.
     """
-    parts: Dict[str, ExternalWeights] = {}
+    parts: dict[str, ExternalWeights] = {}
     for path, module in model.named_modules(remove_duplicate=False):
         external = getattr(module, 'external_weights', None)
         if external is not None and not _inside(path, parts):
@@ -62,12 +61,11 @@ def external_parts(model: nn.Module) -> Dict[str, ExternalWeights]:
     return parts
 
 
-def _inside(path: str, parts: Dict[str, Any]) -> bool:
+def _inside(path: str, parts: dict[str, Any]) -> bool:
     return any(path == part or path.startswith(f'{part}.') for part in parts)
 
 
-def describe(model: nn.Module, faces: Optional[Dict[str, Any]] = None
-             ) -> Dict[str, Any]:
+def describe(model: nn.Module, faces: dict[str, Any] | None = None) -> dict[str, Any]:
     """Returns ``meta['fdsr']`` for a checkpoint of a model.
 
     Args:
@@ -88,15 +86,15 @@ def describe(model: nn.Module, faces: Optional[Dict[str, Any]] = None
                         for name in backbones})
 
 
-def _traits(network: nn.Module, faces: Dict[str, Any]) -> Dict[str, Any]:
-    traits = traits_of(network).as_dict()
+def _traits(network: nn.Module, faces: dict[str, Any]) -> dict[str, Any]:
+    traits = asdict(traits_of(network))
     for name in ('size', 'eye_share'):
         if traits[name] is None:
             traits[name] = faces.get(name)
-    return Traits(**traits).as_dict()
+    return asdict(Traits(**traits))
 
 
-def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
+def _with_absolute_paths(config: Any, external: dict[str, dict]) -> Any:
     """Makes the paths of external files absolute, so that they are found later.
 
     ``init_cfg`` is removed, because the file has the values.
@@ -113,9 +111,9 @@ def _with_absolute_paths(config: Any, external: Dict[str, dict]) -> Any:
     return config
 
 
-def check_own_description(source: Union[str, Path], model: nn.Module,
-                          meta: Dict[str, Any]) -> None:
-    """Checks, before a model is saved, that its file can be loaded again.
+def check_own_description(source: str | Path, model: nn.Module,
+                          meta: dict[str, Any]) -> None:
+    """Checks before saving that the file of a model can be loaded.
 
     Args:
         source: the file, or its purpose; for messages.
@@ -128,7 +126,6 @@ def check_own_description(source: Union[str, Path], model: nn.Module,
     facts = meta['fdsr']
     try:
         check_meta(source, meta)
-        check_description(source, facts)
         for name, config in facts['backbones'].items():
             if name in facts['external']:
                 continue
@@ -144,13 +141,13 @@ def check_own_description(source: Union[str, Path], model: nn.Module,
             'docs/security.md lists what a model file can contain.') from error
 
 
-def strip_external(state: Dict[str, Tensor],
-                   external: Dict[str, Any]) -> Dict[str, Tensor]:
+def strip_external(state: dict[str, Tensor],
+                   external: dict[str, Any]) -> dict[str, Tensor]:
     """Returns a state dict without the values of external modules."""
     return {key: value for key, value in state.items() if not _inside(key, external)}
 
 
-def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
+def save_backbone(network: nn.Module, config: dict, path: str | Path,
                   name: str = 'generator', **meta: Any) -> None:
     """Writes one backbone to a self-describing file, atomically.
 
@@ -183,7 +180,7 @@ def save_backbone(network: nn.Module, config: dict, path: Union[str, Path],
                       'another path.') from error
 
 
-def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, Tensor]]:
+def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Reads the description and the values of a checkpoint.
 
     Returns:
@@ -210,26 +207,22 @@ def read_checkpoint(path: Union[str, Path]) -> Tuple[Dict[str, Any], Dict[str, T
             f'{path} is not a self-describing file: meta["fdsr"] or state_dict is '
             f'missing. {_HOW_TO_DESCRIBE}')
     check_meta(path, content['meta'])
-    check_description(path, facts)
     origin = content['meta'].get('converted_from')
     licence = content['meta'].get('licence') or (
         origin.get('licence') if isinstance(origin, dict) else None)
     if licence is not None:
         facts = dict(facts, licence=licence)
-    return facts, _checked_state(path, content['state_dict'])
-
-
-def _checked_state(path: Path, state: Any) -> Dict[str, Tensor]:
+    state = content['state_dict']
     if not isinstance(state, dict) or not all(
             isinstance(key, str) and isinstance(value, Tensor)
             for key, value in state.items()):
         raise CheckpointMismatch(
             f'{path}: expected tensors by name in state_dict, found other values. '
             'The file is damaged or was not written by this project.')
-    return state
+    return facts, state
 
 
-def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Module:
+def load_backbone(path: str | Path, name: str | None = None) -> nn.Module:
     """Builds a backbone from a self-describing file and loads its weights.
 
     Args:
@@ -249,30 +242,34 @@ def load_backbone(path: Union[str, Path], name: Optional[str] = None) -> nn.Modu
             not match the network, or a file that it refers to has changed.
         RefusedCheckpointError: it contains more than plain values and dense tensors.
     """
-    path, name, facts, state = open_backbone(path, name)
-    prefix = f'{name}.'
-    external = {part[len(prefix):]: record for part, record in facts['external'].items()
-                if part.startswith(prefix)}
-    values = {key[len(prefix):]: value for key, value in state.items()
-              if key.startswith(prefix)}
+    path, name, facts, values = open_backbone(path, name)
+    external = _below(name, facts['external'])
     config, moved = relocated(path, facts['backbones'][name], external)
     with preferring(record['sha256'] for record in external.values()):
         network = build_network(path, config, Budget.of(values, moved.values()))
-    _fill(path, network, values, external)
+    check_external(str(path), external, external_parts(network))
+    own = strip_external(network.state_dict(), external)
+    values = strip_external(values, external)
+    check_values(str(path), own, values)
+    network.load_state_dict(values, strict=False)
+    # an earlier file has `faces` in place of traits
+    traits = (facts.get('faces') if facts.get('traits') is None else
+              facts['traits'].get(name))
     try:
-        return add_traits(network, _recorded_traits(facts, name)).eval()
+        return add_traits(network, traits).eval()
     except ValueError as error:
         raise CheckpointMismatch(f'{path}: {error}. The file is damaged.') from error
 
 
-def _recorded_traits(facts: Dict[str, Any], name: str) -> Dict[str, Any]:
-    if 'traits' in facts:
-        return facts['traits'].get(name, {})
-    return facts.get('faces') or {}  # an earlier file has no traits
+def _below(name: str, items: dict[str, Any]) -> dict[str, Any]:
+    """Returns the items below a submodule, with keys relative to it."""
+    prefix = f'{name}.'
+    return {key.removeprefix(prefix): value for key, value in items.items()
+            if key.startswith(prefix)}
 
 
-def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: int = 1
-                  ) -> Tuple[Path, str, Dict[str, Any], Dict[str, Tensor]]:
+def open_backbone(path: str | Path, name: str | None = None, _files: int = 1
+                  ) -> tuple[Path, str, dict[str, Any], dict[str, Tensor]]:
     """Finds the file with the values of a backbone and reads it.
 
     The checkpoint of a distillation only refers to its teacher; for the teacher, the
@@ -283,7 +280,7 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: in
         name: name of the backbone; default: the trained one.
 
     Returns:
-        Path of the file, name of the backbone in it, its description and state dict.
+        Path of the file, name of the backbone in it, its description and its values.
 
     Raises:
         FileNotFoundError, CheckpointMismatch: see ``load_backbone``.
@@ -297,7 +294,7 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: in
             f'{brief(", ".join(facts["backbones"]))}.')
     record = facts['external'].get(name)
     if record is None:
-        return path, name, facts, state
+        return path, name, facts, _below(name, state)
     if _files == _MAX_FILES:
         raise CheckpointMismatch(
             f'{path} loads {name!r} from another file, but a chain of {_MAX_FILES} '
@@ -306,18 +303,8 @@ def open_backbone(path: Union[str, Path], name: Optional[str] = None, _files: in
                          _files + 1)
 
 
-def _fill(path: Path, network: nn.Module, values: Dict[str, Tensor],
-          recorded: Dict[str, Dict[str, str]]) -> None:
-    """Loads the values in the checkpoint and verifies the external modules."""
-    check_external(str(path), recorded, external_parts(network))
-    own = strip_external(network.state_dict(), recorded)
-    values = strip_external(values, recorded)
-    check_values(str(path), own, values)
-    network.load_state_dict(values, strict=False)
-
-
-def copy_trained_weights(path: Union[str, Path], network: nn.Module,
-                         name: Optional[str] = None) -> None:
+def copy_trained_weights(path: str | Path, network: nn.Module,
+                         name: str | None = None) -> None:
     """Initializes a network with the trained weights of another.
 
     For example, a student starts from the decoder of its teacher, whose modules have
@@ -332,36 +319,13 @@ def copy_trained_weights(path: Union[str, Path], network: nn.Module,
     Raises:
         CheckpointMismatch: a trained value is missing or has another shape.
     """
-    path, name, _, state = open_backbone(path, name)
-    prefix = f'{name}.'
-    values = {key[len(prefix):]: value for key, value in state.items()
-              if key.startswith(prefix)}
+    path, _, _, values = open_backbone(path, name)
     copy_matching(str(path), values, network)
 
 
-def copy_matching(source: str, values: Dict[str, Tensor], network: nn.Module) -> None:
-    """Copies every trained value of a network from another state dict.
-
-    Raises:
-        CheckpointMismatch: a trained value is missing or has another shape.
-    """
+def copy_matching(source: str, theirs: dict[str, Tensor], network: nn.Module) -> None:
+    """Copies every trained value of a network from another state dict."""
     own = strip_external(network.state_dict(), external_parts(network))
     check_values(source, own,
-                 {key: value for key, value in values.items() if key in own})
-    network.load_state_dict({key: values[key] for key in own}, strict=False)
-
-
-def teacher_weights(path: Union[str, Path], member: str,
-                    licence: Optional[str] = None) -> ExternalWeights:
-    """Returns the record of a frozen network that was loaded from a checkpoint.
-
-    Args:
-        path: path of the checkpoint.
-        member: name of the backbone in it.
-        licence: licence of the file, if it has one; the student's checkpoint records
-            it too.
-    """
-    return ExternalWeights(name='teacher', path=str(Path(path).expanduser().resolve()),
-                           sha256=sha256_of(path),
-                           licence=licence or 'as its training data',
-                           member=member)
+                 {key: value for key, value in theirs.items() if key in own})
+    network.load_state_dict({key: theirs[key] for key in own}, strict=False)

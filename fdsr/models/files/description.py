@@ -19,15 +19,16 @@ _FACTS = 'meta["fdsr"]'
 _SHA256 = re.compile(r'[0-9a-f]{64}')
 
 
-def check_meta(source: str | Path, meta: Any) -> None:
-    """Checks that the whole ``meta`` of a file is plain data of limited size.
+def check_meta(source: str | Path, meta: dict) -> None:
+    """Checks a file's ``meta``: plain data of bounded extent, licence, description.
 
     Args:
         source: the file.
-        meta: a dict with the description, the licence and metadata of the run.
+        meta: description (``fdsr``), licence, the run's config and facts.
 
     Raises:
-        CheckpointMismatch: it is not, or the licence is not a string.
+        CheckpointMismatch: it is not plain, the licence is not text, or the
+            description has errors, see :func:`check_description`.
     """
     check_data(source, meta, 'meta', values=MANY_VALUES, text=LONG_TEXT)
     origin = meta.get('converted_from')
@@ -36,6 +37,7 @@ def check_meta(source: str | Path, meta: Any) -> None:
         check_data(source, licence, f'{where}.licence')
         if not isinstance(licence, (str, type(None))):
             raise wrong(source, f'{where}.licence', 'a string', short(licence))
+    check_description(source, meta['fdsr'])
 
 
 def check_description(source: str | Path, facts: Any) -> None:
@@ -52,8 +54,7 @@ def check_description(source: str | Path, facts: Any) -> None:
         CheckpointMismatch: the format is unsupported, or a field is missing, has the
             wrong type or is out of range; the message names the file and the field.
     """
-    if not isinstance(facts, Mapping):
-        raise _wrong(source, '', 'a dict', facts)
+    _expect(isinstance(facts, Mapping), source, '', 'a dict', facts)
     version = facts.get('format')
     if type(version) is not int or version != FORMAT:
         raise CheckpointMismatch(
@@ -62,49 +63,43 @@ def check_description(source: str | Path, facts: Any) -> None:
     check_data(source, dict(facts))
     for name in ('backbones', 'external'):
         for key in facts[name] if isinstance(facts.get(name), dict) else ():
-            if type(key) is not str:
-                raise _wrong(source, name, 'string keys', key)
+            _expect(type(key) is str, source, name, 'string keys', key)
     backbones, default = facts.get('backbones'), facts.get('default')
-    if not isinstance(backbones, dict) or not backbones:
-        raise _wrong(source, 'backbones', 'a dict of networks by name', backbones)
+    _expect(isinstance(backbones, dict) and backbones, source, 'backbones',
+            'a dict of networks by name', backbones)
     for name, config in backbones.items():
-        if not isinstance(config, dict):
-            raise _wrong(source, f'backbones.{name}', 'a config (a dict)', config)
-    if not isinstance(default, str) or default not in backbones:
-        raise _wrong(source, 'default', f'one of {brief(", ".join(backbones))}',
-                     default)
+        _expect(isinstance(config, dict), source, f'backbones.{name}',
+                'a config (a dict)', config)
+    _expect(isinstance(default, str) and default in backbones, source, 'default',
+            f'one of {brief(", ".join(backbones))}', default)
     _check_external(source, facts.get('external'))
-    _check_traits(source, facts.get('traits'))
-    _check_faces(source, facts.get('faces'))
-    if not isinstance(facts.get('licence', ''), str):
-        raise _wrong(source, 'licence', 'a string', facts['licence'])
+    for name, check in (('traits', _check_traits), ('faces', _check_faces)):
+        if facts.get(name) is not None:
+            check(source, facts[name])
+    _expect(isinstance(facts.get('licence', ''), str), source, 'licence', 'a string',
+            facts.get('licence'))
 
 
 def _check_external(source: str | Path, external: Any) -> None:
-    if not isinstance(external, dict):
-        raise _wrong(source, 'external', 'a dict of records by module', external)
+    _expect(isinstance(external, dict), source, 'external',
+            'a dict of records by module', external)
     for part, record in external.items():
         where = f'external.{part}'
-        if not isinstance(record, dict):
-            raise _wrong(source, where, 'a record (a dict)', record)
-        for field in ('path', 'sha256'):
-            if not isinstance(record.get(field), str):
-                raise _wrong(source, f'{where}.{field}', 'a string', record.get(field))
-        if not _SHA256.fullmatch(record['sha256']):
-            raise _wrong(source, f'{where}.sha256', '64 hex digits', record['sha256'])
-        if not isinstance(record.get('member'), (str, type(None))):
-            raise _wrong(source, f'{where}.member', 'a string', record['member'])
+        _expect(isinstance(record, dict), source, where, 'a record (a dict)', record)
+        for field in ('path', 'sha256', 'member'):
+            value = record.get(field, '' if field == 'member' else None)
+            _expect(isinstance(value, str) or field == 'member' and value is None,
+                    source, f'{where}.{field}', 'a string', value)
+        _expect(_SHA256.fullmatch(record['sha256']), source, f'{where}.sha256',
+                '64 hex digits', record['sha256'])
 
 
 def _check_traits(source: str | Path, traits: Any) -> None:
-    if traits is None:  # an earlier file
-        return
-    if not isinstance(traits, dict):
-        raise _wrong(source, 'traits', 'a dict of traits by backbone', traits)
+    _expect(isinstance(traits, dict), source, 'traits', 'a dict of traits by backbone',
+            traits)
     for name, values in traits.items():
-        if not isinstance(values, dict) or not all(
-                isinstance(key, str) for key in values):
-            raise _wrong(source, f'traits.{name}', 'a dict', values)
+        named = isinstance(values, dict) and all(isinstance(key, str) for key in values)
+        _expect(named, source, f'traits.{name}', 'a dict', values)
         try:
             Traits(**values)
         except (TypeError, ValueError) as error:
@@ -113,18 +108,15 @@ def _check_traits(source: str | Path, traits: Any) -> None:
 
 
 def _check_faces(source: str | Path, faces: Any) -> None:
-    if faces is None:
-        return
-    if not isinstance(faces, dict):
-        raise _wrong(source, 'faces', 'a dict', faces)
+    """Checks the traits of an earlier file."""
+    _expect(isinstance(faces, dict), source, 'faces', 'a dict', faces)
     for field, high in (('size', MAX_SIZE), ('scale', MAX_SCALE)):
         value = faces.get(field)
-        if value is not None and not (type(value) is int and 1 <= value <= high):
-            raise _wrong(source, f'faces.{field}', f'an integer from 1 to {high}',
-                         value)
+        _expect(value is None or type(value) is int and 1 <= value <= high, source,
+                f'faces.{field}', f'an integer from 1 to {high}', value)
     share = faces.get('eye_share')
-    if share is not None and not (type(share) is float and 0 < share < 1):
-        raise _wrong(source, 'faces.eye_share', 'a number between 0 and 1', share)
+    _expect(share is None or type(share) is float and 0 < share < 1, source,
+            'faces.eye_share', 'a number between 0 and 1', share)
 
 
 def check_data(source: str | Path, value: Any, where: str = _FACTS,
@@ -157,7 +149,10 @@ def wrong(source: str | Path, field: str, expected: str, found: str
         f'{found}. {_DAMAGED}')
 
 
-def _wrong(source: str | Path, field: str, expected: str,
-           found: Any) -> CheckpointMismatch:
-    field = f'{_FACTS}.{field}' if field else _FACTS
-    return wrong(source, field, expected, 'nothing' if found is None else short(found))
+def _expect(valid: Any, source: str | Path, field: str, expected: str,
+            found: Any) -> None:
+    """Raises the error about a field unless its value is valid."""
+    if not valid:
+        field = f'{_FACTS}.{field}' if field else _FACTS
+        raise wrong(source, field, expected,
+                    'nothing' if found is None else short(found))

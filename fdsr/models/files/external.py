@@ -45,29 +45,23 @@ def find_external(checkpoint: Path, part: str, record: dict[str, str]) -> str:
 
 def relocated(checkpoint: Path, config: Any, external: dict[str, dict]
               ) -> tuple[Any, dict[str, str]]:
-    """Replaces the recorded paths of external files by their current paths.
+    """Returns a config with the current paths of external files.
 
     Returns:
-        The updated config, and {recorded path: current path}.
+        The config, and the current paths by the recorded ones.
     """
-    moved = {
-        record['path']: find_external(checkpoint, part, record)
-        for part, record in external.items() if _mentions(config, record['path'])
-    }
-    return _replaced(config, moved), moved
+    recorded = {record['path']: (part, record) for part, record in external.items()}
+    moved: dict[str, str] = {}
 
+    def replaced(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: replaced(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(map(replaced, value))
+        if not isinstance(value, str) or value not in recorded:
+            return value
+        if value not in moved:
+            moved[value] = find_external(checkpoint, *recorded[value])
+        return moved[value]
 
-def _mentions(config: Any, text: str) -> bool:
-    if isinstance(config, dict):
-        return any(_mentions(value, text) for value in config.values())
-    if isinstance(config, (list, tuple)):
-        return any(_mentions(value, text) for value in config)
-    return config == text
-
-
-def _replaced(config: Any, moved: dict[str, str]) -> Any:
-    if isinstance(config, dict):
-        return {key: _replaced(value, moved) for key, value in config.items()}
-    if isinstance(config, (list, tuple)):
-        return type(config)(_replaced(value, moved) for value in config)
-    return moved.get(config, config) if isinstance(config, str) else config
+    return replaced(config), moved

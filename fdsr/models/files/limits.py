@@ -21,11 +21,7 @@ _INTEGER = 2**31
 
 
 def check_number(source: str | Path, where: str, value: Any) -> None:
-    """Checks that a number is finite and an integer fits in 32 bits.
-
-    Raises:
-        CheckpointMismatch: it is not.
-    """
+    """Raises ``CheckpointMismatch`` for a number that is not finite or too large."""
     if type(value) is int and abs(value) >= _INTEGER:
         raise _beyond(source, where, 'a 32-bit integer', value)
     if type(value) is float and not math.isfinite(value):
@@ -36,12 +32,7 @@ def check_limits(source: str | Path, where: str, full_name: str | None, config: 
                  budget: Budget) -> None:
     """Checks the arguments of a network of this project or mmagic.
 
-    Args:
-        source: the file.
-        where: the config's path.
-        full_name: name of the network, None for a dict nested in its config.
-        config: its arguments.
-        budget: limit on what the network can allocate.
+    ``full_name`` is None for a dict that is only a part of a network's config.
 
     Raises:
         CheckpointMismatch: an argument is out of range, or the arguments need more

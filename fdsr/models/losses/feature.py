@@ -1,11 +1,14 @@
 """Losses between a student's and a teacher's features."""
 
-from typing import Optional, Union
+from typing import Sequence
 
+import numpy as np
 from torch import Tensor, nn
 
-from fdsr.models.losses.schedule import Schedule, Scheduled
 from fdsr.registry import MODELS
+
+#: A number, or (iteration, number) points that are interpolated linearly.
+Scheduled = float | Sequence[tuple[int, float]]
 
 
 class FeatureLoss(nn.Module):
@@ -19,7 +22,9 @@ class FeatureLoss(nn.Module):
         teacher: tap of the teacher. With None, the target is GT and the loss does not
             need the teacher to run.
         student: tap of the student. Default: the same as ``teacher``.
-        loss_weight: a number, or (iteration, weight) points, see ``Schedule``.
+        loss_weight: a number, or (iteration, weight) points that are interpolated
+            linearly and constant outside: ``[(0, 0.0), (1000, 1.0)]`` warms up,
+            ``[(0, 10.0), (5000, 0.0)]`` fades out.
         connector: whether to learn a 1×1 convolution from the student's channels to
             the teacher's: True, False, or ``'auto'``, where the numbers differ.
 
@@ -34,9 +39,9 @@ class FeatureLoss(nn.Module):
     #: Whether both features need the same number of channels.
     same_channels = True
 
-    def __init__(self, teacher: Optional[str] = 'decoder.to_rgb:input',
-                 student: Optional[str] = None, loss_weight: Scheduled = 1.0,
-                 connector: Union[str, bool] = 'auto') -> None:
+    def __init__(self, teacher: str | None = 'decoder.to_rgb:input',
+                 student: str | None = None, loss_weight: Scheduled = 1.0,
+                 connector: str | bool = 'auto') -> None:
         super().__init__()
         if connector not in ('auto', True, False):
             raise ValueError(
@@ -48,11 +53,17 @@ class FeatureLoss(nn.Module):
         self.teacher_tap = teacher
         self.student_tap = student or teacher
         self.connector = connector
-        self._weight = Schedule(loss_weight, 'loss_weight')
+        points = ([(0, loss_weight)] if isinstance(loss_weight, (int, float)) else
+                  loss_weight)
+        self._iterations, self._weights = zip(*points)
+        if any(later <= earlier for earlier, later in
+               zip(self._iterations, self._iterations[1:])):
+            raise ValueError('The iterations of loss_weight must ascend, found '
+                             f'{list(self._iterations)}.')
 
     def weight_at(self, iteration: int) -> float:
         """Returns the weight of the loss at an iteration."""
-        return self._weight.at(iteration)
+        return float(np.interp(iteration, self._iterations, self._weights))
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Returns the loss without its weight.

@@ -5,24 +5,12 @@ from torch import Tensor, nn
 
 from fdsr.registry import MODELS
 
-
-def _mse(diff: Tensor, eps: float) -> Tensor:
-    return diff.square().mean()
-
-
-def _l2norm(diff: Tensor, eps: float) -> Tensor:
-    return torch.linalg.vector_norm(diff.flatten(1), dim=1).mean()
-
-
-def _l1(diff: Tensor, eps: float) -> Tensor:
-    return diff.abs().mean()
-
-
-def _charbonnier(diff: Tensor, eps: float) -> Tensor:
-    return (diff.square() + eps ** 2).sqrt().mean()
-
-
-_KINDS = {'mse': _mse, 'l2norm': _l2norm, 'l1': _l1, 'charbonnier': _charbonnier}
+_KINDS = {
+    'mse': lambda diff, eps: diff.square().mean(),
+    'l2norm': lambda diff, eps: torch.linalg.vector_norm(diff.flatten(1), dim=1).mean(),
+    'l1': lambda diff, eps: diff.abs().mean(),
+    'charbonnier': lambda diff, eps: (diff.square() + eps**2).sqrt().mean(),
+}
 
 
 @MODELS.register_module()

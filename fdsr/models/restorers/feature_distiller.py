@@ -15,9 +15,13 @@ from fdsr.models.files.checkpoints import copy_matching, copy_trained_weights
 from fdsr.models.forward import run_all_steps, run_backbone
 from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.parametrisations import bake_parametrisations
-from fdsr.models.restorers.discriminator_step import discriminator_step, features_seen
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
-from fdsr.models.restorers.per_tap import build_per_tap, probe_features
+from fdsr.models.restorers.per_tap import (
+    build_per_tap,
+    discriminator_step,
+    features_seen,
+    probe_features,
+)
 from fdsr.models.restorers.prediction import (
     BICUBIC,
     predict,
@@ -74,7 +78,10 @@ class FeatureDistiller(BaseModel):
         self.backbone_configs = {'student': plain(student), 'teacher': teacher_config}
         self.report = reported_names(test_cfg, 'student')
         self.reported_networks()  # raises for an unknown name
-        self._initialize_student(init_from)
+        if init_from == 'teacher':
+            copy_matching('the teacher', self.teacher.state_dict(), self.student)
+        elif init_from is not None:
+            copy_trained_weights(init_from, self.student)
         bake_parametrisations(self.teacher)
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
@@ -86,16 +93,11 @@ class FeatureDistiller(BaseModel):
         self.connectors, self.discriminator = build_per_tap(
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
-        self.shares_encoder = _share_encoder(self.teacher, self.student)
+        self.shares_encoder = hasattr(self.student, 'shares_encoding_with') and (
+            self.student.shares_encoding_with(self.teacher))
         self.frozen = FrozenFeatures(
             frozen_features, self.student, self.perceptual_loss,
             self.teacher.weights_sha256)
-
-    def _initialize_student(self, init_from: str | None) -> None:
-        if init_from == 'teacher':
-            copy_matching('the teacher', self.teacher.state_dict(), self.student)
-        elif init_from is not None:
-            copy_trained_weights(init_from, self.student)
 
     def train(self, mode: bool = True) -> 'FeatureDistiller':
         """Sets the mode of every module but the teacher, which stays in eval mode."""
@@ -149,17 +151,15 @@ class FeatureDistiller(BaseModel):
         """
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
         needed = {tap for tap in taps.values() if tap is not None}
-        encoded = self._encode(lr, samples) if self.shares_encoder else None
+        encoded = self.frozen.encoded(samples, lr) if self.shares_encoder else None
+        if self.shares_encoder and encoded is None:
+            encoded = self.teacher.encode(lr)
         features: Any = self.frozen.teacher(samples, lr) or {}
         if not needed <= set(features):
             with FeatureTaps(self.teacher, needed) as features:
                 run_backbone(self.teacher, lr, samples, encoded)
         return encoded, {name: samples.gt_img if tap is None else features[tap]
                          for name, tap in taps.items()}
-
-    def _encode(self, lr: Tensor, samples: DataSample) -> list[Tensor]:
-        cached = self.frozen.encoded(samples, lr)
-        return self.teacher.encode(lr) if cached is None else cached
 
     def student_losses(self, lr: Tensor, samples: DataSample,
                        encoded: list[Tensor] | None, targets: Features,
@@ -230,8 +230,3 @@ def _named(losses: Sequence[nn.Module]) -> dict[str, nn.Module]:
         taken = sum(key.rstrip('0123456789') == loss.name for key in named)
         named[loss.name + (str(taken + 1) if taken else '')] = loss
     return named
-
-
-def _share_encoder(teacher: nn.Module, student: nn.Module) -> bool:
-    return hasattr(student, 'shares_encoding_with') and (
-        student.shares_encoding_with(teacher))

@@ -1,6 +1,6 @@
 """Connectors and discriminators between the features of student and teacher."""
 
-from typing import Dict, List, Optional, Sequence, Tuple
+from typing import Any, Sequence
 
 import torch
 from mmagic.structures import DataSample
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 from fdsr.models.forward import run_backbone
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
+from fdsr.utils.modules import unwrap
 
 #: Side of the LR image used to determine the shapes of features.
 _PROBE_SIDE = 16
-Shapes = Dict[str, Tuple[torch.Size, torch.Size]]
+Features = dict[str, Tensor]
+Shapes = dict[str, tuple[torch.Size, torch.Size]]
 
 
 class PerTap(nn.ModuleDict):
@@ -22,7 +24,7 @@ class PerTap(nn.ModuleDict):
     forward pass that trains it.
     """
 
-    def forward(self, features: Dict[str, Tensor]) -> Dict[str, Tensor]:
+    def forward(self, features: dict[str, Tensor]) -> dict[str, Tensor]:
         """Applies each module to the feature of the same name; skips other features."""
         return {name: module(features[name]) for name, module in self.items()}
 
@@ -58,8 +60,8 @@ def probe_features(teacher: nn.Module, student: nn.Module,
     return dict(zip(losses, zip(*found)))
 
 
-def _probe(network: nn.Module, taps: Sequence[Optional[str]]
-           ) -> Tuple[List[torch.Size], int]:
+def _probe(network: nn.Module, taps: Sequence[str | None]
+           ) -> tuple[list[torch.Size], int]:
     """Returns the shape at each tap (None: the SR image) and the side of the image."""
     lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
     samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))
@@ -72,7 +74,7 @@ def _probe(network: nn.Module, taps: Sequence[Optional[str]]
 
 
 def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
-                  discriminator: dict) -> Tuple[PerTap, PerTap]:
+                  discriminator: dict) -> tuple[PerTap, PerTap]:
     """Builds the connectors and discriminators that the losses need.
 
     Raises:
@@ -92,3 +94,53 @@ def build_per_tap(losses: nn.ModuleDict, shapes: Shapes,
             discriminators[name] = MODELS.build({**discriminator,
                                                  'in_channels': target})
     return connectors, discriminators
+
+
+def features_seen(losses: nn.ModuleDict, features: Features) -> Features:
+    """Returns the input of each discriminator, by adversarial loss."""
+    return {name: loss.seen(features[name])
+            for name, loss in losses.items() if loss.adversarial}
+
+
+def discriminator_step(losses: nn.ModuleDict, discriminator: nn.Module,
+                       student: Features, target: Features,
+                       wrapper: Any) -> dict[str, Tensor]:
+    """Updates the discriminators once.
+
+    Args:
+        losses: all feature losses, by name.
+        discriminator: a ``PerTap`` with one discriminator for each adversarial loss,
+            or a distributed wrapper around it.
+        student: the student's features (B, C, H, W), by loss. They are detached.
+        target: the features that the discriminator has to classify as real, by loss.
+        wrapper: the discriminators' optim wrapper.
+
+    Returns:
+        Values to log for each adversarial loss: the discriminator's loss, mean scores
+        and accuracy, and the gradient penalty if it is enabled.
+    """
+    log: dict[str, Tensor] = {}
+    total: Any = 0.0
+    with wrapper.optim_context(discriminator):
+        seen = features_seen(losses, target)
+        real = discriminator(seen)
+        fake = discriminator(features_seen(
+            losses, {name: feature.detach() for name, feature in student.items()}))
+        for name in real:
+            loss = losses[name].discriminator_loss(real[name], fake[name])
+            log[f'loss_d_{name}'] = loss.detach()
+            log.update(_scores_log(name, real[name].detach(), fake[name].detach()))
+            if losses[name].r1 > 0:
+                penalty = losses[name].penalty(unwrap(discriminator)[name], seen[name])
+                log[f'd_r1_{name}'] = penalty.detach()
+                loss = loss + penalty
+            total = total + loss
+    wrapper.update_params(total)
+    return log
+
+
+def _scores_log(name: str, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
+    """Returns the mean scores, and the accuracy with a threshold of 0.5."""
+    accuracy = ((real > 0.5).float().mean() + (fake <= 0.5).float().mean()) / 2
+    return {f'd_real_{name}': real.float().mean(),
+            f'd_fake_{name}': fake.float().mean(), f'd_accuracy_{name}': accuracy}

@@ -12,10 +12,9 @@ from fdsr.models.files import CheckpointMismatch, check_values
 from fdsr.models.files.checkpoints import (
     load_backbone,
     read_checkpoint,
-    teacher_weights,
 )
 from fdsr.utils.configs import plain
-from fdsr.weights import safe_load, sha256_of
+from fdsr.weights import ExternalWeights, safe_load, sha256_of
 
 _TRAIN_ONE = 'Train one with: python tools/train.py configs/teacher_vggface2.py'
 _KEYS = {'checkpoint', 'name', 'expect'}, {'network', 'weights'}
@@ -66,8 +65,11 @@ def _from_checkpoint(settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any
     if config:  # load_backbone reports an unknown name
         _check_expected(checkpoint, config, settings.get('expect'))
     network = load_backbone(checkpoint, name)
-    network.external_weights = teacher_weights(checkpoint, name, facts.get('licence'))
-    network.weights_sha256 = network.external_weights.sha256
+    network.weights_sha256 = sha256_of(checkpoint)
+    network.external_weights = ExternalWeights(
+        name='teacher', path=str(Path(checkpoint).expanduser().resolve()),
+        sha256=network.weights_sha256, member=name,
+        licence=facts.get('licence') or 'as its training data')
     return network, config
 
 

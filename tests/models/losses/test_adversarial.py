@@ -8,8 +8,7 @@ from torch import multiprocessing, nn
 
 from fdsr.models.discriminators import FeatureDiscriminator
 from fdsr.models.losses import AdversarialFeatureLoss
-from fdsr.models.restorers.discriminator_step import discriminator_step
-from fdsr.models.restorers.per_tap import PerTap
+from fdsr.models.restorers.per_tap import PerTap, discriminator_step
 
 NORMS = ['batch', 'instance', 'none', 'spectral']
 

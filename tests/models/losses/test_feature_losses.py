@@ -9,7 +9,7 @@ from fdsr.models.losses import (
     FeatureAffinityLoss,
     FeatureL1Loss,
 )
-from fdsr.models.restorers.discriminator_step import discriminator_step
+from fdsr.models.restorers.per_tap import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from tests import toy
 from tests.models.restorers.test_distiller import batch, distiller, optimisers

@@ -7,7 +7,7 @@ from torch import nn
 from fdsr.models.files.checkpoints import CheckpointMismatch, load_backbone
 from fdsr.models.losses import AdversarialFeatureLoss, FeatureL1Loss
 from fdsr.models.restorers import FeatureDistiller
-from fdsr.models.restorers.discriminator_step import discriminator_step
+from fdsr.models.restorers.per_tap import discriminator_step
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from tests import toy
