@@ -7,8 +7,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Iterable, Iterator
 
-import numpy as np
-
 from fdsr.weights.files import WEIGHTS_DIR_VARIABLE, check_sha256, locate, sha256_of
 from fdsr.weights.safe import safe_load
 from fdsr.weights.sources import SOURCES, ExternalWeights, Source, trunk_sources
@@ -26,14 +24,6 @@ CONV_INDICES = {
 }
 _PREFERRED: ContextVar[frozenset[str]] = ContextVar('preferred', default=frozenset())
 _FLAX_SCOPE = {'alexnet': 'AlexNet_0', 'vgg16': 'VGG16_0'}
-# The globals of a pickled array. A pickle cannot call any other.
-_reconstruct = np.empty(0).__reduce__()[0]
-_ALLOWED = {
-    ('numpy.core.multiarray', '_reconstruct'): _reconstruct,
-    ('numpy._core.multiarray', '_reconstruct'): _reconstruct,
-    ('numpy', 'ndarray'): np.ndarray,
-    ('numpy', 'dtype'): np.dtype,
-}
 
 
 def vgg_state_dict(name: str, path: str | Path | None = None, sha256: str | None = None,
@@ -159,10 +149,23 @@ class _NumpyUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
         """Returns an allowed global."""
         try:
-            return _ALLOWED[module, name]
+            return _array_globals()[module, name]
         except KeyError:
             raise pickle.UnpicklingError(
                 f'the global {module}.{name} is refused') from None
+
+
+@lru_cache
+def _array_globals() -> dict[tuple[str, str], Any]:
+    """Returns the globals of a pickled array; a pickle cannot call any other."""
+    import numpy as np  # imported here, so that --help needs no package
+    reconstruct = np.empty(0).__reduce__()[0]
+    return {
+        ('numpy.core.multiarray', '_reconstruct'): reconstruct,
+        ('numpy._core.multiarray', '_reconstruct'): reconstruct,
+        ('numpy', 'ndarray'): np.ndarray,
+        ('numpy', 'dtype'): np.dtype,
+    }
 
 
 def load_numpy_pickle(path: str | Path) -> Any:

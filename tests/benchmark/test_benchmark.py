@@ -196,7 +196,7 @@ def test_a_partially_written_row_is_ignored(config_path, tmp_path, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr('fdsr.utils.files._sync', stop)
+    monkeypatch.setattr('fdsr.utils.files.os.fsync', stop)
     config.test_evaluator.metrics.pop()
     with pytest.raises(KeyboardInterrupt):
         run_benchmark(config, tmp_path / 'out')

@@ -189,7 +189,7 @@ def test_code_in_an_unfinished_dictionary_is_refused(hostile, trace, tmp_path):
     (tmp_path / 'state' / 'points_000000.npy').write_bytes(
         pickle.dumps(Code(trace)))
     with pytest.raises(ValueError, match=r'points_000000\.npy is damaged'):
-        state.points(0)
+        state.array('points_000000')
     torch.save([1], tmp_path / 'state' / 'averages.pth')
     with pytest.raises(ValueError, match=r'averages\.pth is damaged'):
         state.averages()
