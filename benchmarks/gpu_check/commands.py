@@ -28,7 +28,7 @@ _TOY = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where commands run."""
+    """Repository and output folder of the commands."""
 
     root: Path  #: the repository
     folder: Path  #: for configs, checkpoints and logs

@@ -52,6 +52,9 @@ def _explanation(error: Exception) -> str | None:
     if _raised_here(error) and ' ' in str(error):
         # str() of a KeyError quotes its text
         return str(error.args[0] if isinstance(error, KeyError) else error)
+    if isinstance(error, TypeError) and _module_of(error).startswith(
+            'mmengine.registry') and 'argument' in str(error):
+        return f'{error}. Correct this key in the config, or remove it.'
     if isinstance(error, ModuleNotFoundError) and error.name:
         return _missing_package(error.name.partition('.')[0])
     if _disk_is_full(error):
@@ -62,8 +65,13 @@ def _explanation(error: Exception) -> str | None:
 
 
 def _raised_here(error: Exception) -> bool:
+    return _module_of(error).partition('.')[0] in _PROJECT
+
+
+def _module_of(error: Exception) -> str:
+    """Returns the name of the module that raised an error."""
     frame, _ = list(traceback.walk_tb(error.__traceback__))[-1]
-    return frame.f_globals.get('__name__', '').partition('.')[0] in _PROJECT
+    return frame.f_globals.get('__name__', '')
 
 
 def _missing_package(name: str) -> str | None:

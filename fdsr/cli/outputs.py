@@ -43,7 +43,7 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """True if there is no result."""
+        """Whether the input has no result."""
         return self.status != 'ok'
 
 

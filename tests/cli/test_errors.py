@@ -65,3 +65,16 @@ def test_every_extra_of_the_message_exists():
     from pathlib import Path
     extras = runpy.run_path(str(Path(__file__).parents[2] / 'setup.py'))['EXTRAS']
     assert set(EXTRAS) - {''} <= set(extras)
+
+
+def test_a_wrong_key_of_a_component_is_one_sentence(capsys):
+    from fdsr.registry import MODELS
+    message = ended_with(capsys, lambda: MODELS.build(
+        dict(type='fdsr.PixelLoss', kind='l1', loss_weights=2.0)))
+    assert "PixelLoss" in message and "'loss_weights'" in message
+    assert 'Correct this key in the config' in message
+
+
+def test_another_type_error_keeps_its_traceback():
+    with pytest.raises(TypeError):
+        report_errors(lambda: int([], argument=1))()

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 
-#: RGB, of pictures in [0, 1].
+#: RGB, of images in [0, 1].
 DIV2K_MEAN = (0.4488, 0.4371, 0.4040)
 RANGE = 255
 

@@ -323,9 +323,9 @@ def copy_trained_weights(path: str | Path, network: nn.Module,
     copy_matching(str(path), values, network)
 
 
-def copy_matching(source: str, theirs: dict[str, Tensor], network: nn.Module) -> None:
+def copy_matching(source: str, values: dict[str, Tensor], network: nn.Module) -> None:
     """Copies every trained value of a network from another state dict."""
     own = strip_external(network.state_dict(), external_parts(network))
     check_values(source, own,
-                 {key: value for key, value in theirs.items() if key in own})
-    network.load_state_dict({key: theirs[key] for key in own}, strict=False)
+                 {key: value for key, value in values.items() if key in own})
+    network.load_state_dict({key: values[key] for key in own}, strict=False)
