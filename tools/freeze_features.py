@@ -12,7 +12,6 @@ PackInputs needs meta_keys=['name', 'mirrored'].
 """
 
 import argparse
-import tempfile
 
 from _arguments import parse_options, report_errors
 
@@ -36,12 +35,11 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    from fdsr.engine.config import load_config
+    from fdsr.engine.config import temporary_config
     from fdsr.registry import register_all
     # only the list of skipped samples is written to the work directory
-    with tempfile.TemporaryDirectory() as folder:
-        config = load_config(arguments.config, arguments.data_root, work_dir=folder,
-                             cfg_options=parse_options(arguments.cfg_options))
+    with temporary_config(arguments.config, data_root=arguments.data_root,
+                          cfg_options=parse_options(arguments.cfg_options)) as config:
         register_all()
         from fdsr.models.restorers.teacher import build_teacher
         from fdsr.preparation.feature_cache import (

@@ -1,6 +1,5 @@
 """Reads configs and applies the command line's overrides."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+
+from fdsr.utils.files import temporary_path
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -63,8 +64,8 @@ def temporary_config(path: str | Path, **options: Any) -> Iterator[Config]:
         path: the config file.
         **options: ``data_root`` and ``cfg_options`` of :func:`load_config`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        yield load_config(path, **options, work_dir=folder)
+    with temporary_path(tempfile.gettempdir(), 'fdsr-config', folder=True) as folder:
+        yield load_config(path, **options, work_dir=str(folder))
 
 
 def default_work_dir(path: str | Path) -> str:
@@ -104,11 +105,10 @@ def check_writable(work_dir: str | Path) -> None:
     Raises:
         PermissionError: it cannot be created or written.
     """
-    probe = Path(work_dir) / f'.writable-{os.getpid()}'
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
     except OSError as error:
         raise PermissionError(
             f'The work directory {work_dir} cannot be written ({error.strerror}). Name '
