@@ -26,15 +26,17 @@ _ENCODER = dict(preset='veryfast', tune='zerolatency', crf='16')
 _SCALING = 0x4 | 0x2000 | 0x40000
 #: FFmpeg's numbers of matrices and ranges
 _BT709, _BT601, _BT2020 = 1, 5, 9
-_MATRICES = {0: _BT709, 1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020, 10: _BT2020}
+_MATRICES = {0: _BT709, 1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020,
+             10: _BT2020}
 _RGB, _UNSPECIFIED = 0, 2
 _LIMITED, _FULL = 1, 2
 _AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000,
               88200, 96000)
 #: Layouts by the number of channels, for files that store only the number.
 _LAYOUTS = ('', 'mono', 'stereo', '2.1', '4.0', '5.0', '5.1', '6.1', '7.1')
-#: Seconds that may be missing at the end of a complete file.
-_TOLERANCE = 0.5
+#: Seconds that may be missing at the end of a complete file, and that a header's end
+#: may be off.
+_TOLERANCE, _ROUNDING = Fraction(1, 2), Fraction(2, 1000)
 
 
 @dataclass(frozen=True)
@@ -89,10 +91,13 @@ class VideoReader:
         self.colour: dict[str, int] = {}
         self._swapped = False
         self._damaged = 0
-        self._last, self._spacing, self._sound_end = -1, 0, Fraction(0)
+        self._last, self._spacing, self._longest = -1, 0, 0
+        self._sound_end = Fraction(0)
         self._last_frame: Any = None
-        # when the file ends by its header, in seconds
-        self._header_end = Fraction(self._file.duration or 0, self._av.time_base)
+        # when the file ends by its header, in seconds; Matroska's includes the start
+        start = 0 if 'matroska' in self._file.format.name else self._file.start_time
+        self._header_end = Fraction((start or 0) + (self._file.duration or 0),
+                                    self._av.time_base)
 
     @property
     def expected_frames(self) -> int | None:
@@ -145,18 +150,22 @@ class VideoReader:
         if self._last_frame:
             pts = max(pts, self._last + 1)
             self._spacing = pts - self._last
+            self._longest = max(self._longest, self._spacing)
         self._last, self._last_frame = pts, frame
         return pts
 
     def last_duration(self) -> int:
         """Returns the duration of the last frame, in units of ``time_base``."""
         frame = self._last_frame
-        if frame.duration:
-            return max(round(frame.duration * frame.time_base / self.time_base), 1)
-        rest = round(self._header_end / self.time_base) - self._last
-        if rest > 0 and not self.sound:
-            return rest
-        return self._spacing or max(round(1 / self.rate / self.time_base), 1)
+        usual = (round((frame.duration or 0) * frame.time_base / self.time_base)
+                 or self._spacing or max(round(1 / self.rate / self.time_base), 1))
+        rest = self._header_end / self.time_base - self._last
+        # more is missing if the file is truncated, and the header's end is rounded
+        most = self._longest + _TOLERANCE / self.time_base
+        if not self.sound and 0 < rest <= most:
+            if abs(rest - usual) * self.time_base > _ROUNDING:
+                return max(round(rest), 1)
+        return usual
 
     def _image(self, frame: Any) -> np.ndarray:
         """Converts a frame to RGB and rotates it as its metadata says."""
