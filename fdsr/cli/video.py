@@ -16,7 +16,7 @@ FrameRestorer = Callable[[np.ndarray], tuple[np.ndarray, int, int]]
 def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
     """Restores a video frame by frame and shows the progress.
 
-    Each frame keeps its time, and the sound is copied. Two frames are in memory at a
+    Each frame keeps its time, and the sound is copied. A few frames are in memory at a
     time. Frames are restored independently, so faces may flicker.
 
     Args:
@@ -52,10 +52,10 @@ def restore_video(source: Path, target: Path, restore: FrameRestorer) -> Result:
             writer.finish(reader.last_duration())
         else:
             part.unlink()
+        message = ' '.join([f'{with_face} of {frames} frames have restored faces.',
+                            *writer.notes, *reader.notes()])
     if not restored:
         return Result(str(source), status='no face', faces=found,
                       message='No face was restored, so nothing was written.')
-    message = ' '.join([f'{with_face} of {frames} frames have restored faces.',
-                        *writer.notes, *reader.notes()])
     return Result(str(source), str(target), faces=found, restored=restored,
                   message=message)

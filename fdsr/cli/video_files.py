@@ -60,6 +60,7 @@ class VideoReader:
 
     Attributes:
         time_base: unit of time, in seconds.
+        rate: average number of frames per second.
         sound: the streams of the sound.
         matrix: matrix from RGB to YUV of the last frame, as FFmpeg's number.
         colour: how to tag it: matrix, primaries and transfer function.
@@ -87,6 +88,8 @@ class VideoReader:
                       if stream.codec_context is not None]
         unit = self._stream.time_base or Fraction(1, _FINEST_TIME)
         self.time_base = max(unit, Fraction(1, _FINEST_TIME))
+        rate = self._stream.average_rate or self._stream.guessed_rate
+        self.rate = rate if rate and 0 < rate <= 1000 else Fraction(_DEFAULT_RATE)
         self.matrix = _BT601
         self.colour: dict[str, int] = {}
         self._swapped = False
@@ -103,12 +106,6 @@ class VideoReader:
     def expected_frames(self) -> int | None:
         """Number of frames, or an estimate, or None."""
         return self._stream.frames or int(self._header_end * self.rate) or None
-
-    @property
-    def rate(self) -> Fraction:
-        """Average number of frames per second."""
-        rate = self._stream.average_rate or self._stream.guessed_rate
-        return rate if rate and 0 < rate <= 1000 else Fraction(_DEFAULT_RATE)
 
     @property
     def pixel_aspect(self) -> Fraction | None:
