@@ -1,15 +1,23 @@
 """Transforms of a face: flips, component boxes, degradations."""
-from fdsr.datasets.transforms.basic import ComponentBoxes, DownsampleToLR, FlipFace
+from fdsr.datasets.transforms.basic import (
+    ComponentBoxes,
+    DownsampleToLR,
+    FlipFace,
+    TintFace,
+)
 from fdsr.datasets.transforms.blind_degradation import BlindDegradation
 from fdsr.datasets.transforms.degradation_steps import (
     AddNoise,
     BlurFace,
     CompressJPEG,
     DegradationStep,
+    OneOf,
+    ResizeFace,
     ShrinkFace,
 )
 
 __all__ = [
     'AddNoise', 'BlindDegradation', 'BlurFace', 'ComponentBoxes', 'CompressJPEG',
-    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'ShrinkFace'
+    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'OneOf', 'ResizeFace',
+    'ShrinkFace', 'TintFace'
 ]

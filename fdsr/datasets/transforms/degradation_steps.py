@@ -18,6 +18,8 @@ from PIL import Image
 from fdsr.registry import TRANSFORMS
 
 _KINDS = ('iso', 'aniso', 'motion')
+_PIL_KERNELS = dict(bicubic=Image.BICUBIC, bilinear=Image.BILINEAR, box=Image.BOX,
+                    lanczos=Image.LANCZOS)
 Range = tuple[float, float]
 
 
@@ -42,6 +44,13 @@ def random_state(name: str, seed: int | None) -> np.random.RandomState:
 def to_uint8(img: np.ndarray) -> np.ndarray:
     """Rounds and clamps to uint8."""
     return np.clip(np.rint(img), 0, 255).astype(np.uint8)
+
+
+def _pil_resize(img: np.ndarray, size: tuple[int, int], kernel: int) -> np.ndarray:
+    """Resizes float32 (H, W, 3) to (width, height) and clamps to [0, 255]."""
+    channels = [np.asarray(Image.fromarray(channel).resize(size, kernel))
+                for channel in np.moveaxis(img, 2, 0).copy()]
+    return np.clip(np.stack(channels, 2), 0, 255)
 
 
 # Blur kernels are float64, square, of odd size, symmetric, with the sum 1. x points to
@@ -295,15 +304,107 @@ class ShrinkFace(DegradationStep):
         size = tuple(max(1, int(side / r)) for side in (img.shape[1], img.shape[0]))
         if self.resample == 'bilinear':
             return cv2.resize(img, size, interpolation=cv2.INTER_LINEAR)
-        channels = [np.asarray(Image.fromarray(channel).resize(size, Image.BICUBIC))
-                    for channel in np.moveaxis(img, 2, 0).copy()]
-        return np.clip(np.stack(channels, 2), 0, 255)
+        return _pil_resize(img, size, Image.BICUBIC)
 
     def words(self) -> str:
         """Describes factor and kernel."""
         kernel = ('PIL bicubic, anti-aliased' if self.resample == 'bicubic' else
                   'OpenCV bilinear, not anti-aliased')
         return f'down-sampled by r = {in_words(self.r)} ({kernel})'
+
+
+@TRANSFORMS.register_module()
+class ResizeFace(DegradationStep):
+    """Resizes to a fixed side with a random kernel.
+
+    Args:
+        side: Side of the result in pixels.
+        kernels: Names of the kernels, sampled uniformly: PIL's ``bicubic``,
+            ``bilinear``, ``box`` and ``lanczos``, all anti-aliased, and OpenCV's
+            ``area``.
+        prob: Probability of the operation.
+
+    Raises:
+        ValueError: ``side`` is below 1, or a kernel is unknown.
+    """
+
+    resizes = True
+
+    def __init__(self, side: int, kernels: Sequence[str] = ('bicubic',),
+                 prob: float = 1.0) -> None:
+        super().__init__(prob)
+        if side != int(side) or side < 1:
+            raise ValueError(f'side is {side}, expected an integer >= 1.')
+        if not kernels or set(kernels) - {*_PIL_KERNELS, 'area'}:
+            raise ValueError(f'kernels is {kernels}, expected a list of '
+                             f'{", ".join([*_PIL_KERNELS, "area"])}.')
+        self.side, self.kernels = int(side), list(kernels)
+
+    def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
+        """Resizes and clamps the overshoot."""
+        kernel = self.kernels[draws.randint(len(self.kernels))]
+        size = self.side, self.side
+        if kernel == 'area':
+            return cv2.resize(img, size, interpolation=cv2.INTER_AREA)
+        return _pil_resize(img, size, _PIL_KERNELS[kernel])
+
+    def words(self) -> str:
+        """Describes side and kernels."""
+        return f'resized to {self.side} px ({", ".join(self.kernels)})'
+
+
+@TRANSFORMS.register_module()
+class OneOf(DegradationStep):
+    """Applies one of several lists of steps.
+
+    Args:
+        choices: Lists of configs of :class:`DegradationStep`; a list may be empty.
+        weights: Relative probability of each list; default: equal.
+        prob: Probability of the operation.
+
+    Raises:
+        ValueError: ``weights`` does not have one number >= 0 per list, or an item is
+            not a DegradationStep.
+    """
+
+    resizes = True
+
+    def __init__(self, choices: Sequence[Sequence[dict | DegradationStep]],
+                 weights: Sequence[float] | None = None, prob: float = 1.0) -> None:
+        super().__init__(prob)
+        self.choices = [build_steps(choice) for choice in choices]
+        weights = [1.0] * len(choices) if weights is None else list(weights)
+        if len(weights) != len(choices) or not choices or min(weights) < 0 or not any(
+                weights):
+            raise ValueError(f'weights is {weights}, expected a number >= 0 for each of '
+                             f'{len(choices)} lists of steps.')
+        self.shares = [weight / sum(weights) for weight in weights]
+
+    def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
+        """Applies the steps of a random list."""
+        for step in self.choices[draws.choice(len(self.choices), p=self.shares)]:
+            img = step.apply(img, draws)
+        return img
+
+    def words(self) -> str:
+        """Describes the lists and their probabilities."""
+        return ' or '.join(
+            f'[{", ".join(step.protocol() for step in steps) or "nothing"}] '
+            f'({share:.2g})' for steps, share in zip(self.choices, self.shares))
+
+
+def build_steps(configs: Sequence[dict | DegradationStep]) -> list[DegradationStep]:
+    """Builds steps from their configs.
+
+    Raises:
+        ValueError: One is not a DegradationStep.
+    """
+    steps = [TRANSFORMS.build(dict(step)) if isinstance(step, dict) else step
+             for step in configs]
+    for step in steps:
+        if not isinstance(step, DegradationStep):
+            raise ValueError(f'{type(step).__name__} is not a DegradationStep.')
+    return steps
 
 
 @TRANSFORMS.register_module()
@@ -338,15 +439,17 @@ class CompressJPEG(DegradationStep):
 
     Args:
         quality: Range of the quality, integers, both ends included.
+        shift: Place the 8x8 blocks at a random offset, as in a crop of a larger JPEG.
         prob: Probability of the compression.
 
     Raises:
         ValueError: ``quality`` is not a range of integers in [1, 100].
     """
 
-    def __init__(self, quality: int | tuple[int, int] = (40, 80),
+    def __init__(self, quality: int | tuple[int, int] = (40, 80), shift: bool = False,
                  prob: float = 1.0) -> None:
         super().__init__(prob)
+        self.shift = shift
         self.quality = read_range('quality', quality, 1, 100)
         if any(value != int(value) for value in self.quality):
             raise ValueError(f'quality is {quality}, expected integers.')
@@ -354,10 +457,13 @@ class CompressJPEG(DegradationStep):
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
         """Compresses and decodes an image."""
         quality = int(draws.randint(self.quality[0], self.quality[1] + 1))
+        top, left = draws.randint(0, 8, 2) if self.shift else (0, 0)
+        img = np.pad(img, ((top, 0), (left, 0), (0, 0)), 'edge')
         file = io.BytesIO()
         Image.fromarray(to_uint8(img)).save(file, 'JPEG', quality=quality)
-        return np.asarray(Image.open(file), np.float32)
+        return np.asarray(Image.open(file), np.float32)[top:, left:]
 
     def words(self) -> str:
         """Describes format and quality."""
-        return f'JPEG of quality {in_words(self.quality)}'
+        where = ', blocks at a random offset' if self.shift else ''
+        return f'JPEG of quality {in_words(self.quality)}{where}'
