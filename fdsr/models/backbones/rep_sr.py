@@ -56,10 +56,10 @@ class RepConv(nn.Module):
     def fuse(self) -> nn.Conv2d:
         """Returns the equivalent convolution."""
         out_channels, in_channels = self.weight.shape[:2]
-        fused = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        fused = nn.Conv2d(in_channels, out_channels, 3, padding=1).to(self.weight)
         fused.weight.copy_(self.kernel())
         fused.bias.copy_(self.bias)
-        return fused.to(self.weight)
+        return fused
 
 
 def _conv(in_channels: int, out_channels: int, fused: bool) -> nn.Module:
