@@ -33,8 +33,8 @@ class ConcatFaces(FaceDataset):
         crops = [(one.size, one.mean_eye_share()) for one in self.datasets]
         if not crops or any(not np.allclose(crop, crops[0]) for crop in crops):
             raise ValueError(
-                'ConcatFaces: expected datasets with the same size and eye share, found '
-                f'{crops}.')
+                'ConcatFaces: expected datasets with the same size and eye share, '
+                f'found {crops}.')
         self.size = self.datasets[0].size
         self._ends = np.cumsum([len(one) for one in self.datasets])
 

@@ -74,8 +74,9 @@ class VGGFace2Dataset(FaceDataset):
     def __init__(self, data_root: str | os.PathLike, split: str = 'train',
                  size: int = 256, crop_scale: float = 1.3, align: str | None = None,
                  eye_share: float = 0.243, min_box_side: float = 0,
-                 jitter: dict[str, float] | None = None, part: str = 'all', val_identities: int = 200,
-                 val_seed: int | None = None, subset: int | None = None,
+                 jitter: dict[str, float] | None = None, part: str = 'all',
+                 val_identities: int = 200, val_seed: int | None = None,
+                 subset: int | None = None,
                  subset_seed: int = 0, cache_dir: str | os.PathLike | None = None,
                  name: str | None = None, **options: Any) -> None:
         self.split, self.part = split, part

@@ -1,4 +1,4 @@
-"""The mix of degradations for the students: choices, kernels, tints and misalignment."""
+"""The mix of degradations for the students: choices, kernels, tints, jitter."""
 
 import io
 
@@ -132,8 +132,8 @@ def test_a_tint_multiplies_the_channels():
 def test_grey_is_the_luma_in_every_channel():
     np.random.seed(0)
     found = TintFace(prob=0, grey=1)(dict(img=image()))['img']
-    np.testing.assert_array_equal(
-        found, np.asarray(Image.fromarray(image()).convert('L'))[..., None].repeat(3, 2))
+    luma = np.asarray(Image.fromarray(image()).convert('L'))
+    np.testing.assert_array_equal(found, luma[..., None].repeat(3, 2))
 
 
 def test_a_tint_after_lr_is_refused():

@@ -6,13 +6,12 @@ from fdsr.datasets.transforms.basic import (
     TintFace,
 )
 from fdsr.datasets.transforms.blind_degradation import BlindDegradation
+from fdsr.datasets.transforms.degradation_mix import OneOf, ResizeFace
 from fdsr.datasets.transforms.degradation_steps import (
     AddNoise,
     BlurFace,
     CompressJPEG,
     DegradationStep,
-    OneOf,
-    ResizeFace,
     ShrinkFace,
 )
 

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image
 
 from fdsr.datasets.transforms.basic import DownsampleToLR
+from fdsr.datasets.transforms.degradation_mix import build_steps
 from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
-    build_steps,
     random_state,
     to_uint8,
 )

@@ -62,10 +62,21 @@ class RepConv(nn.Module):
         return fused
 
 
-def _conv(in_channels: int, out_channels: int, fused: bool) -> nn.Module:
+def rep_conv(in_channels: int, out_channels: int, fused: bool) -> nn.Module:
+    """Returns a RepConv, or a plain 3×3 convolution for a fused network."""
     if fused:
         return nn.Conv2d(in_channels, out_channels, 3, padding=1)
     return RepConv(in_channels, out_channels)
+
+
+def fuse_convolutions(network: nn.Module) -> nn.Module:
+    """Replaces every RepConv by the equivalent convolution, in place."""
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, RepConv):
+                setattr(module, name, child.fuse())
+    network.fused = True
+    return network
 
 
 class _Block(nn.Module):
@@ -73,8 +84,8 @@ class _Block(nn.Module):
 
     def __init__(self, channels: int, fused: bool) -> None:
         super().__init__()
-        self.first = _conv(channels, channels, fused)
-        self.second = _conv(channels, channels, fused)
+        self.first = rep_conv(channels, channels, fused)
+        self.second = rep_conv(channels, channels, fused)
 
     def forward(self, feature: Tensor, gate: Tensor | None = None) -> Tensor:
         """Maps (B, C, h, w) to the same shape; ``gate`` is (B, C, 1, 1)."""
@@ -88,7 +99,7 @@ class _Stage(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, blocks: int,
                  fused: bool) -> None:
         super().__init__()
-        self.up = _conv(in_channels, 4 * out_channels, fused)
+        self.up = rep_conv(in_channels, 4 * out_channels, fused)
         self.blocks = nn.Sequential(
             *(_Block(out_channels, fused) for _ in range(blocks)))
 
@@ -161,7 +172,8 @@ class RepSR(Backbone):
     """
 
     def __init__(self, scale: int = 8, channels: int = 64, blocks: int = 8,
-                 stage_channels: Sequence[int] = (32, 16), stage_blocks: Sequence[int] = (2, 1),
+                 stage_channels: Sequence[int] = (32, 16),
+                 stage_blocks: Sequence[int] = (2, 1),
                  context_channels: int = 96, context_blocks: int = 3,
                  fused: bool = False) -> None:
         super().__init__()
@@ -175,7 +187,7 @@ class RepSR(Backbone):
                     'values, one per upsampling by 2 but the last; found '
                     f'{list(values)}.')
         self.scale, self.fused = scale, fused
-        self.head = _conv(3, channels, fused)
+        self.head = rep_conv(3, channels, fused)
         self.context = _Context(
             channels, context_channels, context_blocks, blocks * channels)
         self.body = nn.ModuleList(_Block(channels, fused) for _ in range(blocks))
@@ -183,7 +195,7 @@ class RepSR(Backbone):
         self.stages = nn.Sequential(*(
             _Stage(before, after, count, fused)
             for before, after, count in zip(widths, stage_channels, stage_blocks)))
-        self.to_rgb = _conv(widths[-1], 12, fused)
+        self.to_rgb = rep_conv(widths[-1], 12, fused)
         self.upsample = BicubicUpsample(scale)
 
     def forward(self, lr: Tensor) -> Tensor:
@@ -199,16 +211,6 @@ class RepSR(Backbone):
         with torch.autocast(lr.device.type, enabled=False):
             return self.upsample(lr) + residual
 
-    @torch.no_grad()
     def fuse(self) -> RepSR:
-        """Replaces the branches by the equivalent convolutions, in place.
-
-        Returns:
-            This network.
-        """
-        for module in list(self.modules()):
-            for name, child in list(module.named_children()):
-                if isinstance(child, RepConv):
-                    setattr(module, name, child.fuse())
-        self.fused = True
-        return self
+        """Replaces the branches by the equivalent convolutions, in place."""
+        return fuse_convolutions(self)
