@@ -13,8 +13,11 @@ from typing import Any
 import numpy as np
 
 from fdsr.apis.images import BadImage
-from fdsr.cli.outputs import CannotWrite, cannot_write
+from fdsr.cli.outputs import cannot_write
 
+#: Other formats, such as playlists, can name further files and hosts to read from.
+_CONTAINERS = dict(format_whitelist='mov,matroska,avi,mpegts,mpeg,flv,asf,ogg',
+                   protocol_whitelist='file')
 #: Longer sides are beyond the limit of many H.264 decoders.
 _LONGEST_SIDE = 8192
 _FINEST_TIME = 1_000_000
@@ -76,7 +79,8 @@ class VideoReader:
         self.source = source
         self._av = _library(source)
         try:
-            self._file = self._av.open(str(source), metadata_errors='replace')
+            self._file = self._av.open(str(source), metadata_errors='replace',
+                                       options=dict(_CONTAINERS))
         except (self._av.FFmpegError, ValueError) as error:
             raise self._bad(error) from error
         self._stream = self._file.streams.best('video')
@@ -251,7 +255,7 @@ class VideoWriter:
         frame = self._av.VideoFrame.from_ndarray(np.ascontiguousarray(image), 'rgb24')
         frame = frame.reformat(
             self._stream.width, self._stream.height, self._stream.pix_fmt,
-            interpolation=_SCALING, dst_colorspace=self._reader.matrix,
+            interpolation=_SCALING, dst_colorspace=self._matrix,
             dst_color_range=_LIMITED)
         frame.pts, frame.time_base = pts, self._reader.time_base
         with self._writing():
@@ -296,7 +300,7 @@ class VideoWriter:
                 f'A video of {width}x{height} pixels cannot be written: H.264 decoders '
                 f'support {_LONGEST_SIDE} per side. Use a smaller --scale, or omit '
                 '--compare.')
-        unit = self._reader.time_base
+        unit, self._matrix = self._reader.time_base, self._reader.matrix
         with self._writing():
             # offsets between the streams are stored in units of the movie's time scale
             scale = unit.denominator * -(-10_000 // unit.denominator)
@@ -340,8 +344,9 @@ class VideoWriter:
         except self._av.FFmpegError as error:
             if isinstance(error, OSError):
                 raise cannot_write(self._target, error) from error
-            raise CannotWrite(f'{self._target} cannot be written as a video '
-                              f'({error.strerror}).') from error
+            # times or sound that MP4 cannot represent
+            raise BadImage(f'{self._reader.source} cannot be written as MP4 '
+                           f'({error.strerror}).') from error
 
     def __enter__(self) -> 'VideoWriter':
         return self

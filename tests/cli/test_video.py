@@ -251,6 +251,14 @@ def test_files_that_are_not_videos(tmp_path):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(BadImage, match=f'{name} (cannot be read|has no readable)'):
             restored(tmp_path / name, tmp_path / 'out.mp4')
+    # a playlist may name other files, and hosts
+    write(tmp_path / 'clip.mp4')
+    (tmp_path / 'list.mp4').write_text('#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\n'
+                                       'clip.mp4\n#EXT-X-ENDLIST\n')
+    (tmp_path / 'concat.mp4').write_text("ffconcat version 1.0\nfile 'clip.mp4'\n")
+    for name in ('list.mp4', 'concat.mp4'):
+        with pytest.raises(BadImage, match='cannot be read as a video'):
+            restored(tmp_path / name, tmp_path / 'out.mp4')
     with av.open(str(tmp_path / 'sound.mp4'), 'w') as file:
         stream = file.add_stream('aac', rate=48000, layout='mono')
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), 'f4'), 'fltp', 'mono')
