@@ -94,7 +94,6 @@ def test_the_papers_pipeline_runs_at_full_size(tmp_path):
 
     student = on_synthetic_faces('student_vggface2.py', tmp_path / 'student')
     student.model.generator.encoder.pretrained = None
-    student.default_hooks.checkpoint = None  # 300 MB
     build_runner(student).train()
 
     distill = on_synthetic_faces('distill_vggface2.py', tmp_path / 'distill')

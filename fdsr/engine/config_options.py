@@ -68,8 +68,9 @@ def parse_options(options: Iterable[str], name: str = '--cfg-options',
 def parse_value(text: str) -> Any:
     """Parses a value as mmengine's ``DictAction`` does, and more exactly.
 
-    ``true``, ``false`` and ``none`` may have any case, also in lists. Literals in brackets
-    or quotes may contain dicts, spaces and commas. All else is a number or a string.
+    ``true``, ``false`` and ``none`` may have any case, also in lists. Literals in
+    brackets or quotes may contain dicts, spaces and commas. All else is a number or a
+    string.
 
     Raises:
         ValueError: brackets or quotes are unbalanced.
