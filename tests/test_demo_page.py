@@ -282,3 +282,18 @@ def test_old_files_are_removed_and_examples_are_kept(demo, tmp_path):
     os.utime(old.parent, (1e9, 1e9))
     demo('app').remove_old(tmp_path, kept, time.time() - 100)
     assert not old.parent.exists() and young.exists() and example.exists()
+
+
+@pytest.mark.parametrize('text, path', [
+    ('', ''), ('/', ''), ('faces', '/faces'), ('/faces', '/faces'),
+    ('/faces/', '/faces'), ('a/b/', '/a/b'), ('//faces', '/faces'),
+    ('https://host/faces/', 'https://host/faces')])
+def test_the_path_behind_a_proxy(demo, text, path):
+    assert demo('app').parse_arguments(['--root-path', text]).root_path == path
+
+
+@pytest.mark.parametrize('text', ['fa ces', 'faces?x', 'faces#x', '"><script>', 'é'])
+def test_a_path_that_is_not_one_is_refused(demo, capsys, text):
+    with pytest.raises(SystemExit):
+        demo('app').parse_arguments(['--root-path', text])
+    assert 'expected the path of a page' in capsys.readouterr().err

@@ -29,8 +29,8 @@ from fdsr.datasets.image_storage import (
 )
 from fdsr.utils.files import write_bytes
 
-#: Version of the file format.
-FORMAT = 1
+#: Version of the file format. Version 1 has no digest of the facts.
+FORMAT = 2
 MANIFEST, INDEX = 'manifest.json', 'index.npy'
 #: Required keys of ``manifest.json``.
 FACTS = ('format', 'split', 'count', 'size', 'alignment', 'eye_share', 'storage',
@@ -166,8 +166,9 @@ class Manifest:
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self.facts = _read_facts(self.folder / MANIFEST)
-        digest = self.facts.pop('digest', None)  # earlier manifests have none
-        damaged = digest is not None and digest != _digest_of_facts(self.facts)
+        digest = self.facts.pop('digest', None)
+        damaged = ((digest is not None or self.facts['format'] > 1)
+                   and digest != _digest_of_facts(self.facts))
         self.shards = [Shard(*row) for row in self.facts.pop('shards')]
         self.ends = np.cumsum([shard.count for shard in self.shards], dtype=np.int64)
         self._open: OrderedDict[int, tuple[np.ndarray, ImageReader]] = OrderedDict()
@@ -180,7 +181,7 @@ class Manifest:
             raise ValueError(
                 f'{self.folder / MANIFEST} differs from its digest: it is damaged or '
                 f'was edited. {_REMEDY} If you edited it yourself, delete its '
-                '"digest".')
+                '"digest" and set its "format" to 1.')
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
@@ -312,9 +313,9 @@ def _read_facts(path: Path) -> dict[str, Any]:
         raise ValueError(f'{path} is not a manifest: {error}. {_REMEDY}') from error
     if missing:
         raise ValueError(f'{path} lacks {", ".join(missing)}. {_REMEDY}')
-    if facts['format'] != FORMAT:
-        raise ValueError(f'{path} has format {facts["format"]}, expected {FORMAT}. '
-                         f'{_REMEDY}')
+    if facts['format'] not in (1, FORMAT):
+        raise ValueError(f'{path} has format {facts["format"]}, expected at most '
+                         f'{FORMAT}. {_REMEDY}')
     _check_types(path, facts)
     return facts
 

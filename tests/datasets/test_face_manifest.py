@@ -273,7 +273,7 @@ def test_an_earlier_manifest_without_hashes_is_read(root):
     file = root / 'train' / 'manifest.json'
     facts = json.loads(file.read_text())
     del facts['digest']
-    file.write_text(json.dumps(facts))
+    file.write_text(json.dumps({**facts, 'format': 1}))
     found = FaceManifestDataset(root)[7]
     assert np.array_equal(found['img'], expected['img'])
     assert found['name'] == expected['name']

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from fdsr.utils.files import write_text
 
-FORMAT = 1
+#: Version of the file format. Version 1 has no checksums.
+FORMAT = 2
 _INDEX = 'store.json'
 _FIELDS = {'names', 'sums', 'marks', 'facts', 'shapes'}
 _AGAIN = 'Recompute the features with tools/freeze_features.py.'
@@ -165,13 +166,13 @@ def _read_index(path: Path) -> Dict[str, Any]:
     except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f'{path} is damaged ({error}). {_AGAIN}') from error
     missing = sorted(_FIELDS - content.keys())
-    if content.get('format') != FORMAT or missing:
+    if content.get('format') not in (1, FORMAT) or missing:
         raise ValueError(
-            f'{path}: expected format {FORMAT} with {", ".join(sorted(_FIELDS))}; '
+            f'{path}: expected format 1 or {FORMAT} with {", ".join(sorted(_FIELDS))}; '
             f'found format {content.get("format")}, missing: '
             f'{", ".join(missing) or "nothing"}. {_AGAIN}')
-    digest = content.pop('digest', None)  # earlier stores have none
-    if digest is not None and digest != _digest_of(content):
+    digest = content.pop('digest', None)
+    if (digest is not None or content['format'] > 1) and digest != _digest_of(content):
         raise ValueError(f'{path} differs from its digest. It is damaged. {_AGAIN}')
     problem = _first_problem(content)
     if problem:

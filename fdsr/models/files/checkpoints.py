@@ -1,6 +1,6 @@
 """Self-describing checkpoints: saving, reading and building their backbones.
 
-A checkpoint is a ``torch.save`` file of plain values::
+A checkpoint is a ``torch.save`` file of plain values, or the same in safetensors::
 
     {'meta': {'fdsr': {'format': 1,
                        'backbones': {name: config},
@@ -38,6 +38,7 @@ from fdsr.models.files import (
     check_values,
     find_external,
     relocated,
+    safetensors_files,
 )
 from fdsr.utils.files import atomic_path
 from fdsr.weights import ExternalWeights, preferring, safe_load
@@ -158,7 +159,7 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     Args:
         network: the backbone.
         config: its config.
-        path: path of the file.
+        path: path of the file; ``.safetensors`` selects that format.
         name: name of the backbone in the file.
         **meta: plain values for the file's ``meta``; ``licence`` is the licence of the
             file.
@@ -179,7 +180,10 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     check_own_description(path, holder, content['meta'])
     try:
         with atomic_path(path) as part:
-            torch.save(content, part)
+            if path.suffix == safetensors_files.SUFFIX:
+                safetensors_files.save(content['meta'], state, part)
+            else:
+                torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch raises both on a full disk
         raise OSError(f'{path} cannot be written ({error}). Free disk space, or choose '
                       'another path.') from error
@@ -203,7 +207,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         raise FileNotFoundError(
             f'There is no checkpoint at {path}. Train one with tools/train.py, or '
             f'correct the path.')
-    content = safe_load(path)
+    content = (safetensors_files.load(path)
+               if path.suffix == safetensors_files.SUFFIX else safe_load(path))
     facts = None
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         facts = content['meta'].get('fdsr')
