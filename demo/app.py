@@ -9,6 +9,7 @@ folder is deleted when the server ends.
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import socket
@@ -41,9 +42,26 @@ def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace
                         'reachable from this machine only)')
     parser.add_argument('--port', type=int, default=7860,
                         help='port to listen on; 0 selects a free one (default: 7860)')
-    parser.add_argument('--root-path', default='', metavar='/PATH',
+    parser.add_argument('--root-path', type=root_path, default='', metavar='/PATH',
                         help='path of the page behind a reverse proxy, if not the root')
     return parser.parse_args(arguments)
+
+
+def root_path(text: str) -> str:
+    """Returns a path with a slash in front and none behind, or a URL without the last.
+
+    ``faces``, ``/faces`` and ``/faces/`` are the same path.
+
+    Raises:
+        ArgumentTypeError: it cannot be the path of a page.
+    """
+    if not re.fullmatch(r"[\w/.~%:@!$&'()*+,;=-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f'expected the path of a page, such as /faces, found {text!r}')
+    text = text.rstrip('/')
+    if not text or text.startswith(('http://', 'https://')):
+        return text
+    return f'/{text.lstrip("/")}'
 
 
 def main(arguments: Optional[List[str]] = None) -> None:

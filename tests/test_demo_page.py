@@ -299,3 +299,18 @@ def test_the_next_server_deletes_the_uploads_of_a_killed_one(tmp_path):
                            capture_output=True)
     assert whole.stdout.split() == [str(0o700), '1'], whole.stderr
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text, path', [
+    ('', ''), ('/', ''), ('faces', '/faces'), ('/faces', '/faces'),
+    ('/faces/', '/faces'), ('a/b/', '/a/b'), ('//faces', '/faces'),
+    ('https://host/faces/', 'https://host/faces')])
+def test_the_path_behind_a_proxy(demo, text, path):
+    assert demo('app').parse_arguments(['--root-path', text]).root_path == path
+
+
+@pytest.mark.parametrize('text', ['fa ces', 'faces?x', 'faces#x', '"><script>', 'é'])
+def test_a_path_that_is_not_one_is_refused(demo, capsys, text):
+    with pytest.raises(SystemExit):
+        demo('app').parse_arguments(['--root-path', text])
+    assert 'expected the path of a page' in capsys.readouterr().err

@@ -1,6 +1,7 @@
 """Turns the inputs of a command line into jobs, each with a file for its result."""
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,12 +63,27 @@ def find_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
 
 def _expanded(text: str) -> Sequence[Path]:
     path = Path(text).expanduser()
-    if path.is_dir():
+    if os.path.isdir(path):  # Path.is_dir raises on a name that is too long
         return files_in(path, SUFFIXES + VIDEOS, 'image or video')
-    if path.exists():
+    if os.path.exists(path):
         return [path]
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-    files = [path for path in found if path.is_file()]
+    files = _matches(path)
     if not files:
-        raise FileNotFoundError(f'{text} matches no file or folder.')
+        raise FileNotFoundError(f'{text[:1000]} matches no file or folder.')
     return files
+
+
+def _matches(pattern: Path) -> Sequence[Path]:
+    """Returns the files that match a pattern, sorted.
+
+    Brackets in the name of an existing folder are literal. Those in the rest of the
+    pattern are literal only if nothing matches otherwise.
+    """
+    folder = next(parent for parent in pattern.parents if os.path.isdir(parent))
+    rest = str(pattern.relative_to(folder))
+    for text in (rest, rest.replace('[', '[[]')):
+        found = glob.glob(os.path.join(glob.escape(str(folder)), text), recursive=True)
+        files = sorted(path for path in map(Path, found) if path.is_file())
+        if files:
+            return files
+    return []

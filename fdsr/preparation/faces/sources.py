@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from string import whitespace
 
 import numpy as np
 
@@ -76,7 +77,8 @@ def _is_listable(path: str) -> bool:
         path.encode()
     except UnicodeEncodeError:  # os.walk decodes other bytes to surrogates
         return False
-    return path.strip() == path and '\n' not in path and '\r' not in path
+    # ASCII only: a list is read as bytes, where other spaces are part of the name
+    return path.strip(whitespace) == path and '\n' not in path and '\r' not in path
 
 
 def _write_boxes(landmarks: Path, boxes: Path) -> None:

@@ -7,7 +7,9 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import whitespace
 from typing import Any, ContextManager, NamedTuple
+from unicodedata import category
 
 import cv2
 import numpy as np
@@ -113,7 +115,7 @@ def find_images(source: Path) -> list[ImageFile]:
         if suffix.lower() not in known:
             found.append(ImageFile(path, '', 'format', (
                 f'the dataset does not read {suffix.lower()}: convert it to .png')))
-        elif printable != path or path.strip() != path:
+        elif printable != path or path.strip(whitespace) != path:
             found.append(ImageFile(path, '', 'name', (
                 'a NAME_ID must be UTF-8 without line breaks and without spaces at its '
                 'beginning')))
@@ -130,9 +132,13 @@ def find_images(source: Path) -> list[ImageFile]:
 
 
 def _printable(path: str) -> str:
-    """Escapes a path for a cell: line breaks and bytes that are not UTF-8."""
+    """Escapes a path for a cell: control characters and bytes that are not UTF-8.
+
+    Other spaces than ASCII's and joined emoji are kept.
+    """
     text = path.encode('utf-8', 'backslashreplace').decode('utf-8')
-    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1]
+    return ''.join(letter if category(letter) not in ('Cc', 'Zl', 'Zp')
+                   else repr(letter)[1:-1]
                    for letter in text)
 
 

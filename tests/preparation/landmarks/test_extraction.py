@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from fdsr.datasets import VGGFace2Dataset
+from fdsr.datasets.vggface2_files import LANDMARK_COLUMNS, read_csv, read_listing
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
+from fdsr.preparation.faces.sources import _is_listable
 from fdsr.preparation.landmarks.extraction import (
     Examiner,
     ExtractionSettings,
@@ -205,6 +207,23 @@ def test_strange_names(tmp_path, settings):
         [' a.png', 'name'], ['link.png', 'unreadable'], ['pipe.png', 'unreadable'],
         ['two\\nlines.png', 'name'], ['\\udcff.png', 'name']]
     assert run(source, tmp_path / 'out', settings).done_now == 0
+
+
+def test_names_with_other_spaces(tmp_path, settings):
+    """Only ASCII's spaces are stripped where names are read."""
+    names = ['\u00a0first', 'last\u00a0', 'a\u00a0b', 'at 9.41\u202fAM',
+             'family \U0001f468\u200d\U0001f467']
+    for name in names:
+        save(tmp_path / 'in' / f'{name}.png')  # JPEG changes the first pixel
+    assert run(tmp_path / 'in', tmp_path / 'out', settings).faces == len(names)
+    assert not skipped_in(tmp_path / 'out')
+    found, _ = read_csv(tmp_path / 'out/points.csv', LANDMARK_COLUMNS)
+    assert {name.decode() for name in found} == set(names)
+    listing = tmp_path / 'list.txt'
+    listing.write_text(''.join(f'{name}.png\n' for name in names), encoding='utf-8')
+    assert [name.decode() for name in read_listing(listing)[0]] == names
+    assert all(_is_listable(f'{name}.jpg') for name in names)
+    assert not any(map(_is_listable, (' a.jpg', 'a.jpg ', 'a\nb.jpg')))
 
 
 def test_a_folder_without_pictures(tmp_path, settings):
