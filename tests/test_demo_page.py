@@ -68,12 +68,12 @@ def write(path, image):
 
 FOREIGN = {
     'letter.jpg': (b'%PDF-1.7\n' + b'x' * 100, 'letter.jpg is a PDF'),
-    'phone.jpg': (b'\0\0\0\x18ftypheic' + b'x' * 100, 'HEIC'),
-    'notes.png': (b'To whom it may concern', 'cannot be read as an image'),
-    'empty.png': (b'', 'cannot be read as an image'),
+    'clip.jpg': (b'\0\0\0\x18ftypisom' + b'x' * 100, 'clip.jpg is a video'),
+    'notes.png': (b'To whom it may concern', 'notes.png is not an image'),
+    'empty.png': (b'', 'empty.png is an empty file'),
     # Pillow would start an external program for this one
     'drawing.png': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n'
-                    b'%%EndComments\n', 'cannot be read as an image'),
+                    b'%%EndComments\n', 'drawing.png is a PostScript file'),
 }
 
 
