@@ -110,6 +110,14 @@ def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
         restoring.check_image(tmp_path / 'gone.png')
 
 
+@pytest.mark.parametrize('size', [(32767, 64), (40, 33000)])
+def test_a_strip_is_refused(restoring, models, tmp_path, size):
+    path = write(tmp_path / 'strip.png', np.zeros((*size[::-1], 3), np.uint8))
+    options = restoring.Options(models.labels[0], whole=True)
+    with pytest.raises(restoring.Refused, match='^strip.png has .*32,766 pixels per s'):
+        restoring.restore(models, path, options)
+
+
 def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monkeypatch):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 * 9 - 1)
