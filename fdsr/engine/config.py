@@ -9,6 +9,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from fdsr.engine.config_options import merge_options
+from fdsr.utils.configs import read_config
+
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -22,26 +25,29 @@ def load_config(path: str | Path, data_root: str | None = None,
         data_root: replaces ``data_root`` of every dataset that has one.
         work_dir: output folder of the run; default: the config's, or
             :func:`default_work_dir`.
-        cfg_options: values by dotted key; they override everything else.
+        cfg_options: values by dotted key; they override everything else. See
+            :func:`~fdsr.engine.config_options.merge_options`.
 
     Returns:
         The config with ``work_dir`` set; the folder is created.
 
     Raises:
         FileNotFoundError: the config does not exist.
+        KeyError: ``cfg_options`` has an unknown key.
         PermissionError: ``work_dir`` cannot be written.
+        ValueError: the config is not valid, or a value of ``cfg_options`` is not.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no config at {path}; the project's configs are in configs/.")
-    config = Config.fromfile(path)
+    config = read_config(path)
     if data_root is not None:
         for dataset in datasets_of(config):
             if 'data_root' in dataset:
                 dataset.data_root = data_root
     if cfg_options:
-        config.merge_from_dict(cfg_options)
+        merge_options(config, cfg_options)
     config.work_dir = work_dir or config.get('work_dir') or default_work_dir(path)
     check_writable(config.work_dir)
     seed = config.get('randomness', {}).get('seed')
