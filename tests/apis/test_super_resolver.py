@@ -83,7 +83,8 @@ def test_a_file_that_is_not_square_is_named(student, tmp_path):
     sr = FaceSuperResolver(student)
     for name, shape in (('a.png', (50, 50, 3)), ('b.png', (50, 60, 3))):
         Image.fromarray(noise(*shape)).save(tmp_path / name)
-    for given in (tmp_path / 'b.png', tmp_path, [tmp_path / 'a.png', tmp_path / 'b.png']):
+    files = [tmp_path / 'a.png', tmp_path / 'b.png']
+    for given in (files[1], tmp_path, files):
         with pytest.raises(BadImage, match='b.png: .*square, found 60x50'):
             sr(given)
 
