@@ -13,10 +13,11 @@ BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / 'benchmarks').glob('*
 QUICK = {'index': ['--rows', '100000']}
 # Runs one after the other in one process, which imports torch once.
 DRIVER = """
-import contextlib, io, json, runpy, sys, traceback
+import contextlib, io, json, os, runpy, sys, traceback
 found = {}
 for path, *options in json.loads(sys.argv[1]):
     sys.argv, printed = [path, *options], io.StringIO()
+    sys.path[0] = os.path.dirname(path)
     try:
         with contextlib.redirect_stdout(printed):
             runpy.run_path(path, run_name='__main__')

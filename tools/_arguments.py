@@ -35,8 +35,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that override values of a config."""
     parser.add_argument(
-        '--data-root', metavar='DIR',
-        help='root of the data; overrides data_root of the datasets in the config')
+        '--data-root', action='append', metavar='DIR',
+        help='root of the data; overrides data_root of the datasets in the config; '
+        'repeat it for a config with several datasets')
     parser.add_argument(
         '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
         help='overrides of the config by dotted key: train_dataloader.batch_size=4 '

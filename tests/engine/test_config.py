@@ -113,6 +113,28 @@ train_dataloader = dict(dataset=dict(type='mmengine.ConcatDataset', datasets=[
     assert list(datasets_of(config))[:2] == inner
 
 
+CONCAT = CONFIG + """
+train_dataloader = dict(dataset=dict(type='fdsr.ConcatFaces', datasets=[
+    dict(type='fdsr.VGGFace2Dataset', data_root='data/a'),
+    dict(type='fdsr.VGGFace2Dataset', data_root='data/b')]))
+val_dataloader = test_dataloader = None
+"""
+
+
+def test_several_roots_go_to_the_datasets_in_order(path):
+    path.write_text(CONCAT)
+    whole = load_config(path, data_root=['/one', '/two']).train_dataloader.dataset
+    assert [one.data_root for one in whole.datasets] == ['/one', '/two']
+    assert whole.seed == 7 and all(one.seed == 7 for one in whole.datasets)
+    assert 'data_root' not in whole
+
+
+def test_another_number_of_roots_is_refused(path):
+    path.write_text(CONCAT)
+    with pytest.raises(ValueError, match='given 3 times.*reads 2 dataset'):
+        load_config(path, data_root=['/one', '/two', '/three'])
+
+
 # Files that editors damage
 
 def test_a_byte_order_mark_is_ignored(path):
