@@ -68,12 +68,12 @@ def write(path, image):
 
 FOREIGN = {
     'letter.jpg': (b'%PDF-1.7\n' + b'x' * 100, 'letter.jpg is a PDF'),
-    'phone.jpg': (b'\0\0\0\x18ftypheic' + b'x' * 100, 'HEIC'),
-    'notes.png': (b'To whom it may concern', 'cannot be read as an image'),
-    'empty.png': (b'', 'cannot be read as an image'),
+    'clip.jpg': (b'\0\0\0\x18ftypisom' + b'x' * 100, 'clip.jpg is a video'),
+    'notes.png': (b'To whom it may concern', 'notes.png is not an image'),
+    'empty.png': (b'', 'empty.png is an empty file'),
     # Pillow would start an external program for this one
     'drawing.png': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n'
-                    b'%%EndComments\n', 'cannot be read as an image'),
+                    b'%%EndComments\n', 'drawing.png is a PostScript file'),
 }
 
 
@@ -108,6 +108,14 @@ def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
         restoring.check_image(path)
     with pytest.raises(restoring.Refused, match='removed'):
         restoring.check_image(tmp_path / 'gone.png')
+
+
+@pytest.mark.parametrize('size', [(32767, 64), (40, 33000)])
+def test_a_strip_is_refused(restoring, models, tmp_path, size):
+    path = write(tmp_path / 'strip.png', np.zeros((*size[::-1], 3), np.uint8))
+    options = restoring.Options(models.labels[0], whole=True)
+    with pytest.raises(restoring.Refused, match='^strip.png has .*32,766 pixels per s'):
+        restoring.restore(models, path, options)
 
 
 def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monkeypatch):

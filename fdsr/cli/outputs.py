@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from fdsr.apis.images import srgb_tag
 from fdsr.utils.files import atomic_path, remove_leftovers
 from fdsr.utils.locks import FolderInUse, folder_lock
 
@@ -27,7 +28,8 @@ class Result:
     Args:
         input: path of the input.
         output: path of the result; empty if there is none.
-        status: ``ok``, ``no face`` or ``failed``.
+        status: ``ok``, ``no face``, ``failed``, or ``skipped`` for what is not an image
+            in a folder.
         faces: number of faces found; for a video, in all frames together.
         restored: number of faces restored.
         message: details, or the error.
@@ -44,8 +46,8 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether the input has no result."""
-        return self.status != 'ok'
+        """Whether the input has no result although it should have one."""
+        return self.status not in ('ok', 'skipped')
 
 
 class ResultsFile:
@@ -109,14 +111,14 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Writes uint8 (H, W, 3) RGB as a PNG, atomically.
+    """Writes uint8 (H, W, 3) sRGB as a PNG that says so, atomically.
 
     Raises:
         CannotWrite: the file cannot be written.
     """
     from PIL import Image
     with written_whole(path) as part:
-        Image.fromarray(image).save(part, 'png')
+        Image.fromarray(image).save(part, 'png', pnginfo=srgb_tag())
 
 
 @contextmanager

@@ -11,7 +11,8 @@ import numpy as np
 from PIL import Image
 
 from fdsr.datasets.lmdb_file import LmdbFile
-from fdsr.datasets.reading import complete_images, said_by
+from fdsr.datasets.reading import BadImage
+from fdsr.datasets.reading import decode as decode_file
 
 #: Encodings and the suffixes of their files; ``raw`` requires LMDB.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
@@ -55,10 +56,9 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
                              f'{size}x{size} px')
         return np.frombuffer(bytearray(data), np.uint8).reshape(size, size, 3)
     try:
-        with complete_images(), Image.open(io.BytesIO(data)) as file:
-            img = np.array(file if file.mode == 'RGB' else file.convert('RGB'))
-    except Exception as error:  # decoders raise many types for damaged files
-        raise ValueError(f'cannot be decoded ({said_by(error)})') from error
+        img = np.array(decode_file(data))
+    except BadImage as error:
+        raise ValueError(f'cannot be decoded ({error})') from error
     if img.shape != (size, size, 3):
         raise ValueError(f'has {img.shape[1]}x{img.shape[0]} px, expected {size}x'
                          f'{size}')

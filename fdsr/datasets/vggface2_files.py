@@ -8,9 +8,11 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fdsr.datasets import image_formats
+
 BOX_COLUMNS = ('X', 'Y', 'W', 'H')
 LANDMARK_COLUMNS = tuple(f'P{point}{axis}' for point in range(1, 6) for axis in 'XY')
-SUFFIXES = (b'.jpg', b'.jpeg', b'.png', b'.bmp', b'.webp')
+SUFFIXES = tuple(suffix.encode() for suffix in image_formats.SUFFIXES)
 CHUNK = 100_000  # rows of a file that are converted to Python objects at a time
 
 LAYOUT = f"""VGGFace2's layout is expected:

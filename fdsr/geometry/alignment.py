@@ -16,9 +16,10 @@ FFHQ_TEMPLATE_512 = np.array([
     [192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935],
     [201.26117, 371.41043], [313.08905, 371.15118]])
 
-#: Limits of the side of a crop: multiples of the longer image side, and pixels.
+#: Limits of the side of a crop: multiples of the longer image side, and pixels. The
+#: last one limits the memory of a crop to 600 MB; OpenCV's own limit is higher.
 LARGEST_CROP = 4.0
-SMALLEST_CROP = 8
+SMALLEST_CROP, LARGEST_SIDE = 8, 14_142
 
 
 class FaceCrop(NamedTuple):
@@ -188,6 +189,9 @@ def _checked_side(side: float, image_size: tuple[int, int]) -> int:
         raise ValueError(
             f'the crop would be {side} px wide, expected {SMALLEST_CROP} to '
             f'{LARGEST_CROP:g} times the image of {image_size[0]}x{image_size[1]} px')
+    if side > LARGEST_SIDE:
+        raise ValueError(f'the crop would be {side} px wide, at most {LARGEST_SIDE:,} '
+                         'px are supported')
     return side
 
 

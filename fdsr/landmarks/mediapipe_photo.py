@@ -9,6 +9,7 @@ from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, chec
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks, load_solution
 from fdsr.landmarks.views import (
     Box,
+    bounded,
     distinct,
     is_same_face,
     near,
@@ -97,7 +98,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
                 'face_detection', 'FaceDetection', model_selection=1,
                 min_detection_confidence=self.min_confidence)
         x1, y1, x2, y2 = window
-        crop = np.ascontiguousarray(image[y1:y2, x1:x2])
+        crop = np.ascontiguousarray(bounded(image[y1:y2, x1:x2]))
         for face in self._detector.process(crop).detections or []:
             box = face.location_data.relative_bounding_box
             if box.width * (x2 - x1) < self.min_box:

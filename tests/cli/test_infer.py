@@ -23,7 +23,7 @@ from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
 from fdsr.utils.locks import folder_lock
 from tests import toy
-from tests.hostile import Code
+from tests.hostile import Code, display_p3, encoded
 
 ROOT = Path(__file__).parents[2]
 LR_SIZE = toy.SIZE // toy.SCALE
@@ -113,6 +113,62 @@ def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, c
     assert '2 of 6 restored' in shown.out
     assert 'b.jpg' in shown.err and '--whole-photo' in shown.err
     assert f'{bad / "d.png"}: failed: ' in shown.err  # the text itself names no file
+
+
+def test_a_folder_of_many_kinds(student, tmp_path, capsys):
+    folder = tmp_path / 'in'
+    for name, kind in (('a.png', 'PNG'), ('noext', 'JPEG'), ('old.gif', 'GIF'),
+                       ('web.jfif', 'JPEG'), ('phone.avif', 'AVIF')):
+        save(folder / 'x.png', noise(LR_SIZE, LR_SIZE, 3))
+        (folder / name).write_bytes(encoded(Image.open(folder / 'x.png'), kind))
+    (folder / 'x.png').unlink()
+    for hidden in ('._a.png', '.DS_Store'):
+        (folder / hidden).write_bytes(b'\0\5\x16\7')
+    (folder / 'notes.txt').write_text('words')
+    save(folder / 'more/b.png', noise(LR_SIZE, LR_SIZE, 3))
+    out = tmp_path / 'out'
+    assert run(student, out, folder) == 0
+    status = {Path(row['input']).name: row['status'] for row in rows(out)}
+    assert status == {**dict.fromkeys(
+        ('a.png', 'noext', 'old.gif', 'phone.avif', 'web.jfif'), 'ok'),
+        'more': 'skipped', 'notes.txt': 'skipped'}
+    shown = capsys.readouterr()
+    assert '5 of 5 restored, 2 skipped' in shown.out
+    assert f'{folder / "notes.txt"}: skipped: not an image' in shown.err
+    assert f'{folder / "more"}: skipped: a subfolder' in shown.err
+    assert run(student, out, folder / 'notes.txt', folder / 'a.png') == 1
+    assert [row['status'] for row in rows(out)] == ['failed', 'ok']
+
+
+@pytest.mark.parametrize('size', [(64, 32767), (1, 65000), (33000, 40)])
+def test_images_beyond_the_limits_do_not_stop_the_others(student, placed, tmp_path,
+                                                         size):
+    save(tmp_path / 'in/a.png', np.zeros(size, np.uint8))
+    save(tmp_path / 'in/b.png', noise(60, 80, 3))
+    assert run(student, tmp_path / 'out', tmp_path / 'in', '--whole-photo') == 1
+    first, second = rows(tmp_path / 'out')
+    assert first['status'] == 'failed' and '32,766 pixels per side' in first['message']
+    assert second['status'] == 'ok'
+
+
+def test_results_are_srgb_and_say_so(student, tmp_path):
+    path = tmp_path / 'p3.png'
+    Image.new('RGB', (LR_SIZE, LR_SIZE), (234, 51, 35)).save(
+        path, icc_profile=display_p3())
+    save(tmp_path / 'srgb.png', np.full((LR_SIZE, LR_SIZE, 3), (255, 0, 0), np.uint8))
+    out = tmp_path / 'out'
+    assert run(student, out, path, tmp_path / 'srgb.png') == 0
+    with Image.open(out / 'p3.png') as one, Image.open(out / 'srgb.png') as other:
+        assert one.info['srgb'] == other.info['srgb'] == 0
+        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 4
+
+
+def test_patterns_in_a_folder_with_brackets(tmp_path):
+    for name in ('1.png', '2.png', '3.jpg'):
+        save(tmp_path / 'trip [2020]' / name, noise(4, 4, 3))
+    for pattern, count in (('*.png', 2), ('[12].*', 2), ('*', 3)):
+        jobs = find_jobs([f'{tmp_path}/trip [2020]/{pattern}'], tmp_path / 'out')
+        assert len(jobs) == count
 
 
 def test_photographs(student, placed, tmp_path):

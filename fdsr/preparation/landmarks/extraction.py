@@ -1,7 +1,6 @@
 """Extraction of landmarks and boxes from a folder of images to VGGFace2's CSVs."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
@@ -14,8 +13,14 @@ from unicodedata import category
 import cv2
 import numpy as np
 
-from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import files_below, read_image
+from fdsr.datasets.reading import (
+    decode,
+    files_below,
+    format_at,
+    opened,
+    read_file,
+    strict_decoders,
+)
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
@@ -23,7 +28,7 @@ from fdsr.landmarks.choosing import default_detector
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
 
 #: Suffixes of images that ``VGGFace2Dataset`` does not read.
-OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
+OTHER_SUFFIXES = ('.jp2', '.j2k', '.jxl', '.psd', '.dng', '.tga')
 #: Minimum of the shorter side in pixels and maximum aspect ratio. Other images have no
 #: usable face, and a detector would upsample them to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
@@ -109,10 +114,14 @@ def find_images(source: Path) -> list[ImageFile]:
     found, owners = [], {}
     for path in sorted(files_below(source), key=os.fsencode):
         stem, suffix = os.path.splitext(path)
-        if suffix.lower() not in known + OTHER_SUFFIXES:
-            continue
         printable = _printable(path)
-        if suffix.lower() not in known:
+        if suffix.lower() not in known + OTHER_SUFFIXES:
+            kind = format_at(source / path)
+            if kind:
+                found.append(ImageFile(path, '', 'format', (
+                    f'the dataset does not know the suffix of this {kind} image: '
+                    'rename it')))
+        elif suffix.lower() not in known:
             found.append(ImageFile(path, '', 'format', (
                 f'the dataset does not read {suffix.lower()}: convert it to .png')))
         elif printable != path or path.strip(whitespace) != path:
@@ -182,19 +191,15 @@ class Examiner:
 
     def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
         """Returns the image, read as in the dataset, and its EXIF orientation."""
-        from PIL import Image
         file = self.source / path
         if not file.is_file():  # a pipe would block; a link can be broken
             return Skipped('unreadable', 'it is not a file')
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # about size and damaged EXIF
-                with Image.open(file) as image:
-                    unusable = _unusable(image)
-                    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                return unusable or (read_image(file, path), orientation)
-        except BadSample as error:
-            cause = error.__cause__ or error
+            content = read_file(file)
+            with strict_decoders(None), opened(content) as image:
+                unusable = _unusable(image)
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            return unusable or (np.asarray(decode(content)), orientation)
         except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()

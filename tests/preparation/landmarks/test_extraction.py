@@ -121,13 +121,15 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
     save(source / '2.png', faces=3)
     save(source / '3.png', eyes=20)
     save(source / '4.png', blue=255)
-    save(source / '5.gif')
+    (source / '5.jp2').touch()
     save(source / '6.png')
     save(source / '6.webp', lossless=True)
     save(source / '7.png', faces=0, size=(80, 60))
     exif = Image.Exif()
     exif[274] = 6
     save(source / '8.png', faces=0, exif=exif)
+    (source / '9').write_bytes((source / '1.png').read_bytes())
+    (source / 'notes').write_text('not an image')
     settings = ExtractionSettings(settings.detector, min_eyes=30)
     found = run(source, tmp_path / 'out', settings)
     assert skipped_in(tmp_path / 'out') == [
@@ -135,11 +137,13 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
         ['2.png', 'several faces', '3'],
         ['3.png', 'too small', 'eyes 20.0 px apart'],
         ['4.png', 'detector failed', 'RuntimeError: a model is broken'],
-        ['5.gif', 'format', 'the dataset does not read .gif: convert it to .png'],
+        ['5.jp2', 'format', 'the dataset does not read .jp2: convert it to .png'],
         ['6.webp', 'same name', '6.png has the same NAME_ID 6'],
         ['7.png', 'no face', ''],
         ['8.png', 'no face', 'the dataset does not apply its EXIF orientation 6: '
-                             'rotate its pixels']]
+                             'rotate its pixels'],
+        ['9', 'format', 'the dataset does not know the suffix of this PNG image: '
+                        'rename it']]
     assert found.faces == 1 and found.skipped['no face'] == 3
     largest = ExtractionSettings(settings.detector, largest=True)
     assert run(source, tmp_path / 'largest', largest).faces == 3
@@ -305,7 +309,7 @@ def test_pictures_that_show_no_face(look, woman):
     assert reason_of(look(Image.new('RGB', (20_000, 300)), 'wide.png')) == 'shape'
     assert reason_of(look(Image.new('RGB', (20_000, 1500)), 'large.png')) == 'no face'
     floats = io.BytesIO()
-    picture.convert('F').save(floats, 'TIFF')
+    Image.fromarray(np.float32(picture.convert('L')) * 9).save(floats, 'TIFF')
     assert reason_of(look(floats.getvalue(), 'floats.png')) == 'unreadable'
 
 
