@@ -8,7 +8,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fdsr.utils.csv_rows import check_decimal_comma, read_rows
+from fdsr.utils.csv_rows import (
+    LONGEST_NAME,
+    check_decimal_comma,
+    malformed,
+    read_rows,
+)
 
 BOX_COLUMNS = ('X', 'Y', 'W', 'H')
 LANDMARK_COLUMNS = tuple(f'P{point}{axis}' for point in range(1, 6) for axis in 'XY')
@@ -105,11 +110,20 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
         for number, cells in chunk:
             cells += [''] * (len(header) - len(cells))
             name, *values = [cells[place] for place in places]
-            found.append((name.encode(), _numbers(path, number, values)))
-        encoded, values = zip(*found)
-        names.append(np.array(encoded, 'S'))
+            encoded = name.encode()
+            _check_length(path, number, encoded)
+            found.append((encoded, _numbers(path, number, values)))
+        chunk_names, values = zip(*found)
+        names.append(np.array(chunk_names, 'S'))
         numbers.append(np.array(values, np.float32))
     return np.concatenate(names), np.concatenate(numbers)
+
+
+def _check_length(path: Path, number: int, name: bytes) -> None:
+    """Checks a length that the index would reserve for every row."""
+    if len(name) > LONGEST_NAME:
+        raise malformed(path, number, (
+            f'a name of {len(name):,} bytes, expected at most {LONGEST_NAME:,}'))
 
 
 def _numbers(path: Path, number: int, cells: list[str]) -> list[float]:
@@ -161,6 +175,8 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_text(path: Path, lines: list[bytes], before: int) -> None:
+    for number, line in enumerate(lines, before + 1):
+        _check_length(path, number, line)
     try:
         b''.join(lines).decode()
     except UnicodeDecodeError as error:

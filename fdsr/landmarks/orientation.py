@@ -23,6 +23,9 @@ _AGREES = 0.1
 #: A face found in a copy weighs its confidence minus ``_CHANCE``; the image itself adds
 #: ``_STORED``. A face that only the copies contain needs ``_NEW``.
 _CHANCE, _STORED, _NEW = 0.4, 0.3, 0.8
+#: Maximum distance of the centres of two detections of a face, in eye distances: those
+#: of an upside-down face are up to 1.4 apart.
+_SAME = 1.5
 #: Side of the crop around a box in sides of the box.
 _SURROUNDINGS = 2.0
 
@@ -48,17 +51,21 @@ def oriented_faces(detector: LandmarkDetector, image: np.ndarray
             face.score is not None and face.score >= sure for face in stored):
         return stored
     views = [stored, *_rotated_faces(detector, image)]
-    weighed = []
-    for view, faces in enumerate(views):
-        for face in faces:
-            weight = sum(max((_weight(other) for other in others
-                              if _agree(face, other)), default=0) for others in views)
-            if view == 0:
-                weighed.append((weight + _STORED, face))
-            elif weight >= _NEW or any(_same_face(face, one) for one in stored):
-                weighed.append((weight, face))
-    weighed.sort(key=lambda pair: -pair[0])
-    faces = distinct((face for _, face in weighed), _same_face)
+
+    def weight(face: FaceLandmarks) -> float:
+        return sum(max((_weight(other) for other in faces if _agree(face, other)),
+                       default=0) for faces in views)
+
+    copies = sorted(((weight(face), face) for faces in views[1:] for face in faces),
+                    key=lambda pair: -pair[0])
+    found = [max([(weight(face) + _STORED, face),
+                  *(pair for pair in copies if _same_face(pair[1], face))],
+                 key=lambda pair: pair[0])[1] for face in stored]
+    found += [face for value, face in copies if value >= _NEW
+              and not any(_same_face(face, one) for one in stored)]
+    kept = {id(face) for face in stored}
+    faces = distinct(found, lambda one, other: _same_face(one, other) and not (
+        id(one) in kept and id(other) in kept))
     return sorted(faces, key=lambda face: -face.eye_distance)
 
 
@@ -133,4 +140,4 @@ def _agree(first: FaceLandmarks, second: FaceLandmarks) -> bool:
 def _same_face(first: FaceLandmarks, second: FaceLandmarks) -> bool:
     """Returns True if two detections, of which one may be wrong, show the same face."""
     apart = np.linalg.norm(first.points.mean(axis=0) - second.points.mean(axis=0))
-    return bool(apart < max(first.eye_distance, second.eye_distance))
+    return bool(apart < _SAME * max(first.eye_distance, second.eye_distance))

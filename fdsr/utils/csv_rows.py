@@ -9,6 +9,8 @@ from typing import BinaryIO
 
 #: Maximum length of a line in bytes: a path has up to 4,096.
 LONGEST_LINE = 16_384
+#: Maximum length of a name in bytes; the index reserves the longest one for each row.
+LONGEST_NAME = 1_024
 #: Maximum number of columns.
 MOST_COLUMNS = 256
 _DECIMAL_COMMA = re.compile(r'\s*[+-]?\d+,\d+\s*')
@@ -39,16 +41,16 @@ def read_rows(path: str | Path) -> Iterator[tuple[int, list[str]]]:
             try:
                 cells = next(rows, None)
             except csv.Error as error:
-                raise _malformed(path, lines.number, str(error)) from error
+                raise malformed(path, lines.number, str(error)) from error
             if cells is None:
                 return
             if rows.line_num != lines.number or lines.number != before + 1:
-                raise _malformed(path, before + 1, 'a quotation mark is not closed')
+                raise malformed(path, before + 1, 'a quotation mark is not closed')
             if not cells:
                 continue
             columns = columns or len(cells)
             if len(cells) > columns:
-                raise _malformed(path, lines.number, (
+                raise malformed(path, lines.number, (
                     f'{len(cells)} cells, expected {columns} as in the header. Numbers '
                     'need decimal points, not decimal commas'))
             yield lines.number, cells
@@ -62,7 +64,7 @@ def check_decimal_comma(path: str | Path, number: int, cells: list[str]) -> None
     """
     for cell in cells:
         if ',' in cell and _DECIMAL_COMMA.fullmatch(cell):
-            raise _malformed(path, number, (
+            raise malformed(path, number, (
                 f'{cell.strip()!r} has a decimal comma, expected a decimal point'))
 
 
@@ -81,23 +83,24 @@ class _Lines:
             raise StopIteration
         self.number += 1
         if len(line) > LONGEST_LINE:
-            raise _malformed(self.path, self.number,
+            raise malformed(self.path, self.number,
                              f'longer than {LONGEST_LINE:,} bytes')
         line = line.removesuffix(b'\n').removesuffix(b'\r')
         if b'\r' in line or b'\0' in line:
-            raise _malformed(self.path, self.number, (
+            raise malformed(self.path, self.number, (
                 'a carriage return or a NUL inside of the row. Save the file with LF '
                 'or CRLF line ends'))
         try:
             text = line.decode('utf-8-sig' if self.number == 1 else 'utf-8')
         except UnicodeDecodeError as error:
-            raise _malformed(self.path, self.number, (
+            raise malformed(self.path, self.number, (
                 f'{line[:40]!r} is not UTF-8. Save the file as UTF-8')) from error
         if self.number == 1 and text.count(',') >= MOST_COLUMNS:
-            raise _malformed(self.path, 1, f'more than {MOST_COLUMNS} columns')
+            raise malformed(self.path, 1, f'more than {MOST_COLUMNS} columns')
         return text
 
 
-def _malformed(path: str | Path, number: int, problem: str) -> ValueError:
+def malformed(path: str | Path, number: int, problem: str) -> ValueError:
+    """Returns an error that names the file and the line."""
     return ValueError(f'{path}, line {number}: {problem}. Fix the line, or write the '
                       'file again.')
