@@ -379,3 +379,21 @@ def shared_part(first, second) -> float:
     return both / (w * h + c * d - both)
 
 
+
+
+@LANDMARKS.register_module()
+class UpsideDownLandmarks(LandmarkDetector):
+    """Finds an upside-down face in each image."""
+
+    check_orientation = False
+
+    def detect_faces(self, image):
+        return [FaceLandmarks(120 - FIVE)]
+
+
+def test_a_face_that_is_not_upright_is_skipped_with_its_angle(tmp_path):
+    save(tmp_path / 'a.png')
+    outcome = Examiner(tmp_path, ExtractionSettings(
+        dict(type='fdsr.UpsideDownLandmarks')))('a.png')
+    assert outcome.reason == 'pose'
+    assert 'rotated by 180 degrees' in outcome.detail
