@@ -75,6 +75,8 @@ EXTRAS = {
         'huggingface_hub<1',
         'pandas>=2,<3',
     ],
+    # Videos: FFmpeg's libraries inside of the package.
+    'video': ['av>=17'],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.

@@ -21,6 +21,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Iterator, List, NoReturn, Optional, Set
 
+from fdsr.utils.files import temporary_path
+
 #: Seconds for which uploads and results are kept, and between two clean-ups.
 KEPT, LOOK = 3600, 300
 
@@ -106,11 +108,14 @@ def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> N
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yields a folder that no other user can read, and deletes it at the end."""
+    """Yields a folder that no other user can read, and deletes it at the end.
+
+    Folders of servers that were killed are deleted first.
+    """
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    folder = Path(tempfile.mkdtemp(prefix='fdsr-page-'))
-    try:
+    with temporary_path(tempfile.gettempdir(), 'fdsr-page', folder=True,
+                        mode=0o700) as folder:
         for name in ('examples', 'gradio'):
             (folder / name).mkdir()
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False',
@@ -118,10 +123,11 @@ def private_folder() -> Iterator[Path]:
                           GRADIO_EXAMPLES_CACHE=str(folder / 'gradio'))
         # uploads are written to tempfile's default folder
         tempfile.tempdir = str(folder)
-        yield folder
-    finally:
-        for _ in range(9):  # a result may be written during the first attempts
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            for _ in range(9):  # a result may be written during the first attempts
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(number: int, _: Any) -> NoReturn:

@@ -282,3 +282,20 @@ def test_old_files_are_removed_and_examples_are_kept(demo, tmp_path):
     os.utime(old.parent, (1e9, 1e9))
     demo('app').remove_old(tmp_path, kept, time.time() - 100)
     assert not old.parent.exists() and young.exists() and example.exists()
+
+
+def test_the_next_server_deletes_the_uploads_of_a_killed_one(tmp_path):
+    code = (f'import os, signal, sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n'
+            'from app import private_folder\n'
+            'with private_folder() as folder:\n'
+            '    (folder / "gradio" / "upload.png").touch()\n'
+            '    print(folder.stat().st_mode & 0o777)\n'
+            '    if sys.argv[1:]: os.kill(os.getpid(), signal.SIGKILL)\n'
+            '    print(len(os.listdir(folder.parent)))')
+    environment = {**os.environ, 'TMPDIR': str(tmp_path)}
+    killed = subprocess.run([sys.executable, '-c', code, 'kill'], env=environment)
+    assert killed.returncode == -9 and len(list(tmp_path.rglob('upload.png'))) == 1
+    whole = subprocess.run([sys.executable, '-c', code], env=environment, text=True,
+                           capture_output=True)
+    assert whole.stdout.split() == [str(0o700), '1'], whole.stderr
+    assert not list(tmp_path.iterdir())

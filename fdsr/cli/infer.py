@@ -5,9 +5,9 @@ r"""Super-resolves aligned faces, and the faces in photographs and videos.
 
 An input is an image, a video, a folder of them, or a pattern. By default each image is
 one aligned, square face. With --whole-photo, faces are detected, restored and pasted
-back. Results are PNG files (for videos, MP4 without sound) in the folder of --out, with
-a row for each input in results.csv. The exit code is 0 if every input has a result, 1
-if one has not, and 2 for a wrong command line.
+back. Results are PNG files, or MP4 files with the sound for videos, in the folder of
+--out, with a row for each input in results.csv. The exit code is 0 if every input has a
+result, 1 if one has not, and 2 for a wrong command line.
 """
 
 import argparse
@@ -68,11 +68,10 @@ def main(arguments: list[str] | None = None) -> int:
                                  batch_size=options.batch_size,
                                  **_detectors(options.detector))
     # opened last, so that a mistyped --weights keeps the results of an earlier run
-    results = ResultsFile(Path(options.out).expanduser())
-    restorer = Restorer(resolver, options.whole_photo, options.scale,
-                        options.large_faces, options.compare)
-    failed = _run(restorer, jobs, results)
-    results.close()
+    with ResultsFile(Path(options.out).expanduser()) as results:
+        restorer = Restorer(resolver, options.whole_photo, options.scale,
+                            options.large_faces, options.compare)
+        failed = _run(restorer, jobs, results)
     print(f'{len(jobs) - failed} of {len(jobs)} restored; {results.path} has a row for '
           'each.')
     return 1 if failed else 0

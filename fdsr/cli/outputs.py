@@ -3,14 +3,15 @@
 import csv
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdsr.utils.files import atomic_path
+from fdsr.utils.files import atomic_path, remove_leftovers
+from fdsr.utils.locks import FolderInUse, folder_lock
 
 RESULTS = 'results.csv'
 
@@ -50,22 +51,38 @@ class Result:
 class ResultsFile:
     """``results.csv``, which receives each row as soon as its input is done.
 
+    The folder is locked until the file is closed, and temporary files that a killed
+    run left in it are removed.
+
     Args:
         folder: folder of the results; created if missing.
 
     Raises:
+        FolderInUse: another run is writing to the folder.
         CannotWrite: the folder or the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RESULTS
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open('w', newline='', encoding='utf-8')
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        self._writer = csv.writer(self._file)
-        self._row([field.name for field in fields(Result)])
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(folder_lock(folder))
+                remove_leftovers(folder)
+                self._file = stack.enter_context(
+                    self.path.open('w', newline='', encoding='utf-8'))
+            except FolderInUse:
+                raise
+            except OSError as error:
+                raise cannot_write(self.path, error) from error
+            self._writer = csv.writer(self._file)
+            self._row([field.name for field in fields(Result)])
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> 'ResultsFile':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def add(self, result: Result) -> None:
         """Writes a row and flushes the file."""
@@ -80,8 +97,8 @@ class ResultsFile:
             raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file and releases the folder."""
+        self._open.close()
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:

@@ -15,13 +15,13 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from fdsr.cli import video
 from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
 from fdsr.cli.restoring import Restorer
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
+from fdsr.utils.locks import folder_lock
 from tests import toy
 from tests.hostile import Code
 
@@ -177,20 +177,26 @@ def test_videos_that_are_none(student, placed, tmp_path):
     assert [path.name for path in out.iterdir()] == ['results.csv']
 
 
-def test_a_video_that_the_disk_takes_only_half(student, placed, tmp_path, monkeypatch):
-    """OpenCV says nothing of it: only the file itself does."""
-    write_video(tmp_path / 'clip.mp4', 5, (64, 48))
-
+def test_a_folder_that_another_run_writes_to(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
     out = tmp_path / 'out'
-    real = video._check_whole
+    assert run(student, out, face) == 0
+    before = rows(out)
+    with folder_lock(out):
+        with pytest.raises(SystemExit, match='out is in use by another run. Wait'):
+            run(student, out, face)
+    assert rows(out) == before
+    assert run(student, out, face) == 0
 
-    def cut_short(path, *arguments):
-        path.write_bytes(path.read_bytes()[:100])
-        real(path, *arguments)
-    monkeypatch.setattr(video, '_check_whole', cut_short)
-    with pytest.raises(SystemExit, match='0 of 5 frames.*disk may be full'):
-        run(student, out, tmp_path / 'clip.mp4', '--whole-photo')
-    assert [path.name for path in out.iterdir()] == ['results.csv']
+
+def test_temporary_files_of_a_killed_run_are_removed(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    out = tmp_path / 'out'
+    out.mkdir()
+    for _ in range(2):  # also if this process has written to the folder before
+        (out / 'other.png.part-fdsr-0123abcd.png').touch()
+        assert run(student, out, face) == 0
+        assert sorted(os.listdir(out)) == ['face.png', 'results.csv']
 
 
 def test_a_video_too_large_for_its_format_does_not_stop_the_others(
