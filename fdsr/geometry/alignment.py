@@ -146,8 +146,10 @@ def five_point_crop(landmarks: np.ndarray, image_size: tuple[int, int],
             square is outside of the image, or the crop is too small or large.
     """
     to_unit = similarity(landmarks, five_point_template(1, eye_share))
-    side = _checked_side(1 / np.hypot(*to_unit[:, 0]), image_size)
-    _check_landmarks(landmarks)
+    side = 1 / np.hypot(*to_unit[:, 0])
+    if side >= SMALLEST_CROP:  # a wrong order also gives a wrong side
+        _check_landmarks(landmarks)
+    side = _checked_side(side, image_size)
     crop = FaceCrop(similarity(landmarks, five_point_template(side, eye_share)), side)
     if padded_share(crop, image_size) == 1:
         raise ValueError(f'the aligned square misses the image of {image_size[0]}x'
