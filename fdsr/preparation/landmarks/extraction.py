@@ -23,8 +23,10 @@ from fdsr.datasets.reading import (
 )
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
+from fdsr.geometry.five_points import problem_of
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
+from fdsr.landmarks.orientation import oriented_faces
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
 
 #: Suffixes of images that ``VGGFace2Dataset`` does not read.
@@ -210,12 +212,13 @@ class Examiner:
         height, width = image.shape[:2]
         factor = min(1.0, LONGEST_SEEN / max(height, width))
         if factor == 1:
-            return self._detector.detect_faces(image)
+            return oriented_faces(self._detector, image)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         scale = np.array([width, height]) / size
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return [FaceLandmarks(((face.points + 0.5) * scale - 0.5).astype(np.float32))
-                for face in self._detector.detect_faces(small)]
+        back = np.column_stack([np.diag(scale), (scale - 1) / 2])
+        return [face.transformed(back)
+                for face in oriented_faces(self._detector, small)]
 
     def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
         if not faces:
@@ -229,7 +232,8 @@ class Examiner:
             return Skipped('no face', 'the detector returned NaN')
         if face.eye_distance < max(self.settings.min_eyes, 1):
             return Skipped('too small', f'eyes {face.eye_distance:.1f} px apart')
-        return face
+        problem = problem_of(face.points)
+        return Skipped('pose', problem) if problem else face
 
 
 def _unusable(image: Any) -> Skipped | None:

@@ -34,6 +34,7 @@ class PixelLandmarks(LandmarkDetector):
     """Finds as many faces as the first pixel's red tells, so large as its green."""
 
     calls: list = []
+    check_orientation = False  # in a rotated copy, another pixel is the first
 
     def detect_faces(self, image):
         red, green, blue = (int(value) for value in image[0, 0])
@@ -401,3 +402,21 @@ def shared_part(first, second) -> float:
     return both / (w * h + c * d - both)
 
 
+
+
+@LANDMARKS.register_module()
+class UpsideDownLandmarks(LandmarkDetector):
+    """Finds an upside-down face in each image."""
+
+    check_orientation = False
+
+    def detect_faces(self, image):
+        return [FaceLandmarks(120 - FIVE)]
+
+
+def test_a_face_that_is_not_upright_is_skipped_with_its_angle(tmp_path):
+    save(tmp_path / 'a.png')
+    outcome = Examiner(tmp_path, ExtractionSettings(
+        dict(type='fdsr.UpsideDownLandmarks')))('a.png')
+    assert outcome.reason == 'pose'
+    assert 'rotated by 180 degrees' in outcome.detail
