@@ -9,7 +9,6 @@ from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
-from fdsr.engine.optim import set_partial_gradients
 from fdsr.engine.random_states import same_random_states_after, set_random_states
 from fdsr.registry import LOOPS
 
@@ -92,8 +91,6 @@ class ExactTrainLoop(IterBasedTrainLoop):
             set_random_states(position.random)
         else:
             torch.manual_seed(self._iter * 1000003 + get_rank())
-        if position is not None and position.gradients is not None:
-            set_partial_gradients(self.runner.optim_wrapper, position.gradients)
 
     def _count_accumulation(self) -> None:
         """Initializes the counters of every optimizer; mmengine omits several."""

@@ -119,13 +119,21 @@ def partial_gradients(wrappers: OptimWrapper | OptimWrapperDict
 
 
 def set_partial_gradients(wrappers: OptimWrapper | OptimWrapperDict,
-                          gradients: dict[str, list[Tensor | None]]) -> None:
+                          gradients: dict[str, list[Tensor | None]],
+                          iteration: int) -> None:
     """Sets the gradients that ``partial_gradients`` returned.
+
+    Args:
+        wrappers: those that step after this iteration are left out.
+        gradients: by name of the optim wrapper.
+        iteration: number of finished iterations.
 
     Raises:
         ValueError: their number or shapes do not match the parameters.
     """
     for name, wrapper in named_wrappers(wrappers).items():
+        if iteration % wrapper._accumulative_counts == 0:
+            continue
         for parameter, gradient in zip(
                 _parameters(wrapper), gradients[name], strict=True):
             if gradient is not None and gradient.shape != parameter.shape:

@@ -20,13 +20,15 @@ from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
 
 from fdsr.engine.hooks.exact_resume import KEY, from_plain, to_plain
-from fdsr.engine.optim import named_wrappers
+from fdsr.engine.optim import named_wrappers, set_partial_gradients
 from fdsr.engine.random_states import set_random_states
 from fdsr.engine.settings import changes, settings_of
 from fdsr.engine.work_dir import CannotResume
 
 _INSTEAD = ('To start a new run from the weights of this checkpoint, pass it as '
             'load_from in place of --resume.')
+#: State of ReduceOnPlateauParamScheduler.
+_OBSERVED = ('best', 'num_bad_epochs', 'cooldown_counter', 'last_step', '_global_step')
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,11 @@ class Position:
         consumed: number of samples that all processes together have used.
         sampler_seed: seed of the sampler.
         random: see ``random_states``; None if the checkpoint has none for this process.
-        gradients: see ``partial_gradients``.
     """
 
     consumed: int
     sampler_seed: int | None
     random: dict[str, Any] | None
-    gradients: dict[str, list[Tensor | None]] | None
 
 
 @contextmanager
@@ -85,7 +85,8 @@ def check_settings(path: str | Path, checkpoint: dict[str, Any], runner: Any) ->
     with reading(path, f'{KEY}.settings'):
         if saved is not None and saved.get('settings') is not None:
             effective, refused = changes(
-                saved['settings'], to_plain(settings_of(runner)))
+                saved['settings'], to_plain(settings_of(runner)),
+                any(map(_measured, _by_name(runner.param_schedulers).values())))
     seed, own = checkpoint['meta'].get('seed'), runner._randomness_cfg.get('seed')
     if None not in (seed, own) and seed != own and not refused:
         refused = [f'randomness.seed was {seed!r:.80} and is now {own}']
@@ -139,7 +140,20 @@ def read_position(path: str | Path, checkpoint: dict[str, Any], rank: int,
         state = states[rank] if known else None
         if state is not None:
             set_random_states(state)  # it may be malformed
-        return Position(consumed, seed, state, saved.get('gradients'))
+        return Position(consumed, seed, state)
+
+
+def restore_gradients(path: str | Path, checkpoint: dict[str, Any],
+                      wrappers: OptimWrapper | OptimWrapperDict, iteration: int) -> None:
+    """Restores the gradients of an unfinished accumulation.
+
+    Raises:
+        CannotResume: the field is malformed.
+    """
+    with reading(path, f'{KEY}.gradients'):
+        gradients = (checkpoint.get(KEY) or {}).get('gradients')
+        if gradients is not None:
+            set_partial_gradients(wrappers, gradients, iteration)
 
 
 def restore_optimizers(path: str | Path, checkpoint: dict[str, Any],
@@ -172,23 +186,34 @@ def restore_optimizers(path: str | Path, checkpoint: dict[str, Any],
                 f'{", ".join(own)}. Restore optim_wrapper. {_INSTEAD}')
     for name, wrapper in own.items():
         field = f'optimizer.{name}' if name else 'optimizer'
-        steps = schedulers.get(name) if isinstance(schedulers, dict) else schedulers
-        measured = any(getattr(scheduler, 'need_val_args', False)
-                       for scheduler in steps or ())
+        steps = _by_name(schedulers).get(name, [])
         with reading(path, field):
             _check_state(f'{path}: {field}', wrapper.optimizer, saved[name])
-            if not measured:
-                _step(steps or (), iteration)
-                saved[name] = _with_own_options(wrapper, saved[name])
-            wrapper.load_state_dict(dict(saved[name]))
+            _step(steps, iteration)
+        measured = _measured(steps)
         if measured:
             with reading(path, 'param_schedulers'):
                 states = checkpoint['param_schedulers']
                 states = states[name] if isinstance(schedulers, dict) else states
-                _load_schedulers(steps, states)
+                _restore_measured(steps, states)
+        with reading(path, field):
+            for scheduler in measured:
+                _copy_values(scheduler, wrapper.optimizer, saved[name])
+            wrapper.load_state_dict(_with_own_options(wrapper, saved[name]))
 
 
-def _step(schedulers: Any, iteration: int) -> None:
+def _by_name(schedulers: Any) -> dict[str, list]:
+    """Returns lists of schedulers by optimizer; the name of a single one is empty."""
+    return schedulers if isinstance(schedulers, dict) else {'': schedulers or []}
+
+
+def _measured(schedulers: list) -> list:
+    """Returns the schedulers that depend on validation results."""
+    return [scheduler for scheduler in schedulers
+            if getattr(scheduler, 'need_val_args', False)]
+
+
+def _step(schedulers: list, iteration: int) -> None:
     """Steps schedulers as ``ParamSchedulerHook`` does after each iteration."""
     counting = [scheduler for scheduler in schedulers if not scheduler.by_epoch]
     with warnings.catch_warnings():
@@ -198,14 +223,22 @@ def _step(schedulers: Any, iteration: int) -> None:
                 scheduler.step()
 
 
-def _load_schedulers(schedulers: list, states: list) -> None:
-    """Loads the states of schedulers that depend on validation results."""
-    if len(schedulers) != len(states):
-        raise ValueError(f'expected {len(schedulers)} states, found {len(states)}')
-    for scheduler, state in zip(schedulers, states):
-        if set(state) != set(scheduler.state_dict()):
-            raise ValueError(f'{type(scheduler).__name__} has other values')
-        scheduler.load_state_dict(state)
+def _restore_measured(schedulers: list, states: list) -> None:
+    """Restores what schedulers have observed; their options stay."""
+    for scheduler, state in zip(schedulers, states, strict=True):
+        for name in _OBSERVED if _measured([scheduler]) else ():
+            if type(state[name]) not in (int, float, type(None)):
+                raise ValueError(f'{name}: expected a number')
+            setattr(scheduler, name, state[name])
+
+
+def _copy_values(scheduler: Any, optimizer: torch.optim.Optimizer, saved: dict) -> None:
+    """Copies the values that a scheduler has changed, for example learning rates."""
+    name = scheduler.param_name
+    for group, other in zip(optimizer.param_groups, saved['param_groups'], strict=True):
+        if type(other[name]) not in (int, float):
+            raise ValueError(f'{name}: expected a number')
+        group[name] = other[name]
 
 
 def _with_own_options(wrapper: OptimWrapper, saved: dict) -> dict:

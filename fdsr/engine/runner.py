@@ -83,6 +83,8 @@ class FaceRunner(Runner):
         elif resume_optimizer:
             restoring.restore_optimizers(filename, checkpoint, self.optim_wrapper,
                                          self.param_schedulers, iteration)
+            restoring.restore_gradients(
+                filename, checkpoint, self.optim_wrapper, iteration)
         loop.resumed_position = restoring.read_position(
             filename, checkpoint, get_rank(), get_world_size())
         self._has_loaded = True

@@ -18,6 +18,8 @@ _IGNORED = re.compile(
 _FIXED = re.compile(
     r'(.*\.)?seed|optim_wrapper\.(\w+\.)?optimizer\.type|optim_wrapper\.constructor|'
     r'model\.init_from|(.*\.)?init_cfg(\..*)?')
+#: A scheduler that depends on validation results has changed it since.
+_MEASURED = re.compile(r'optim_wrapper\.(\w+\.)?optimizer\.lr')
 _UNSET = object()
 
 
@@ -29,12 +31,14 @@ def settings_of(runner: Any) -> dict[str, Any]:
         num_samples=len(runner.train_dataloader.dataset))
 
 
-def changes(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], list[str]]:
+def changes(before: dict[str, Any], now: dict[str, Any], measured: bool = False
+            ) -> tuple[list[str], list[str]]:
     """Compares two results of ``settings_of``.
 
     Args:
         before: settings of the checkpoint, as plain values.
         now: settings of the resumed run, as plain values.
+        measured: a scheduler depends on validation results.
 
     Returns:
         Descriptions of the changes that take effect in a resumed run, and of those that
@@ -45,7 +49,8 @@ def changes(before: dict[str, Any], now: dict[str, Any]) -> tuple[list[str], lis
         if _IGNORED.fullmatch(key) or key == 'randomness.seed' and new is _UNSET:
             continue
         change = f'{key} was {_text(old)} and is now {_text(new)}'
-        (refused if _FIXED.fullmatch(key) else effective).append(change)
+        fixed = _FIXED.fullmatch(key) or measured and _MEASURED.fullmatch(key)
+        (refused if fixed else effective).append(change)
     return effective, refused
 
 

@@ -101,7 +101,7 @@ class Checkpoints:
                 skipped.append(str(error))
                 continue
             if skipped:
-                warn(f'Skipped {len(skipped)} newer checkpoints: {" ".join(skipped)} '
+                warn(f'Skipped newer checkpoints: {" ".join(skipped)} '
                      f'The run resumes from {path}.')
             return path
         if skipped:
