@@ -84,6 +84,8 @@ def check_settings(path: str | Path, checkpoint: dict[str, Any], runner: Any) ->
     saved = checkpoint.get(KEY)
     with reading(path, f'{KEY}.settings'):
         if saved is not None and saved.get('settings') is not None:
+            if not isinstance(saved['settings'], dict):
+                raise ValueError('expected a dict')
             effective, refused = changes(
                 saved['settings'], to_plain(settings_of(runner)),
                 any(map(_measured, _by_name(runner.param_schedulers).values())))
@@ -138,13 +140,14 @@ def read_position(path: str | Path, checkpoint: dict[str, Any], rank: int,
         states = [saved['random'], *saved.get('random_of_others', [])]
         known = rank == 0 or len(states) == num_processes
         state = states[rank] if known else None
-        if state is not None:
+        if known:
             set_random_states(state)  # it may be malformed
         return Position(consumed, seed, state)
 
 
 def restore_gradients(path: str | Path, checkpoint: dict[str, Any],
-                      wrappers: OptimWrapper | OptimWrapperDict, iteration: int) -> None:
+                      wrappers: OptimWrapper | OptimWrapperDict, iteration: int
+                      ) -> None:
     """Restores the gradients of an unfinished accumulation.
 
     Raises:
