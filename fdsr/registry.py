@@ -19,7 +19,7 @@ SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
 _DATASETS = ('fdsr.datasets.synthetic_faces', 'fdsr.datasets.face_manifest',
-             'fdsr.datasets.vggface2')
+             'fdsr.datasets.vggface2', 'fdsr.datasets.concat_faces')
 # Importing these modules registers every component of fdsr.
 _COMPONENT_MODULES = (
     *_DATASETS,
