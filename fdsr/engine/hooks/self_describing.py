@@ -4,7 +4,6 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import find_latest_checkpoint
 from torch import nn
 
 from fdsr.models.files import (
@@ -104,10 +103,7 @@ def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
 
 def _source_of(runner: Any) -> str:
     """Returns the file that is being loaded; mmengine does not pass it to hooks."""
-    found = runner._load_from
-    if not found and runner._resume:
-        found = find_latest_checkpoint(runner.work_dir)
-    return str(found or 'The checkpoint')
+    return str(runner._load_from or 'The checkpoint')
 
 
 def wrapped_children(model: nn.Module) -> set[str]:
