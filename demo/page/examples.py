@@ -20,12 +20,10 @@ class Example:
 
     Args:
         path: path of the file.
-        whole: whether it is a whole photograph.
         scale: scale of the result.
     """
 
     path: Path
-    whole: bool = False
     scale: int = 2
 
 
@@ -55,8 +53,8 @@ def _photographs(folder: Path) -> List[Example]:
     except (ImportError, OSError):
         return []
     return [Example(_write(photo, folder / 'small_photograph.png', _SMALL_PHOTO),
-                    whole=True, scale=8),
-            Example(_write(photo, folder / 'photograph.png'), whole=True)]
+                    scale=8),
+            Example(_write(photo, folder / 'photograph.png'))]
 
 
 def _write(image: np.ndarray, path: Path, side: Optional[int] = None) -> Path:

@@ -11,7 +11,7 @@ from PIL import Image
 
 from fdsr.apis.images import srgb_tag
 from page.examples import Example
-from page.report import PLACEHOLDER, comparison, faces_table, summary_line
+from page.report import KINDS, PLACEHOLDER, comparison, faces_table, summary_line
 from page.restoring import (
     LIMITS,
     Models,
@@ -75,15 +75,16 @@ def _controls(models: Models) -> Tuple[List[gr.components.Component], gr.HTML]:
                        type='filepath', elem_id='source')
     notice = gr.HTML(elem_id='notice', padding=False)
     gr.Markdown(f'{LIMITS}.', elem_classes='hint')
-    whole = gr.Checkbox(label='Whole photograph (off: one face crop)')
-    scale = gr.Slider(1, 8, 2, step=1, label='Output scale', visible=False)
-    large = gr.Checkbox(label='Large faces too (useful if they are blurred)',
-                        visible=False)
+    kind = gr.Radio([(label, kind) for kind, label in KINDS.items()], value='auto',
+                    label='Kind of image', elem_id='kind')
+    scale = gr.Slider(1, 8, 2, step=1, label='Output scale of photographs')
+    strength = gr.Slider(0, 1, 1, step=0.05, label='Strength')
+    large = gr.Checkbox(label='Large faces too (useful if they are blurred)')
     model = gr.Dropdown(models.labels, value=models.labels[0], label='Model',
                         interactive=len(models.labels) > 1)
-    whole.change(lambda on: [gr.update(visible=on)] * 2, whole, [scale, large],
-                 **_AT_ONCE_ANSWERED)
-    return [source, model, whole, scale, large], notice
+    kind.change(lambda kind: [gr.update(visible=kind != 'face')] * 2, kind,
+                [scale, large], **_AT_ONCE_ANSWERED)
+    return [source, model, kind, scale, large, strength], notice
 
 
 def _gallery(examples: List[Example]) -> gr.Dataset:
@@ -116,10 +117,10 @@ class Actions:
     def __init__(self, models: Models, examples: List[Example], folder: Path) -> None:
         self._models, self._examples, self._folder = models, examples, folder
 
-    def restore(self, payload: Any, model: str, whole: bool, scale: float,
-                large: bool) -> Tuple[Any, ...]:
+    def restore(self, payload: Any, model: str, kind: str, scale: float, large: bool,
+                strength: float) -> Tuple[Any, ...]:
         """Restores the image and returns the values of the result components."""
-        options = Options(model, bool(whole), int(scale), bool(large))
+        options = Options(model, kind, int(scale), bool(large), float(strength))
         try:
             path = _uploaded(payload, self._folder)
             return _shown(restore(self._models, path, options), path, self._folder)
@@ -138,16 +139,16 @@ class Actions:
             return None, f'<p role="alert">{html.escape(str(error))}</p>'
         return gr.skip(), ''
 
-    def take_example(self, index: int) -> Tuple[str, str, bool, int, bool]:
+    def take_example(self, index: int) -> Tuple[str, str, str, int, bool, float]:
         """Returns the image, an empty notice and the settings of an example."""
         example = self._examples[index]
-        return str(example.path), '', example.whole, example.scale, False
+        return str(example.path), '', 'auto', example.scale, False, 1.0
 
 
 def _connect(actions: Actions, controls: List[gr.components.Component], notice: gr.HTML,
              button: gr.Button, gallery: gr.Dataset,
              results: List[gr.components.Component]) -> None:
-    source, _, whole, scale, large = controls
+    source, _, *settings = controls
     # Without `preprocess=False` Gradio would open the file itself and fail with an
     # unclear message. It would also read any file and fetch any URL that a request
     # names.
@@ -155,7 +156,7 @@ def _connect(actions: Actions, controls: List[gr.components.Component], notice: 
                  concurrency_limit=_AT_ONCE)
     source.upload(actions.screen, source, [source, notice], preprocess=False,
                    **_AT_ONCE_ANSWERED)
-    gallery.click(actions.take_example, gallery, [source, notice, whole, scale, large],
+    gallery.click(actions.take_example, gallery, [source, notice, *settings],
                   **_AT_ONCE_ANSWERED)
 
 

@@ -16,6 +16,8 @@ _LONGEST_SHOWN, _THUMBNAIL = 1600, 144
 _MOST_ENLARGED = 3
 #: Maximum number of faces in the table.
 _MOST_ROWS = 60
+#: Labels of the kinds of images.
+KINDS = {'auto': 'Automatic', 'face': 'Face crop', 'photo': 'Whole photograph'}
 PLACEHOLDER = """\
 <div class="placeholder"><p>Choose an image or an example, then press <b>Restore</b>.
 <br>The result appears here, with a slider between before and after.</p></div>"""
@@ -45,11 +47,12 @@ def comparison(source: np.ndarray, image: np.ndarray) -> str:
 
 
 def summary_line(outcome: Outcome) -> str:
-    """Returns summary, size and run time as Markdown."""
+    """Returns summary, kind, size and run time as Markdown."""
     height, width = outcome.image.shape[:2]
     device = 'CPU' if outcome.device == 'cpu' else 'GPU'
-    return (f'**{outcome.summary}** {width} × {height} pixels, '
-            f'{outcome.seconds:.1f} s on the {device}.')
+    by = 'automatic' if outcome.chosen else 'selected'
+    return (f'**{outcome.summary}** {KINDS[outcome.kind]} ({by}), {width} × {height} '
+            f'pixels, {outcome.seconds:.1f} s on the {device}.')
 
 
 def faces_table(faces: List[FaceReport]) -> str:

@@ -33,15 +33,17 @@ class Options:
 
     Args:
         model: label of a model.
-        whole: whether the image is a whole photograph instead of a face crop.
+        kind: ``face`` for a face crop, ``photo`` for a photograph, ``auto`` to decide.
         scale: scale of a restored photograph, 1 to 8.
         large_faces: whether large faces in a photograph are restored as well.
+        strength: weight of the restored faces, from 0 to 1.
     """
 
     model: str
-    whole: bool = False
+    kind: str = 'auto'
     scale: int = 2
     large_faces: bool = False
+    strength: float = 1.0
 
 
 @dataclass
@@ -72,6 +74,8 @@ class Outcome:
         faces: all faces, the largest first.
         seconds: run time, without waiting for other requests.
         device: type of the device.
+        kind: how the image was restored, ``face`` or ``photo``.
+        chosen: whether the page chose the kind.
     """
 
     source: np.ndarray
@@ -80,6 +84,8 @@ class Outcome:
     faces: List[FaceReport]
     seconds: float
     device: str
+    kind: str
+    chosen: bool
 
 
 @dataclass
@@ -183,38 +189,43 @@ def restore(models: Models, path: Path, options: Options) -> Outcome:
     check_image(path)
     try:
         source = read_image(path)
-        _check_shape(source.shape, options)
         with models.borrow(options.model) as resolver:
             start = time.perf_counter()
-            work = _restore_photo if options.whole else _restore_face
-            image, summary, faces = work(resolver, source, options)
+            kind = resolver.kind_of(source, options.kind)
+            _check_shape(source.shape, kind, options.scale)
+            result = resolver.restore(source, kind, options.scale, options.strength,
+                                      options.large_faces)
             seconds = time.perf_counter() - start
     except BadImage as error:
         raise Refused(str(error).replace(f'{path.parent}{os.sep}', '')) from error
-    return Outcome(source, image, summary, faces, seconds, resolver.device.type)
+    except ImportError as error:
+        raise Refused('The server has no face detector, so it restores only face '
+                      'crops. Crop the face to a square and select “Face crop”.'
+                      ) from error
+    report = _face_report if kind == 'face' else _photo_report
+    return Outcome(source, result.image, result.summary(),
+                   [report(source, face) for face in result.faces], seconds,
+                   resolver.device.type, kind, options.kind == 'auto')
 
 
-def _check_shape(shape: Tuple[int, ...], options: Options) -> None:
+def _check_shape(shape: Tuple[int, ...], kind: str, scale: int) -> None:
     height, width = shape[:2]
-    if not options.whole and height != width:
+    if kind == 'face' and height != width:
         raise Refused(
             f'A face crop must be square, but this image has {width}×{height} pixels. '
-            'Select “Whole photograph”, or crop the face to a square.')
-    pixels = width * height * options.scale**2
-    if options.whole and pixels > MOST_PIXELS:
+            'Select “Automatic” or “Whole photograph”, or crop the face to a square.')
+    pixels = width * height * scale**2
+    if kind == 'photo' and pixels > MOST_PIXELS:
         raise Refused(
-            f'A photograph of {width}×{height} pixels at scale {options.scale} would '
+            f'A photograph of {width}×{height} pixels at scale {scale} would '
             f'have {pixels / 1e6:.0f} million pixels. The limit is '
             f'{MOST_PIXELS / 1e6:.0f} million. Use a smaller scale or a smaller '
             'photograph.')
 
 
-def _restore_photo(resolver: FaceSuperResolver, source: np.ndarray, options: Options
-                   ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    photo = resolver.restore_photo(source, options.scale, options.large_faces)
-    faces = [FaceReport(face.status.value, _message(face), _cut_out(source, face),
-                        face.sr) for face in photo.faces]
-    return photo.image, photo.summary(), faces
+def _photo_report(source: np.ndarray, face: PhotoFace) -> FaceReport:
+    return FaceReport(face.status.value, _message(face), _cut_out(source, face),
+                      face.sr)
 
 
 def _message(face: PhotoFace) -> str:
@@ -233,16 +244,11 @@ def _cut_out(source: np.ndarray, face: PhotoFace) -> np.ndarray:
     return source[max(y1, 0):max(y2, 1), max(x1, 0):max(x2, 1)]
 
 
-def _restore_face(resolver: FaceSuperResolver, source: np.ndarray, options: Options
-                  ) -> Tuple[np.ndarray, str, List[FaceReport]]:
-    [face] = resolver.super_resolve([source])
-    side, lr_size, size = len(source), resolver.geometry.lr_size, len(face.image)
+def _face_report(source: np.ndarray, face: PhotoFace) -> FaceReport:
+    side, lr_size, size = len(source), len(face.lr), len(face.sr)
     message = f'Restored from {lr_size}×{lr_size} to {size}×{size} pixels.'
     if side > lr_size:
         message += (f' The image has {side}×{side} pixels and was downsampled first, '
                     'so finer detail is lost.')
-    if face.landmarks_found is False:
-        message += (' No landmarks were found, so the dictionary was read at the '
-                    'average positions of eyes, nose and mouth.')
-    report = FaceReport('restored', message, source, face.image)
-    return face.image, 'The face was restored.', [report]
+    message += face.message.removeprefix('Restored.')
+    return FaceReport('restored', message, source, face.sr)

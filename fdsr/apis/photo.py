@@ -1,11 +1,11 @@
-"""Cuts the faces out of a photograph and pastes the restored ones back."""
+"""Cuts the faces out of a photograph and puts the restored ones back."""
 
 from dataclasses import dataclass, field
 from enum import Enum
 
-import cv2
 import numpy as np
 
+from fdsr.apis.blending import paste
 from fdsr.apis.images import MOST_PIXELS, BadImage
 from fdsr.geometry.alignment import (
     FaceCrop,
@@ -23,8 +23,6 @@ SMALLEST_FACE, LARGEST_FACE = 0.5, 1.5
 #: Faces with a larger share outside the photograph are left unchanged.
 _MOST_OUTSIDE = 0.5
 SCALES = range(1, 9)
-#: Width of the mask's soft border as a share of the face's side.
-FEATHER = 0.12
 
 
 class FaceStatus(str, Enum):
@@ -69,16 +67,19 @@ class PhotoFace:
 
 @dataclass
 class RestoredPhoto:
-    """A photograph with restored faces.
+    """A photograph with restored faces, or one restored aligned face.
 
     Args:
-        image: uint8 (scale · H, scale · W, 3), upsampled by bicubic interpolation, with
-            the restored faces pasted in.
+        image: uint8 (scale · H, scale · W, 3), the photograph upsampled by bicubic
+            interpolation, with the restored faces blended in; or uint8 (S, S, 3), the
+            restored aligned face.
         faces: every face found, the largest first.
+        kind: ``photo`` or ``face``.
     """
 
     image: np.ndarray
     faces: list[PhotoFace]
+    kind: str = 'photo'
 
     @property
     def num_restored(self) -> int:
@@ -87,6 +88,8 @@ class RestoredPhoto:
 
     def summary(self) -> str:
         """Returns the numbers of faces as a sentence."""
+        if self.kind == 'face':
+            return 'The aligned face was restored.'
         if not self.faces:
             return 'No face was found: the photograph was only upsampled.'
         left = [face.status.value for face in self.faces if not face.restored]
@@ -161,13 +164,15 @@ def boxes_of(faces: list[PhotoFace], size: int) -> np.ndarray:
     return boxes_from_five_points(np.stack(points), size)
 
 
-def paste_faces(photo: np.ndarray, faces: list[PhotoFace], scale: int) -> np.ndarray:
+def paste_faces(photo: np.ndarray, faces: list[PhotoFace], scale: int,
+                strength: float = 1.0) -> np.ndarray:
     """Returns the upsampled photograph with its restored faces, the largest on top.
 
     Args:
         photo: uint8 (H, W, 3).
         faces: its faces; those with ``sr`` are pasted.
         scale: upsampling factor.
+        strength: weight of the restored faces from 0 to 1.
 
     Returns:
         uint8 (scale · H, scale · W, 3).
@@ -178,76 +183,5 @@ def paste_faces(photo: np.ndarray, faces: list[PhotoFace], scale: int) -> np.nda
         (width * scale, height * scale), Image.BICUBIC))
     for face in sorted(faces, key=lambda face: face.side):
         if face.sr is not None:
-            paste(result, face.sr, face.crop, scale)
+            paste(result, face.sr, face.crop, scale, face.lr, strength)
     return result
-
-
-def feathered_mask(side: int, feather: float = FEATHER) -> np.ndarray:
-    """Returns a square mask that is 1 inside and falls to 0 at its border.
-
-    The border follows a cosine.
-
-    Args:
-        side: side in pixels.
-        feather: width of the soft border as a share of the side, up to 0.5.
-
-    Returns:
-        float32 (side, side).
-    """
-    centres = (np.arange(side) + 0.5) / side
-    ramp = np.clip(np.minimum(centres, 1 - centres) / feather, 0, 1)
-    profile = (1 - np.cos(np.pi * ramp)) / 2
-    return np.outer(profile, profile).astype(np.float32)
-
-
-def paste(photo: np.ndarray, face: np.ndarray, crop: FaceCrop,
-          scale: int = 1) -> None:
-    """Pastes a face where it was cut out, in place.
-
-    PIL's bicubic resizes the face to its side in the photograph, because it does not
-    alias when it shrinks. The face is then warped, and blended with a feathered mask.
-
-    Args:
-        photo: uint8 (H, W, 3), the photograph upsampled by ``scale``.
-        face: uint8 (S, S, 3), the restored crop.
-        crop: its position in the photograph before upsampling.
-        scale: upsampling factor of ``photo``.
-    """
-    side = max(8, round(crop.side * scale))
-    face = resize(face, side)
-    matrix, (left, top, width, height) = _placement(crop, side, scale, photo.shape[:2])
-    if width <= 0 or height <= 0:
-        return
-    matrix[:, 2] -= (left, top)
-    warped = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_CUBIC,
-                            borderMode=cv2.BORDER_REPLICATE)
-    mask = cv2.warpAffine(feathered_mask(side), matrix, (width, height),
-                          flags=cv2.INTER_LINEAR)[..., None]
-    window = photo[top:top + height, left:left + width]
-    window[...] = np.rint(window + mask * (warped.astype(np.float32) - window))
-
-
-def _placement(crop: FaceCrop, side: int, scale: int, shape: tuple[int, int]
-               ) -> tuple[np.ndarray, tuple[int, int, int, int]]:
-    """Maps a face of ``side`` pixels to the photograph.
-
-    Returns:
-        The (2, 3) matrix between pixels, whose origin is the first pixel's centre, and
-        left, top, width and height of the covered window within the photograph.
-    """
-    to_crop = _scaling(crop.side / side)
-    from_crop = np.linalg.inv(np.vstack([crop.matrix, (0, 0, 1)]))
-    matrix = (_scaling(scale) @ from_crop @ to_crop)[:2]
-    ends = np.array([-0.5, side - 0.5])
-    corners = np.stack(np.meshgrid(ends, ends), -1).reshape(-1, 2)
-    reached = corners @ matrix[:, :2].T + matrix[:, 2]
-    low = np.maximum(np.floor(reached.min(axis=0)), 0).astype(int)
-    high = np.minimum(np.ceil(reached.max(axis=0)) + 1, shape[::-1]).astype(int)
-    width, height = (high - low).tolist()
-    return matrix, (int(low[0]), int(low[1]), width, height)
-
-
-def _scaling(factor: float) -> np.ndarray:
-    """Returns the (3, 3) matrix to the pixels of an image ``factor`` times as large."""
-    shift = (factor - 1) / 2
-    return np.array([[factor, 0, shift], [0, factor, shift], [0, 0, 1]])

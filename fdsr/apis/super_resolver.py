@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fdsr.apis.blending import check_strength, mix
 from fdsr.apis.images import (
     BadImage,
     as_arrays,
@@ -17,9 +18,12 @@ from fdsr.apis.images import (
     is_single,
     named_arrays,
 )
+from fdsr.apis.kinds import check_kind, choose_kind
 from fdsr.apis.networks import open_device, open_network
 from fdsr.apis.photo import (
     LARGEST_FACE,
+    FaceStatus,
+    PhotoFace,
     RestoredPhoto,
     boxes_of,
     check_scale,
@@ -27,7 +31,13 @@ from fdsr.apis.photo import (
     paste_faces,
 )
 from fdsr.geometry.alignment import resize
-from fdsr.landmarks import LandmarkDetector, default_photo_detector
+from fdsr.landmarks import (
+    FaceLandmarks,
+    FoundFace,
+    LandmarkDetector,
+    default_detector,
+    default_photo_detector,
+)
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.images import to_uint8
 from fdsr.models.parametrisations import bake_parametrisations
@@ -59,6 +69,7 @@ class FaceSuperResolver:
         big = sr('face.png')             # an aligned face; uint8 (256, 256, 3) RGB
         many = sr(['a.png', 'b.png'])    # a list of arrays
         photo = sr.restore_photo('group.jpg', scale=4)    # photo.image, photo.faces
+        any = sr.restore('image.jpg')    # a face or a photograph: any.kind, any.image
 
     For a network with a dictionary, landmarks are detected on the upsampled face, or
     taken from the photograph.
@@ -69,8 +80,8 @@ class FaceSuperResolver:
         device: a torch device; ``auto`` selects a GPU if there is one.
         name: one of the file's backbones; default: the trained one.
         landmarks: config of the landmark detector for aligned faces, used by networks
-            with a dictionary; default: ``fdsr.landmarks.default_detector()``, built on
-            first use.
+            with a dictionary and to recognize aligned faces; default:
+            ``fdsr.landmarks.default_detector()``, built on first use.
         photo_landmarks: config of the face detector for photographs; default:
             ``fdsr.landmarks.default_photo_detector()``, built on first use.
         batch_size: faces per forward pass.
@@ -97,7 +108,8 @@ class FaceSuperResolver:
         if network.uses_boxes:
             network = DetectedBoxes(network, landmarks)
         self.network: nn.Module = network.to(self.device).eval()
-        self._photo_landmarks = photo_landmarks
+        self._landmarks, self._photo_landmarks = landmarks, photo_landmarks
+        self._detector: LandmarkDetector | None = None
         self._photo_detector: LandmarkDetector | None = None
 
     def __call__(self, images: Any, channel_order: str = 'rgb'
@@ -177,8 +189,73 @@ class FaceSuperResolver:
             boxes, found = self.network.find_boxes(lr)
         return self.network.network(lr, boxes.to(lr)), found
 
+    def restore(self, image: Any, kind: str = 'auto', scale: int = 2,
+                strength: float = 1.0, large_faces: bool = False,
+                channel_order: str = 'rgb') -> RestoredPhoto:
+        """Restores an aligned face or the faces of a photograph.
+
+        Args:
+            image: an array (H, W, 3), a tensor (3, H, W), a PIL image, or the path of
+                a file.
+            kind: ``face``, ``photo``, or ``auto`` to decide by ``kinds.choose_kind``.
+            scale: upsampling factor of a photograph, 1 to 8. An aligned face has the
+                size of SR.
+            strength: weight of the restored faces, from 0, the upsampled input, to 1.
+            large_faces: see ``restore_photo``.
+            channel_order: ``rgb`` or ``bgr``, for input and output arrays.
+
+        Returns:
+            The result; ``kind`` is ``face`` or ``photo``.
+
+        Raises:
+            FileNotFoundError, BadImage, TypeError, ValueError, ImportError: see
+                ``restore_photo``; also for a kind that is unknown or a face that is
+                not square.
+        """
+        array = self._one(image, channel_order)
+        if self.kind_of(array, kind) == 'photo':
+            result = self._restore_photo(array, scale, large_faces, strength)
+        else:
+            result = self._restore_face(array, strength)
+        return _reordered(result, channel_order)
+
+    def kind_of(self, image: np.ndarray, kind: str = 'auto') -> str:
+        """Returns ``face`` or ``photo``, see ``kinds.choose_kind``.
+
+        Args:
+            image: uint8 (H, W, 3) RGB.
+            kind: ``face`` or ``photo`` overrides the decision.
+
+        Raises:
+            ValueError: the kind is unknown.
+        """
+        if check_kind(kind) != 'auto':
+            return kind
+        return choose_kind(image, self.geometry, self._detect)
+
+    def _detect(self, image: np.ndarray) -> FaceLandmarks | None:
+        """Returns the landmarks of the largest face."""
+        if self._detector is None:
+            self._detector = LANDMARKS.build(self._landmarks or default_detector())
+        return self._detector.detect([image])[0]
+
+    def _restore_face(self, image: np.ndarray, strength: float) -> RestoredPhoto:
+        """Restores an aligned face."""
+        check_strength(strength)
+        [result] = self.super_resolve([image])
+        lr, side = resize(image, self.geometry.lr_size), len(image)
+        message = 'Restored.'
+        if result.landmarks_found is False:
+            message = ('Restored. No landmarks were found: those of an average face '
+                       'were used.')
+        face = PhotoFace((0, 0, side, side), FaceStatus.RESTORED, message, side=side,
+                         lr=lr, sr=result.image)
+        before = resize(image, self.geometry.size)
+        return RestoredPhoto(mix(before, result.image, strength), [face], 'face')
+
     def restore_photo(self, photo: Any, scale: int = 2, large_faces: bool = False,
-                      channel_order: str = 'rgb') -> RestoredPhoto:
+                      channel_order: str = 'rgb', strength: float = 1.0
+                      ) -> RestoredPhoto:
         """Detects, aligns and restores the faces of a photograph and pastes them back.
 
         The rest of the photograph is upsampled by bicubic interpolation. A face that
@@ -191,37 +268,56 @@ class FaceSuperResolver:
             large_faces: also restore faces whose aligned square is over 1.5 times as
                 large as LR. They are downsampled first, which only suits blurred faces.
             channel_order: ``rgb`` or ``bgr``, for input and output arrays.
+            strength: weight of the restored faces, from 0, the upsampled photograph,
+                to 1.
 
         Raises:
             FileNotFoundError, BadImage, TypeError: see ``images.as_arrays``; also for
                 a result with too many pixels.
-            ValueError: the scale is out of range.
+            ValueError: the scale or the strength is out of range.
             ImportError: no detector is available, or its package is missing.
         """
+        image = self._one(photo, channel_order)
+        return _reordered(self._restore_photo(image, scale, large_faces, strength),
+                          channel_order)
+
+    @staticmethod
+    def _one(image: Any, channel_order: str) -> np.ndarray:
+        """Returns one image as uint8 (H, W, 3) RGB."""
         check_order(channel_order)
-        if not is_single(photo):
-            raise TypeError('restore_photo takes one photograph: an array (H, W, 3), a '
+        if not is_single(image):
+            raise TypeError('Expected one photograph or face: an array (H, W, 3), a '
                             'PIL image or the path of a file.')
-        image = next(as_arrays(photo, channel_order))
+        return next(as_arrays(image, channel_order))
+
+    def _restore_photo(self, image: np.ndarray, scale: int, large_faces: bool,
+                       strength: float) -> RestoredPhoto:
+        """Restores the faces of a photograph, uint8 (H, W, 3) RGB."""
         scale = check_scale(scale, image.shape)
-        if self._photo_detector is None:
-            self._photo_detector = LANDMARKS.build(
-                self._photo_landmarks or default_photo_detector())
+        check_strength(strength)
         lr_size = self.geometry.lr_size
         largest = None if large_faces else LARGEST_FACE * lr_size
         faces = [cut_face(image, found, lr_size, self.geometry.eye_share, largest)
-                 for found in self._photo_detector.find_faces(image)]
+                 for found in self._find_faces(image)]
         chosen = [face for face in faces if face.lr is not None]
         if chosen:
             boxes = boxes_of(chosen, self.geometry.size)
             results = self.super_resolve([face.lr for face in chosen], boxes)
             for face, result in zip(chosen, results):
                 face.sr = result.image
-        image = _in_order(paste_faces(image, faces, scale), channel_order)
-        for face in chosen:
-            face.lr = _in_order(face.lr, channel_order)
-            face.sr = _in_order(face.sr, channel_order)
-        return RestoredPhoto(image, faces)
+        return RestoredPhoto(paste_faces(image, faces, scale, strength), faces)
+
+    def _find_faces(self, image: np.ndarray) -> list[FoundFace]:
+        """Detects the faces of a photograph."""
+        try:
+            if self._photo_detector is None:
+                self._photo_detector = LANDMARKS.build(
+                    self._photo_landmarks or default_photo_detector())
+            return self._photo_detector.find_faces(image)
+        except ImportError as error:
+            raise ImportError(
+                f'{error} An aligned, square face needs no detector: restore it with '
+                "kind='face', on the command line with --aligned.") from error
 
     def check_face(self, face: np.ndarray, which: str = '') -> None:
         """Raises ``BadImage`` for a face that is not square."""
@@ -230,9 +326,19 @@ class FaceSuperResolver:
                 f'{which}An aligned face is square, found '
                 f'{face.shape[1]}x{face.shape[0]} pixels. Align the face, with the '
                 f'eyes {self.geometry.eye_share:.3f} of the side apart, or restore the '
-                'whole photograph (restore_photo, --whole-photo).')
+                "whole photograph (kind='photo', --whole-photo).")
 
 
 def _in_order(image: np.ndarray, channel_order: str) -> np.ndarray:
     """Converts RGB to a channel order."""
     return np.ascontiguousarray(image[..., ::-1 if channel_order == 'bgr' else 1])
+
+
+def _reordered(result: RestoredPhoto, channel_order: str) -> RestoredPhoto:
+    """Converts the images of an RGB result to a channel order."""
+    result.image = _in_order(result.image, channel_order)
+    for face in result.faces:
+        if face.sr is not None:
+            face.lr = _in_order(face.lr, channel_order)
+            face.sr = _in_order(face.sr, channel_order)
+    return result

@@ -1,14 +1,16 @@
-r"""Super-resolves aligned faces, and the faces in photographs and videos.
+r"""Restores aligned faces, and the faces in photographs and videos.
 
     fdsr face.png faces/ --out results
-    fdsr 'photos/*.jpg' clip.mp4 --whole-photo --scale 4 --out results
+    fdsr 'photos/*.jpg' clip.mp4 --scale 4 --out results
 
-An input is an image, a video, a folder of them, or a pattern. By default each image is
-one aligned, square face. With --whole-photo, faces are detected, restored and pasted
-back. Results are PNG files, or MP4 files with the sound for videos, in the folder of
---out, with a row for each input in results.csv. In a folder, hidden files are ignored;
-subfolders and what is neither an image nor a video are skipped and listed. The exit
-code is 0 if every input has a result, 1 if one has not, and 2 for a wrong command line.
+An input is an image, a video, a folder of them, or a pattern. A small, square image
+that one face fills is restored as an aligned face. In every other image, faces are
+detected, restored and blended in; the rest is upsampled. The first frame of a video
+decides for all. --aligned and --whole-photo override the decision. Results are PNG
+files, or MP4 files with the sound for videos, in the folder of --out, with a row for
+each input in results.csv. In a folder, hidden files are ignored; subfolders and what is
+neither an image nor a video are skipped and listed. The exit code is 0 if every input
+has a result, 1 if one has not, and 2 for a wrong command line.
 """
 
 import argparse
@@ -34,10 +36,18 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         'parameters, or name of bundled weights (default: compact)')
     parser.add_argument('--name', metavar='BACKBONE',
                         help="one of the file's backbones (default: the trained one)")
-    parser.add_argument('--whole-photo', action='store_true',
-                        help='detect the faces of photographs and paste them back')
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument('--aligned', dest='kind', action='store_const', const='face',
+                      default='auto', help='every input is one aligned, square face '
+                      '(default: decide for each input)')
+    kind.add_argument('--whole-photo', dest='kind', action='store_const',
+                      const='photo', help='every input is a photograph, whose faces '
+                      'are detected (default: decide for each input)')
     parser.add_argument('--scale', type=int, default=2, choices=range(1, 9),
                         help='upsampling factor of photographs (default: 2)')
+    parser.add_argument('--strength', type=float, default=1.0, metavar='S',
+                        help='weight of the restored faces, from 0, the upsampled '
+                        'input, to 1 (default: 1)')
     parser.add_argument('--large-faces', action='store_true',
                         help='also restore faces larger than the network supports; '
                         'they are downsampled first')
@@ -54,6 +64,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if options.batch_size < 1:
         parser.error(f'--batch-size: expected at least 1, found {options.batch_size}')
+    if not 0 <= options.strength <= 1:
+        parser.error(f'--strength: expected 0 to 1, found {options.strength:g}')
     return options
 
 
@@ -74,7 +86,7 @@ def main(arguments: list[str] | None = None) -> int:
                                  **_detectors(options.detector))
     # opened last, so that a mistyped --weights keeps the results of an earlier run
     with ResultsFile(Path(options.out).expanduser()) as results:
-        restorer = Restorer(resolver, options.whole_photo, options.scale,
+        restorer = Restorer(resolver, options.kind, options.scale, options.strength,
                             options.large_faces, options.compare)
         _skip(skipped, results)
         failed = _run(restorer, jobs, results)

@@ -34,6 +34,8 @@ class Result:
         restored: number of faces restored.
         message: details, or the error.
         seconds: time taken.
+        kind: ``face`` or ``photo``, how the input was restored; empty if it was not
+            read.
     """
 
     input: str
@@ -43,6 +45,7 @@ class Result:
     restored: int = 0
     message: str = ''
     seconds: float = 0.0
+    kind: str = ''
 
     @property
     def failed(self) -> bool:
