@@ -113,7 +113,7 @@ def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
 @pytest.mark.parametrize('size', [(32767, 64), (40, 33000)])
 def test_a_strip_is_refused(restoring, models, tmp_path, size):
     path = write(tmp_path / 'strip.png', np.zeros((*size[::-1], 3), np.uint8))
-    options = restoring.Options(models.labels[0], whole=True)
+    options = restoring.Options(models.labels[0], 'photo')
     with pytest.raises(restoring.Refused, match='^strip.png has .*32,766 pixels per s'):
         restoring.restore(models, path, options)
 
@@ -122,13 +122,13 @@ def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monke
     path = write(tmp_path / 'photo.png', noise(20, 30))
     monkeypatch.setattr(restoring, 'MOST_PIXELS', 20 * 30 * 9 - 1)
     with pytest.raises(restoring.Refused, match='30×20 pixels at scale 3 .* smaller'):
-        restoring.restore(models, path, restoring.Options(models.labels[0], True, 3))
+        restoring.restore(models, path, restoring.Options(models.labels[0], 'photo', 3))
 
 
 # Restoration.
 
 def test_a_face_crop_equals_the_networks_output(restoring, models, student, tmp_path):
-    options = restoring.Options(models.labels[0])
+    options = restoring.Options(models.labels[0], 'face')
     for side in (LR_SIZE, 3 * LR_SIZE):
         path = write(tmp_path / 'face.png', noise(side, side))
         outcome = restoring.restore(models, path, options)
@@ -144,7 +144,7 @@ def test_a_face_crop_equals_the_networks_output(restoring, models, student, tmp_
 def test_an_oblong_face_points_to_the_switch(restoring, models, tmp_path):
     path = write(tmp_path / 'photo.png', noise(20, 30))
     with pytest.raises(restoring.Refused, match='30×20.*“Whole photograph”'):
-        restoring.restore(models, path, restoring.Options(models.labels[0]))
+        restoring.restore(models, path, restoring.Options(models.labels[0], 'face'))
 
 
 @LANDMARKS.register_module(force=True)
@@ -163,7 +163,7 @@ def test_a_photograph_reports_every_face(restoring, demo, student, tmp_path,
                         lambda: dict(type='TwoFaces'))
     models = restoring.Models([str(student)], 'cpu')
     path = write(tmp_path / 'photo.png', noise(60, 80))
-    options = restoring.Options(models.labels[0], whole=True, scale=3, large_faces=True)
+    options = restoring.Options(models.labels[0], 'photo', 3, large_faces=True)
     outcome = restoring.restore(models, path, options)
     assert outcome.image.shape == (180, 240, 3)
     assert [face.status for face in outcome.faces] == ['restored', 'no landmarks']
@@ -176,8 +176,46 @@ def test_a_photograph_reports_every_face(restoring, demo, student, tmp_path,
     assert re.search(r'240 × 180 pixels, \d+\.\d s on the CPU',
                      report.summary_line(outcome))
     small = restoring.restore(
-        models, path, restoring.Options(models.labels[0], True, 1))
+        models, path, restoring.Options(models.labels[0], 'photo', 1))
     assert small.faces[0].status == 'large enough' and small.faces[0].after is None
+
+
+def test_the_page_chooses_and_says_so(restoring, demo, student, tmp_path, monkeypatch):
+    monkeypatch.setattr('fdsr.apis.super_resolver.default_photo_detector',
+                        lambda: dict(type='TwoFaces'))
+    models = restoring.Models([str(student)], 'cpu')
+    report, label = demo('page.report'), models.labels[0]
+    tiny = write(tmp_path / 'tiny.png', noise(LR_SIZE, LR_SIZE))
+    wide = write(tmp_path / 'wide.png', noise(60, 80))
+    face, photo = (restoring.restore(models, path, restoring.Options(
+        label, scale=3, large_faces=True)) for path in (tiny, wide))
+    assert face.kind == 'face' and face.image.shape == (toy.SIZE, toy.SIZE, 3)
+    assert 'Face crop (automatic)' in report.summary_line(face)
+    assert photo.kind == 'photo' and photo.image.shape == (180, 240, 3)
+    assert 'Whole photograph (automatic)' in report.summary_line(photo)
+    forced = restoring.restore(models, tiny, restoring.Options(label, 'photo'))
+    assert 'Whole photograph (selected)' in report.summary_line(forced)
+    for path, size in ((tiny, (toy.SIZE, toy.SIZE)), (wide, (160, 120))):
+        none = restoring.restore(models, path, restoring.Options(
+            label, large_faces=True, strength=0.0))
+        plain = Image.open(path).resize(size, Image.BICUBIC)
+        assert np.array_equal(none.image, plain)
+
+
+def test_without_a_detector_the_page_restores_only_face_crops(
+        restoring, student, tmp_path, monkeypatch):
+    def none():
+        raise ImportError('No face detector is available.')
+
+    for name in ('default_detector', 'default_photo_detector'):
+        monkeypatch.setattr(f'fdsr.apis.super_resolver.{name}', none)
+    models = restoring.Models([str(student)], 'cpu')
+    options = restoring.Options(models.labels[0])
+    path = write(tmp_path / 'face.png', noise(60, 60))
+    assert restoring.restore(models, path, options).kind == 'face'
+    path = write(tmp_path / 'wide.png', noise(60, 80))
+    with pytest.raises(restoring.Refused, match='no face detector.*“Face crop”'):
+        restoring.restore(models, path, options)
 
 
 def shown_in(text):

@@ -10,7 +10,7 @@ COLOUR_SIGMA = 1.75
 #: Exponent of the mask's superellipse; 2 is an ellipse, infinity a square.
 EXPONENT = 2.6
 #: Radius, as a share of the whole, up to which the mask is 1.
-CORE = 0.6
+CORE = 0.65
 
 
 def face_mask(side: int) -> np.ndarray:

@@ -5,8 +5,9 @@ import pytest
 from PIL import Image
 
 from fdsr.apis import FaceStatus, FaceSuperResolver
+from fdsr.apis.blending import paste
 from fdsr.apis.images import BadImage
-from fdsr.apis.photo import check_scale, feathered_mask, paste
+from fdsr.apis.photo import check_scale
 from fdsr.geometry.alignment import cut, five_point_crop, five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
 from fdsr.registry import LANDMARKS
@@ -80,13 +81,6 @@ def test_a_shift_of_half_a_pixel_would_be_seen():
     """The test above can fail: the slopes of the image are steep enough."""
     photo = smooth_photo().astype(float)
     assert np.abs(np.diff(photo, axis=1)).mean() / 2 > 1
-
-
-def test_the_mask_is_soft_at_the_border_and_one_inside():
-    mask = feathered_mask(100)
-    assert mask[50, 50] == 1 and mask[0, 50] < 0.01 and mask[0, 0] < 1e-4
-    assert (np.diff(mask[50, :50]) >= 0).all()
-    assert np.allclose(mask, mask[::-1]) and np.allclose(mask, mask.T)
 
 
 def test_a_face_beyond_the_border_is_pasted_as_far_as_it_is_there():
@@ -170,7 +164,7 @@ def test_order_and_kind_of_photographs(resolver, tmp_path):
     assert np.array_equal(bgr.image[..., ::-1], wanted.image)
     assert np.array_equal(bgr.faces[0].sr[..., ::-1], wanted.faces[0].sr)
     assert np.array_equal(bgr.faces[0].lr[..., ::-1], wanted.faces[0].lr)
-    with pytest.raises(TypeError, match='one photograph'):
+    with pytest.raises(TypeError, match='one photograph or face'):
         resolver.restore_photo([photo, photo])
     with pytest.raises(ValueError, match='channel_order'):
         resolver.restore_photo(photo, channel_order='gbr')

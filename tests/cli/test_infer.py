@@ -103,7 +103,7 @@ def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, c
     whole = save(bad / 'e.png', noise(LR_SIZE, LR_SIZE, 3)).read_bytes()
     (bad / 'f.png').write_bytes(whole[:len(whole) // 2])
     out = tmp_path / 'out'
-    assert run(student, out, bad) == 1
+    assert run(student, out, bad, '--aligned') == 1
     status = {Path(row['input']).name: row['status'] for row in rows(out)}
     assert status == {'a.png': 'ok', 'b.jpg': 'failed', 'c.png': 'failed',
                       'd.png': 'failed', 'e.png': 'ok', 'f.png': 'failed'}
@@ -190,6 +190,91 @@ def test_photographs(student, placed, tmp_path):
     assert np.abs(written[:, 240:].astype(int) - expected).max() <= 1
 
 
+@LANDMARKS.register_module()
+class BrightTemplate(LandmarkDetector):
+    """An aligned face in each bright image."""
+
+    def detect_faces(self, image):
+        if image.mean() < 200:
+            return []
+        from fdsr.geometry.alignment import five_point_template
+        return [FaceLandmarks(five_point_template(len(image), 0.3).astype(np.float32))]
+
+
+@pytest.fixture
+def aligned(monkeypatch):
+    monkeypatch.setattr('fdsr.apis.super_resolver.default_detector',
+                        lambda: dict(type='BrightTemplate'))
+
+
+def kinds(out):
+    return {Path(row['input']).name: (row['kind'], row['status']) for row in rows(out)}
+
+
+def test_faces_and_photographs_are_told_apart(student, placed, aligned, tmp_path):
+    folder, out = tmp_path / 'in', tmp_path / 'out'
+    save(folder / 'a_tiny.png', noise(LR_SIZE, LR_SIZE, 3))
+    save(folder / 'b_wide.png', noise(60, 80, 3))
+    save(folder / 'c_bright.png', noise(60, 60, 3) // 8 + 220)
+    save(folder / 'd_square.png', noise(60, 60, 3))
+    save(folder / 'e_black.png', np.zeros((60, 60, 3), np.uint8))
+    assert run(student, out, folder, '--scale', '3') == 1
+    found = kinds(out)
+    assert list(found) == sorted(found)  # in the order of the inputs
+    assert found == {'a_tiny.png': ('face', 'ok'), 'b_wide.png': ('photo', 'ok'),
+                     'c_bright.png': ('face', 'ok'), 'd_square.png': ('photo', 'ok'),
+                     'e_black.png': ('photo', 'no face')}
+    assert rows(out)[-1]['message'].endswith('--aligned restores it as one aligned '
+                                             'face.')
+    for name, size in (('a_tiny', toy.SIZE), ('c_bright', toy.SIZE), ('d_square', 180)):
+        assert Image.open(out / f'{name}.png').size == (size, size)
+    assert run(student, out, folder, '--aligned') == 1  # one is not square
+    assert kinds(out)['b_wide.png'] == ('face', 'failed')
+    assert kinds(out)['e_black.png'] == ('face', 'ok')
+    assert run(student, out, folder, '--whole-photo') == 1
+    assert {kind for kind, _ in kinds(out).values()} == {'photo'}
+    with pytest.raises(SystemExit) as error:
+        run(student, out, folder, '--whole-photo', '--aligned')
+    assert error.value.code == 2
+
+
+def test_without_a_detector_faces_are_restored(student, tmp_path, monkeypatch):
+    def none():
+        raise ImportError('No face detector is available.')
+
+    for name in ('default_detector', 'default_photo_detector'):
+        monkeypatch.setattr(f'fdsr.apis.super_resolver.{name}', none)
+    save(tmp_path / 'in/face.png', noise(60, 60, 3))
+    save(tmp_path / 'in/wide.png', noise(60, 80, 3))
+    write_video(tmp_path / 'in/clip.mp4', 2, (80, 64))
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path / 'in') == 1
+    assert kinds(out) == {'clip.mp4': ('photo', 'failed'), 'face.png': ('face', 'ok'),
+                          'wide.png': ('photo', 'failed')}
+    assert '--aligned' in rows(out)[0]['message']
+    # if every input needs one, the run ends
+    with pytest.raises(ImportError, match='No face detector'):
+        run(student, out, tmp_path / 'in', '--whole-photo')
+
+
+def test_the_strength(student, placed, tmp_path, capsys):
+    save(tmp_path / 'in/face.png', noise(LR_SIZE, LR_SIZE, 3))
+    photo = save(tmp_path / 'in/photo.png', noise(60, 80, 3))
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path / 'in', '--strength', '0') == 0
+    for name, size in (('face', (toy.SIZE, toy.SIZE)), ('photo', (160, 120))):
+        plain = Image.open(tmp_path / f'in/{name}.png').resize(size, Image.BICUBIC)
+        assert np.array_equal(np.array(Image.open(out / f'{name}.png')), plain)
+    assert run(student, out, photo, '--strength', '0.5') == 0
+    expected = FaceSuperResolver(student).restore(photo, strength=0.5).image
+    written = np.array(Image.open(out / 'photo.png')).astype(int)
+    assert np.abs(written - expected).max() <= 1
+    for strength in ('1.5', '-1', 'nan'):
+        with pytest.raises(SystemExit):
+            run(student, out, photo, '--strength', strength)
+        assert '--strength' in capsys.readouterr().err
+
+
 def write_video(path, frames, size):
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12, size)
     for number in range(frames):
@@ -222,13 +307,29 @@ def test_videos_keep_their_frames_and_rate(student, placed, tmp_path):
     assert not list(out.glob('*.part*'))
 
 
+def test_the_first_frame_decides_for_a_video(student, placed, aligned, tmp_path):
+    write_video(tmp_path / 'a_dark.mp4', 3, (64, 64))
+    writer = cv2.VideoWriter(str(tmp_path / 'b_bright.mp4'),
+                             cv2.VideoWriter_fourcc(*'mp4v'), 12, (64, 64))
+    for level in (230, 60, 230):
+        writer.write(np.full((64, 64, 3), level, np.uint8))
+    writer.release()
+    out = tmp_path / 'out'
+    assert run(student, out, tmp_path) == 0
+    assert kinds(out) == {'a_dark.mp4': ('photo', 'ok'), 'b_bright.mp4': ('face', 'ok')}
+    sizes = [read_video(out / f'{name}.mp4')[1][0].shape[0]
+             for name in ('a_dark', 'b_bright')]
+    assert sizes == [128, toy.SIZE]
+
+
 def test_videos_that_are_none(student, placed, tmp_path):
     (tmp_path / 'text.mp4').write_text('no video at all')
     write_video(tmp_path / 'wide.mp4', 2, (64, 48))
     out = tmp_path / 'out'
     assert run(student, out, tmp_path / 'text.mp4') == 1
     assert 'cannot be read as a video' in rows(out)[0]['message']
-    assert run(student, out, tmp_path / 'wide.mp4') == 1  # no square frames
+    # no square frames
+    assert run(student, out, tmp_path / 'wide.mp4', '--aligned') == 1
     assert 'square' in rows(out)[0]['message']
     assert [path.name for path in out.iterdir()] == ['results.csv']
 
@@ -279,7 +380,7 @@ def test_a_teacher_tells_where_it_found_no_landmarks(tmp_path):
     write_video(tmp_path / 'in/clip.mp4', 3, (64, 64))
     (tmp_path / 'out').mkdir()
     jobs = find_jobs([str(tmp_path / 'in')], tmp_path / 'out')
-    for result in Restorer(teacher).restore(jobs):
+    for result in Restorer(teacher, 'face').restore(jobs):
         assert result.status == 'ok' and 'No landmarks were found' in result.message
         assert ('In 3 of them' in result.message) == result.input.endswith('clip.mp4')
 

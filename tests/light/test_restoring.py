@@ -80,9 +80,11 @@ def test_every_bundled_network_loads_and_restores():
 
 
 def test_the_command_restores_an_image_and_a_folder(tmp_path, folder):
-    one = run('-m', 'fdsr', folder / '0.png', '--out', tmp_path / 'one')
+    one = run('-m', 'fdsr', folder / '0.png', '--aligned', '--out',
+              tmp_path / 'one')
     assert one.returncode == 0, one.stderr
-    many = run(ROOT / 'tools/infer.py', folder, '--out', tmp_path / 'many')
+    many = run(ROOT / 'tools/infer.py', folder, '--aligned', '--out',
+               tmp_path / 'many')
     assert many.returncode == 0, many.stderr
     for path in [tmp_path / 'one/0.png', *(tmp_path / 'many').glob('*.png')]:
         assert Image.open(path).size == (256, 256)
@@ -103,7 +105,8 @@ def test_the_command_restores_a_video(tmp_path):
             frame = av.VideoFrame.from_ndarray(face(number), 'rgb24')
             file.mux(stream.encode(frame))
         file.mux(stream.encode(None))
-    done = run('-m', 'fdsr', tmp_path / 'clip.mp4', '--out', tmp_path / 'out')
+    done = run('-m', 'fdsr', tmp_path / 'clip.mp4', '--aligned', '--out',
+               tmp_path / 'out')
     assert done.returncode == 0, done.stderr
     with av.open(str(tmp_path / 'out/clip.mp4')) as file:
         frames = [(frame.width, frame.height, round(frame.time, 3))
@@ -115,6 +118,7 @@ def test_the_console_script_is_installed(tmp_path):
     script = Path(sys.executable).with_name('fdsr')
     result = subprocess.run([script, '--help'], text=True, capture_output=True)
     assert result.returncode == 0 and '--whole-photo' in result.stdout
+    assert '--aligned' in result.stdout
 
 
 @pytest.mark.parametrize('tool', TOOLS)
@@ -135,7 +139,8 @@ def test_restoring_imports_nothing_that_only_training_needs(folder, tmp_path):
         importlib.util.find_spec = lambda name, package=None: (
             None if name.split('.')[0] in {FORBIDDEN!r} else find_spec(name, package))
         from fdsr.cli.infer import main
-        assert main([{str(folder)!r}, '--out', {str(tmp_path / 'out')!r}]) == 0
+        assert main([{str(folder)!r}, '--aligned',
+                     '--out', {str(tmp_path / 'out')!r}]) == 0
         import fdsr.landmarks, fdsr.models.backbones, fdsr.apis.photo
         print(sorted(set(sys.modules) & {{
             'mediapipe', 'gradio', 'onnx', 'onnxruntime', 'torchvision'}}))
