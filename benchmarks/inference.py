@@ -19,7 +19,6 @@ configs/benchmark/robust.py, it also writes pareto.png: LPIPS against time.
 """
 
 import argparse
-import csv
 import logging
 import sys
 import tempfile
@@ -291,24 +290,22 @@ def rows_of(cases: Sequence[Case], entries: Sequence[Entry]) -> List[dict]:
     """
     ms = {(entry.network, entry.backend, entry.batch): entry.ms
           for entry in entries if entry.times}
-    first, rows = cases[0].name, []
-    for case in cases:
-        for entry in entries:
-            own = ms.get((case.name, entry.backend, entry.batch))
-            if entry.network != case.name:
-                continue
+    first = cases[0].name
+    return [{
+        'network': case.name, 'parameters': case.parameters, 'GMACs': case.gmacs,
+        'backend': entry.backend, 'batch': entry.batch,
+        'ms per face': entry.ms if entry.times else '',
+        'faces per s': 1e3 / entry.ms if entry.times else '',
+        'calls': len(entry.times),
+        'ratio to eager': _ratio(ms.get((case.name, 'eager', entry.batch)), entry),
+        f'speed relative to {first}': _ratio(
+            ms.get((first, entry.backend, entry.batch)), entry),
+        'note': entry.note
+    } for case in cases for entry in entries if entry.network == case.name]
 
-            def ratio(name: str, backend: str) -> 'float | str':
-                other = ms.get((name, backend, entry.batch))
-                return other / own if own and other else ''
-            rows.append({
-                'network': case.name, 'parameters': case.parameters,
-                'GMACs': case.gmacs, 'backend': entry.backend, 'batch': entry.batch,
-                'ms per face': own or '', 'faces per s': 1e3 / own if own else '',
-                'calls': len(entry.times), 'ratio to eager': ratio(case.name, 'eager'),
-                f'speed relative to {first}': ratio(first, entry.backend),
-                'note': entry.note})
-    return rows
+
+def _ratio(ms: 'float | None', entry: Entry) -> 'float | str':
+    return ms / entry.ms if ms and entry.times else ''
 
 
 def markdown(rows: Sequence[dict], protocol: str) -> str:
@@ -343,68 +340,16 @@ def protocol_of(arguments: argparse.Namespace) -> str:
             f'{flat(hardware())}.')
 
 
-# Plot
+def times_of(rows: Sequence[dict]) -> Tuple[Dict[str, float], str]:
+    """Returns ms per face of each network at the first batch size, and a label.
 
-
-def read_quality(path: Path, degradations: Sequence[str]) -> Dict[str, dict]:
-    """Returns {degradation: {method: LPIPS}} of a robust benchmark's table.csv.
-
-    Raises:
-        SystemExit: The file lacks a degradation or its columns.
+    The backend is ONNX Runtime, or else the first one.
     """
-    with path.open(newline='', encoding='utf-8') as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {'method', 'degradation', 'faces', 'LPIPS'} <= set(rows[0]):
-        raise SystemExit(
-            f'{path}: expected table.csv of tools/benchmark.py with '
-            f'configs/benchmark/robust.py, found the columns {[*rows[0]] if rows else []}.')
-    found: Dict[str, dict] = {}
-    for row in rows:
-        if row['faces'] == 'all' and row['LPIPS']:
-            found.setdefault(row['degradation'], {})[row['method']] = float(
-                row['LPIPS'])
-    missing = [name for name in degradations if name not in found]
-    if missing:
-        raise SystemExit(f'{path} has no LPIPS of the degradation {missing[0]!r}, found '
-                         f'{[*found]}. Change --degradations.')
-    return {name: found[name] for name in degradations}
-
-
-def front(points: Dict[str, Tuple[float, float]]) -> List[str]:
-    """Returns the names that no other point beats in both values, by the first."""
-    best, names = float('inf'), []
-    for name, (_, lpips) in sorted(points.items(), key=lambda item: item[1]):
-        if lpips < best:
-            best = lpips
-            names.append(name)
-    return names
-
-
-def plot(rows: Sequence[dict], quality: Dict[str, dict], path: Path) -> None:
-    """Writes LPIPS against time, one panel per degradation.
-
-    Networks without LPIPS are not shown. Time is that of ONNX Runtime, or else of the
-    first backend, at the first batch size.
-    """
-    from matplotlib.figure import Figure
-    backends = [row['backend'] for row in rows]
+    backends, batch = [row['backend'] for row in rows], rows[0]['batch']
     backend = 'onnx' if 'onnx' in backends else backends[0]
-    ms = {row['network']: row['ms per face'] for row in rows if row['ms per face']
-          and (row['backend'], row['batch']) == (backend, rows[0]['batch'])}
-    figure = Figure(figsize=(4.5 * len(quality), 3.8), dpi=150, layout='constrained')
-    for axes, (name, lpips) in zip(
-            figure.subplots(1, len(quality), squeeze=False)[0], quality.items()):
-        points = {one: (ms[one], lpips[one]) for one in ms if one in lpips}
-        axes.plot(*zip(*points.values()), 'o') if points else None
-        axes.plot(*zip(*(points[one] for one in front(points))), '-', alpha=0.5,
-                  label='Pareto front') if points else None
-        for one, position in points.items():
-            axes.annotate(one, position, xytext=(5, 5), textcoords='offset points')
-        axes.set(title=name, xscale='log', ylabel='LPIPS (AlexNet) ↓',
-                 xlabel=f'ms per face, {_BACKENDS[backend]}, batch {rows[0]["batch"]}')
-        axes.margins(0.15)
-        axes.grid(alpha=0.3, which='both')
-    figure.savefig(path)
+    return {row['network']: row['ms per face'] for row in rows if row['ms per face']
+            and (row['backend'], row['batch']) == (backend, batch)
+            }, f'ms per face, {_BACKENDS[backend]}, batch {batch}'
 
 
 def main() -> None:
@@ -416,12 +361,13 @@ def main() -> None:
     arguments = parse_args()
     warnings.simplefilter('ignore')
     logging.getLogger('torch').setLevel(logging.ERROR)
-    quality = arguments.quality and read_quality(
-        arguments.quality, arguments.degradations)
     import torch
 
     from fdsr.evaluation.protocol import write_rows
     from fdsr.utils.files import write_text
+    if arguments.quality:
+        from fdsr.benchmark.pareto import pareto_figure, read_quality
+        quality = read_quality(arguments.quality, arguments.degradations)
     torch.set_num_threads(arguments.threads)
     rows = rows_of(*run(arguments))
     text = markdown(rows, protocol_of(arguments))
@@ -429,8 +375,8 @@ def main() -> None:
     if arguments.out:
         write_text(arguments.out / 'inference.md', text + '\n')
         write_rows(arguments.out / 'inference.csv', rows)
-    if quality:
-        plot(rows, quality, arguments.out / 'pareto.png')
+    if arguments.quality:
+        pareto_figure(quality, *times_of(rows)).savefig(arguments.out / 'pareto.png')
     ratios = [row['ratio to eager'] for row in rows
               if row['network'] == rows[0]['network'] and row['backend'] == 'onnx']
     print(f'\ninference: ratio {ratios[-1] if ratios and ratios[-1] else 1:.2f}')

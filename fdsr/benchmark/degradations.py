@@ -21,7 +21,9 @@ Results = dict[str, list[Row]]
 #: Columns that share a cell.
 _SHOWN = ('PSNR', 'LPIPS')
 _TO_LR = ('DownsampleToLR', 'BlindDegradation')
-_ALL, _MISSING, _SEED = 'all', '–', 0
+#: Name of all faces among the lists.
+ALL = 'all'
+_MISSING, _SEED = '–', 0
 
 
 def run_degradations(config: Config, out: str | Path,
@@ -117,7 +119,7 @@ class DegradationTable:
                  reference: str | None = None) -> None:
         lists = lists or {}
         sets: dict[str, Collection[str] | None] = {
-            _ALL: None, **({} if len(lists) < 2 else {
+            ALL: None, **({} if len(lists) < 2 else {
                 name: set(names) for name, names in lists.items()})}
         self.results, self.reference = results, reference
         #: {test list: {degradation: table}}
@@ -126,7 +128,7 @@ class DegradationTable:
                                          reference)
                     for name, rows in results.items()}
             for faces, images in sets.items()}
-        whole = self.tables[_ALL].values()
+        whole = self.tables[ALL].values()
         self.columns = [*dict.fromkeys(
             column for table in whole for column in table.columns)]
         self.infos = {column: info for table in whole
@@ -134,7 +136,7 @@ class DegradationTable:
 
     # Cells
 
-    def means(self, columns: Sequence[str], faces: str = _ALL) -> Table:
+    def means(self, columns: Sequence[str], faces: str = ALL) -> Table:
         """Returns the means of all methods and degradations, columns joined by ' / '.
         """
         def cell(table: BenchmarkTable, row: Row) -> str:
@@ -150,7 +152,7 @@ class DegradationTable:
             found = table.differences.get((row.method.name, column))
             return _MISSING if found is None else self.infos[column].interval(
                 found[0], sign='+')
-        header, cells = self._pivot(self.tables[_ALL], cell)
+        header, cells = self._pivot(self.tables[ALL], cell)
         return header, [row for row in cells if any(
             value not in ('', _MISSING) for value in row[1:]
             if not isinstance(value, SpanningNote))]
@@ -172,7 +174,7 @@ class DegradationTable:
         found: dict[str, Table] = {}
         for faces, tables in self.tables.items():
             label = self._headings(shown)
-            if faces != _ALL:
+            if faces != ALL:
                 label += f', {faces} ({self._num_images(tables)} images)'
             found[label] = self.means(shown, faces)
         for column in self.columns:
@@ -181,7 +183,7 @@ class DegradationTable:
         for column in self.columns if self.reference else ():
             found[f'Δ {self._headings([column])} to {self.reference}, image by image'
                   ] = self.differences(column)
-        found['Cost'] = next(iter(self.tables[_ALL].values())).cost()
+        found['Cost'] = next(iter(self.tables[ALL].values())).cost()
         return {name: table for name, table in found.items() if table[1]}
 
     def _headings(self, columns: Sequence[str]) -> str:
@@ -203,7 +205,7 @@ class DegradationTable:
 
     def notes(self) -> list[str]:
         """Returns the protocol of the first degradation, and what the others change."""
-        tables = self.tables[_ALL]
+        tables = self.tables[ALL]
         lines = next(iter(tables.values())).notes()
         for name, table in tables.items():
             if table.measured:
@@ -235,7 +237,7 @@ class DegradationTable:
     def image_rows(self) -> list[dict[str, Any]]:
         """Returns one dict per image, degradation and method, for a CSV."""
         return [dict(degradation=name, **row)
-                for name, table in self.tables[_ALL].items()
+                for name, table in self.tables[ALL].items()
                 for row in table.image_rows()]
 
 
