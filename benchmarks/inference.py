@@ -36,7 +36,7 @@ _BACKENDS = {'eager': 'torch', 'compile': 'torch.compile', 'onnx': 'ONNX Runtime
 _STUDENTS = ('tiny', 'small', 'base')
 _DEFAULT = ('compact', *_STUDENTS, 'RCAN', 'SRFBN', 'SPAN', 'SAFMN', 'SRVGG')
 _OTHERS = ('DistilledStudent-0.25', 'DistilledStudent', 'teacher')
-_QUICK = ('compact', 'small', 'teacher')
+_QUICK = ('small', 'teacher')
 Call = Callable[[], Any]
 
 
@@ -67,7 +67,7 @@ def parse_args() -> argparse.Namespace:
                         metavar='NAME', help='panels of the plot (default: clean and '
                         '"JPEG 75")')
     parser.add_argument('--quick', action='store_true',
-                        help='three small networks at 64 px, to check that it works')
+                        help='two small networks at 64 px, to check that it works')
     arguments = parser.parse_args()
     if arguments.quality and not arguments.out:
         parser.error('--quality needs --out, the folder of the plot.')

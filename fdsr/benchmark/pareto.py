@@ -66,6 +66,7 @@ def pareto_figure(quality: Mapping[str, Values], ms: Values, label: str) -> Any:
         label: Label of the time.
     """
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
     figure = Figure(figsize=(4.5 * len(quality), 3.8), dpi=150, layout='constrained')
     panels = figure.subplots(1, len(quality), squeeze=False)[0]
     for axes, (name, values) in zip(panels, quality.items()):
@@ -74,8 +75,12 @@ def pareto_figure(quality: Mapping[str, Values], ms: Values, label: str) -> Any:
             axes.plot(*zip(*points.values()), 'o')
             axes.plot(*zip(*(points[one] for one in pareto_front(points))), alpha=0.5)
         for one, position in points.items():
-            axes.annotate(one, position, xytext=(5, 5), textcoords='offset points')
+            axes.annotate(one, position, xytext=(0, 6), textcoords='offset points',
+                          ha='center')
         axes.set(title=name, xscale='log', xlabel=label, ylabel='LPIPS ↓')
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter('{x:g}')
+        axes.xaxis.set_minor_formatter(NullFormatter())
         axes.margins(0.15)
         axes.grid(alpha=0.3, which='both')
     return figure
