@@ -82,10 +82,12 @@ def network_config(name: str, quick: bool) -> dict:
     encoder = (dict(type='fdsr.TinyEncoder') if quick else
                dict(arch='vgg19', pretrained=None))
     if name in _STUDENTS:
-        from mmengine.config import Config
-        found = Config.fromfile(
-            _ROOT / f'configs/students/{name}_robust.py').model.generator.to_dict()
-        return dict(found, channels=8, blocks=1) if quick else found
+        from fdsr.utils.configs import read_config
+        path = _ROOT / f'configs/students/{name}_robust.py'
+        found = read_config(path).model.generator.to_dict()
+        small = dict(channels=8, blocks=1, stage_channels=(8, 8), context_channels=8,
+                     context_blocks=1)
+        return {**found, **small} if quick else found
     if name == 'teacher':
         size = _SCALE * (_QUICK_LR_SIZE if quick else _LR_SIZE)
         return dict(type='fdsr.DictionaryTeacher', scale=_SCALE, encoder=encoder,
@@ -94,9 +96,8 @@ def network_config(name: str, quick: bool) -> dict:
         width = dict(width=0.25) if name.endswith('0.25') else {}
         return dict(type='fdsr.DistilledStudent', scale=_SCALE, encoder=encoder,
                     **width)
-    small = dict(channels=8, blocks=1) if quick else {}
     kind = 'CompactSR' if name == 'compact' else name
-    return dict(type=f'fdsr.{kind}', scale=_SCALE, **small)
+    return dict(type=f'fdsr.{kind}', scale=_SCALE)
 
 
 @dataclass

@@ -23,7 +23,8 @@ class ConcatFaces(FaceDataset):
         **options: Arguments of :class:`FaceDataset`.
 
     Raises:
-        ValueError: ``datasets`` is empty, or size or eye share differ.
+        ValueError: ``datasets`` is empty, size or eye share differ, or two datasets
+            start with the same face.
     """
 
     def __init__(self, datasets: Sequence[dict | FaceDataset], **options: Any) -> None:
@@ -35,6 +36,11 @@ class ConcatFaces(FaceDataset):
             raise ValueError(
                 'ConcatFaces: expected datasets with the same size and eye share, '
                 f'found {crops}.')
+        firsts = [one.sample_name(0) for one in self.datasets]
+        if len(set(firsts)) < len(firsts):
+            raise ValueError(
+                f'ConcatFaces: the datasets start with {", ".join(firsts)}: two of '
+                'them are the same. With --data-root, give one folder for each.')
         self.size = self.datasets[0].size
         self._ends = np.cumsum([len(one) for one in self.datasets])
 

@@ -9,6 +9,9 @@ from fdsr.evaluation.pair_metric import PairMetric
 from fdsr.models.lpips import VERSION, build_lpips
 from fdsr.registry import METRICS
 
+# Smallest side whose last feature map is not empty.
+_MIN_SIZE = {'alex': 31, 'vgg16': 16}
+
 
 @METRICS.register_module()
 class LPIPS(PairMetric):
@@ -41,6 +44,19 @@ class LPIPS(PairMetric):
         self.model, self.trunk_file, self.heads_file = build_lpips(
             net, weights, sha256)
 
+    def check_size(self, size: int) -> None:
+        """Checks that images are large enough for the network.
+
+        Raises:
+            ValueError: The smaller side is less than 31 (alex) or 16 pixels (vgg16).
+        """
+        least = _MIN_SIZE[self.net]
+        if size < least:
+            raise ValueError(
+                f'LPIPS: images of {size} px, expected at least {least} px for '
+                f'net={self.net!r}. Remove LPIPS from the metrics, or use larger '
+                'images.')
+
     def protocol(self) -> dict[str, Any]:
         """Returns the facts that are reported with the metric's numbers."""
         return dict(
@@ -60,9 +76,11 @@ class LPIPS(PairMetric):
             B distances.
 
         Raises:
-            ValueError: The shapes differ or the type is not uint8.
+            ValueError: The shapes differ, the type is not uint8, or the images are
+                too small, see `check_size`.
         """
         self.check_batch(gt, pred)
+        self.check_size(min(gt.shape[-2:]))
         self.model.to(pred.device)
         gt = gt.to(pred.device)
         values = self.model(pred.float() / 127.5 - 1, gt.float() / 127.5 - 1)

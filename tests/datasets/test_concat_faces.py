@@ -55,6 +55,11 @@ def test_different_crops_are_refused():
         ConcatFaces([part(0, 2), part(10, 3, eye_share=0.25)])
 
 
+def test_the_same_faces_twice_are_refused():
+    with pytest.raises(ValueError, match='two of them are the same'):
+        ConcatFaces([part(0, 2), part(0, 3)])
+
+
 def test_no_dataset_is_refused():
     with pytest.raises(ValueError, match='expected datasets'):
         ConcatFaces([])
