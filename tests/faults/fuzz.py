@@ -1,6 +1,7 @@
 """Mutated inputs: each gives the correct result or a named error."""
 
 import contextlib
+import functools
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ import signal
 import sys
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +29,11 @@ _ADDRESS_SPACE = 6 << 30
 _BATCH = 150
 #: ``valid``: the encoding has no checksum, and the bytes are another valid content.
 GOOD = ('correct', 'valid', 'named error')
+_KINDS = {
+    'model.pth': 'checkpoint, bytes', 'legacy.pth': 'checkpoint of old torch, bytes',
+    'described.pth': 'checkpoint, content', 'model.safetensors': 'safetensors, bytes',
+    'manifest.json': 'manifest', 'index.npy': 'manifest, index.npy',
+    'data.mdb': 'LMDB', 'lock.mdb': 'LMDB, lock', 'landmarks.csv': 'CSV'}
 OUTCOMES = (*GOOD, 'raw error', 'silent failure', 'crash', 'too slow', 'too large',
             'code executed')
 
@@ -60,16 +67,37 @@ def all_cases(inputs: Path, seed: int, count: int, canary: Path) -> list[Case]:
         canary: a file that code in an input would create.
     """
     from tests.faults import fuzz_configs, fuzz_images
-    makers = [(fuzz_images.cases, 5), (fuzz_configs.files, 2), (fuzz_configs.options, 1)]
+    makers = [(fuzz_images.cases, 5), (fuzz_configs.files, 2),
+              (fuzz_configs.options, 1)]
     if importlib.util.find_spec('tests.faults.fuzz_files'):
-        from tests.faults import fuzz_adapter
-        makers.append((fuzz_adapter.cases, 8))
+        makers.append((_file_cases, 8))
     total = sum(share for _, share in makers)
     found = []
     for maker, share in makers:
         draws = random.Random(f'{seed} {maker.__module__}.{maker.__name__}')
         found += maker(inputs, draws, -(-count * share // total), canary)
     return found
+
+
+def _file_cases(inputs: Path, draws: random.Random, count: int, canary: Path
+                ) -> Iterator[Case]:
+    """Yields the damaged files of ``fuzz_files``, whose loaders compare the result."""
+    from tests.faults import fuzz_files
+    for case in fuzz_files.cases(draws.randrange(2**31), count):
+        file = case.name.split()[0].rpartition('/')[2]
+        yield Case(_KINDS.get(file, f'prepared {file}'), case.name, case.mutate,
+                   functools.partial(_load_file, case.load, canary), str)
+
+
+def _load_file(load: Callable[[Path], Any], canary: Path, path: Path) -> str:
+    try:
+        load(path)
+    except AssertionError as error:  # fuzz_files.Silent: another result
+        return f'silent failure: {error}'
+    finally:
+        if (path.parent / canary.name).exists():
+            canary.touch()
+    return 'correct'
 
 
 def run_fuzz(work: Path, inputs: Path, seed: int, count: int, until: float,
@@ -80,7 +108,7 @@ def run_fuzz(work: Path, inputs: Path, seed: int, count: int, until: float,
         ``rows`` of the report, ``failures``, and ``notes`` on what was not done.
     """
     work.mkdir(parents=True, exist_ok=True)
-    canary = work / 'canary'
+    canary = work / 'ran'  # a name without a folder: code runs in ``work``
     cases = all_cases(inputs, seed, count, canary)
     outcomes: list[dict[str, Any]] = []
     for outcome in _outcomes(cases, work, canary, until):
@@ -158,6 +186,8 @@ def _child(batch: list[Case], work: Path, canary: Path, record: Path) -> None:
         log = os.open(work / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
         os.dup2(log, 1)
         os.dup2(log, 2)
+        os.chdir(work)
+        warnings.simplefilter('ignore')
         most = _memory('VmSize') + _ADDRESS_SPACE
         resource.setrlimit(resource.RLIMIT_AS, (most, most))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -181,7 +211,7 @@ def try_case(case: Case, folder: Path, canary: Path) -> dict[str, Any]:
     started = time.monotonic()
     message = ''
     try:
-        outcome = case.judge(case.load(path))
+        outcome, _, message = case.judge(case.load(path)).partition(': ')
     except (Exception, SystemExit) as error:
         outcome = 'named error' if is_named(error, path) else 'raw error'
         message = f'{type(error).__name__}: {error}'.replace(str(folder), '')[:300]

@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ from tests.faults.report import write_report
 from tests.faults.victims import VICTIMS, Victim, make_inputs
 
 PARTS = ('kills', 'streams', 'fuzz')
+#: The sample of ``make test``: fast tools, and one position of a stream.
+SAMPLE_TOOLS = ('extract_landmarks, no worker', 'prepare_faces, LMDB, no worker',
+                'fdsr', 'convert_checkpoint')
+SAMPLE = dict(kinds=((1, 0),), positions=('mid-epoch N',), added=False)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -43,7 +48,11 @@ def parse_arguments() -> argparse.Namespace:
                         help='only the tools whose name contains NAME')
     parser.add_argument('--run', type=int, metavar='N',
                         help='only this run of --tool')
+    parser.add_argument('--sample', action='store_true',
+                        help='a sample of all parts that takes seconds')
     arguments = parser.parse_args()
+    if arguments.sample:
+        arguments.inputs, arguments.jobs = 200, 1
     if arguments.tool or arguments.run is not None:
         arguments.only = ('kills',)
     return arguments
@@ -68,7 +77,8 @@ def main() -> None:
         found['fuzz'] = fuzz.run_fuzz(work / 'fuzz', inputs, arguments.seed,
                                       arguments.inputs, until, show)
     if 'streams' in arguments.only:
-        found['streams'] = streams.check_streams(work / 'streams', inputs, show)
+        found['streams'] = streams.check_streams(
+            work / 'streams', inputs, show, **(SAMPLE if arguments.sample else {}))
     if 'kills' in arguments.only:
         found['kills'] = kill_all(arguments, inputs, work, until)
     ok = write_report(arguments, found, time.monotonic() - started)
@@ -84,7 +94,10 @@ def kill_all(arguments: argparse.Namespace, inputs: Path, work: Path, until: flo
              ) -> dict[str, Any]:
     """Kills the tools, in several processes, and returns rows and failures."""
     victims = [victim for victim in VICTIMS
-               if not arguments.tool or arguments.tool in victim.name]
+               if (not arguments.tool or arguments.tool in victim.name)
+               and (not arguments.sample or victim.name in SAMPLE_TOOLS)]
+    if arguments.sample:
+        victims = [replace(victim, share=2) for victim in victims]
     if arguments.run is not None:
         results = list(repeat(victims, arguments, inputs, work))
     else:

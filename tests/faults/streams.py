@@ -1,7 +1,8 @@
 """Checks that a resumed run uses the samples of an uninterrupted one."""
 
 import os
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,56 +17,72 @@ POSITIONS = {1: {'mid-epoch 0': 2, 'epoch boundary': 6, 'mid-epoch N': 9},
              2: {'mid-epoch 0': 2, 'epoch boundary': 3, 'mid-epoch N': 7}}
 
 
-def check_streams(work: Path, inputs: Path, show: Callable[[str], None]
+def check_streams(work: Path, inputs: Path, show: Callable[[str], None],
+                  kinds: Sequence[tuple[int, int]] = ((1, 0), (1, 2), (2, 0), (2, 2)),
+                  positions: Sequence[str] = tuple(POSITIONS[1]), added: bool = True
                   ) -> list[dict[str, Any]]:
     """Interrupts runs at several positions and compares the samples of each rank.
 
     A run that is resumed with more data has to continue with the samples that an
     uninterrupted run on the larger dataset uses from the same position.
 
+    Args:
+        work: folder for the runs.
+        inputs: folder of ``victims.make_inputs``.
+        show: called with a line for each comparison.
+        kinds: numbers of ranks and workers.
+        positions: names in ``POSITIONS``.
+        added: also resume with more data.
+
     Returns:
         A row for each number of ranks and of workers, and each position.
     """
     rows = []
-    for ranks, workers in ((1, 0), (1, 2), (2, 0), (2, 2)):
-        case = _Case(work / f'{ranks}_{workers}', inputs, ranks, workers)
-        whole = case.run('whole', [(END, LENGTH)])
-        larger = case.run('larger', [(END, MORE)])
-        for position, cut in POSITIONS[ranks].items():
-            for kind, length, expected in (('', LENGTH, whole),
-                                           (', with data added', MORE, larger)):
-                found = case.run(f'{cut}_{length}', [(cut, LENGTH), (END, length)])
+    for ranks, workers in kinds:
+        runs = _Runs(work / f'{ranks}_{workers}', inputs, ranks, workers)
+        lengths = {'': LENGTH, ', with data added': MORE} if added else {'': LENGTH}
+        whole = {length: runs.train(f'whole_{length}', END, length)
+                 for length in lengths.values()}
+        for position in positions:
+            cut = POSITIONS[ranks][position]
+            first = runs.train(f'cut_{cut}', cut, LENGTH)
+            for kind, length in lengths.items():
+                found = runs.train(f'{cut}_{length}', END, length, f'cut_{cut}')
                 row = dict(position=position + kind, ranks=ranks, workers=workers)
-                row.update(_verdict(found, expected, whole, cut))
+                row.update(_verdict(found, whole[length], first, cut))
                 rows.append(row)
                 show(str(row))
     return rows
 
 
-class _Case:
+class _Runs:
     """Runs with one number of ranks and of workers."""
 
     def __init__(self, folder: Path, inputs: Path, ranks: int, workers: int) -> None:
         self.folder, self.inputs = folder, inputs
         self.ranks, self.workers = ranks, workers
 
-    def run(self, name: str, parts: list[tuple[int, int]]
-            ) -> dict[int, dict[str, list[str]]] | str:
-        """Trains in parts and returns the samples of each rank by iteration.
+    def train(self, name: str, end: int, length: int, resumed: str | None = None
+              ) -> dict[int, dict[str, list[str]]] | str:
+        """Trains, and returns the samples of each rank by iteration, or the error.
 
         Args:
             name: name of the run.
-            parts: for each part, its last iteration and the length of the dataset.
+            end: its last iteration.
+            length: length of the dataset.
+            resumed: name of a run that it resumes in a copy of its folder.
         """
         folder = self.folder / name
         out = folder / 'out'
-        out.mkdir(parents=True)
-        for number, (end, length) in enumerate(parts):
-            ended = run_once(lambda: self._train(out, end, length, number > 0),
-                             folder, out)
-            if ended.code or ended.orphans:
-                log = (folder / 'log.txt').read_text().strip().splitlines()
-                return f'exit code {ended.code}: {log[-1] if log else ""}'
+        if resumed:
+            shutil.copytree(self.folder / resumed, folder)
+        else:
+            out.mkdir(parents=True)
+        ended = run_once(lambda: self._train(out, end, length, bool(resumed)), folder,
+                         out)
+        if ended.code or ended.orphans:
+            log = (folder / 'log.txt').read_text().strip().splitlines()
+            return f'exit code {ended.code}: {log[-1] if log else ""}'
         return {rank: {iteration: line['names'] for iteration, line in by_iteration(
             out / f'samples_rank{rank}.jsonl').items()} for rank in range(self.ranks)}
 
