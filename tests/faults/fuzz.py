@@ -33,7 +33,7 @@ _KINDS = {
     'model.pth': 'checkpoint, bytes', 'legacy.pth': 'checkpoint of old torch, bytes',
     'described.pth': 'checkpoint, content', 'model.safetensors': 'safetensors, bytes',
     'manifest.json': 'manifest', 'index.npy': 'manifest, index.npy',
-    'data.mdb': 'LMDB', 'lock.mdb': 'LMDB, lock', 'landmarks.csv': 'CSV'}
+    'pictures.lmdb': 'LMDB', '0000.jpg': 'prepared image', 'landmarks.csv': 'CSV'}
 OUTCOMES = (*GOOD, 'raw error', 'silent failure', 'crash', 'too slow', 'too large',
             'code executed')
 
