@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import os
+from collections.abc import Sequence
 
 MODULES = (
     'matplotlib.pyplot', 'matplotlib.backends.backend_agg', 'pandas', 'sklearn.cluster',
@@ -16,8 +17,8 @@ MODULES = (
     'fdsr.interchange.publishing')
 
 
-def preload() -> None:
-    """Imports the modules.
+def preload(modules: Sequence[str] = MODULES) -> None:
+    """Imports the modules of the tools.
 
     Raises:
         RuntimeError: one of them has started a thread, which a fork would lose.
@@ -25,7 +26,7 @@ def preload() -> None:
     from PIL import Image
 
     from fdsr.registry import register_all
-    for name in MODULES:
+    for name in modules:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)
     Image.init()

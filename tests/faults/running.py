@@ -21,7 +21,10 @@ from tests.faults.victims import VICTIMS, Victim, make_inputs
 PARTS = ('kills', 'streams', 'fuzz')
 #: The sample of ``make test``: fast tools, and one position of a stream.
 SAMPLE_TOOLS = ('extract_landmarks, no worker', 'prepare_faces, LMDB, no worker',
-                'fdsr', 'convert_checkpoint')
+                'convert_checkpoint')
+SAMPLE_MODULES = ('pandas', 'fdsr.preparation.faces.prepare',
+                  'fdsr.preparation.landmarks.extraction',
+                  'fdsr.interchange.conversion')
 SAMPLE = dict(kinds=((1, 0),), positions=('mid-epoch N',), added=False)
 
 
@@ -52,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
                         help='a sample of all parts that takes seconds')
     arguments = parser.parse_args()
     if arguments.sample:
-        arguments.inputs, arguments.jobs = 200, 1
+        arguments.inputs, arguments.jobs = 160, 1
     if arguments.tool or arguments.run is not None:
         arguments.only = ('kills',)
     return arguments
@@ -66,9 +69,9 @@ def main() -> None:
     shutil.rmtree(work, ignore_errors=True)
     inputs = work / 'inputs'
     inputs.mkdir(parents=True)
-    preload()
+    preload(*([SAMPLE_MODULES] if arguments.sample else []))
     adopt_orphans()
-    made = run_once(lambda: make_inputs(inputs), work, inputs)
+    made = run_once(lambda: make_inputs(inputs, not arguments.sample), work, inputs)
     if made.code:
         sys.exit(f'The inputs cannot be made: {(work / "log.txt").read_text()}')
     found: dict[str, Any] = {}
@@ -78,7 +81,7 @@ def main() -> None:
                                       arguments.inputs, until, show)
     if 'streams' in arguments.only:
         found['streams'] = streams.check_streams(
-            work / 'streams', inputs, show, **(SAMPLE if arguments.sample else {}))
+            work / 'streams', show, **(SAMPLE if arguments.sample else {}))
     if 'kills' in arguments.only:
         found['kills'] = kill_all(arguments, inputs, work, until)
     ok = write_report(arguments, found, time.monotonic() - started)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tests import toy
+from tests.faults import victims  # noqa: F401  registers SampleLogHook
 from tests.faults.processes import run_once, run_ranks
 from tests.faults.results import by_iteration
-from tests.faults.victims import distillation
 
 LENGTH, MORE, END = 12, 16, 14
 #: Iterations after which a run ends and is resumed, for 12 samples in batches of 2.
@@ -17,7 +17,7 @@ POSITIONS = {1: {'mid-epoch 0': 2, 'epoch boundary': 6, 'mid-epoch N': 9},
              2: {'mid-epoch 0': 2, 'epoch boundary': 3, 'mid-epoch N': 7}}
 
 
-def check_streams(work: Path, inputs: Path, show: Callable[[str], None],
+def check_streams(work: Path, show: Callable[[str], None],
                   kinds: Sequence[tuple[int, int]] = ((1, 0), (1, 2), (2, 0), (2, 2)),
                   positions: Sequence[str] = tuple(POSITIONS[1]), added: bool = True
                   ) -> list[dict[str, Any]]:
@@ -28,7 +28,6 @@ def check_streams(work: Path, inputs: Path, show: Callable[[str], None],
 
     Args:
         work: folder for the runs.
-        inputs: folder of ``victims.make_inputs``.
         show: called with a line for each comparison.
         kinds: numbers of ranks and workers.
         positions: names in ``POSITIONS``.
@@ -39,7 +38,7 @@ def check_streams(work: Path, inputs: Path, show: Callable[[str], None],
     """
     rows = []
     for ranks, workers in kinds:
-        runs = _Runs(work / f'{ranks}_{workers}', inputs, ranks, workers)
+        runs = _Runs(work / f'{ranks}_{workers}', ranks, workers)
         lengths = {'': LENGTH, ', with data added': MORE} if added else {'': LENGTH}
         whole = {length: runs.train(f'whole_{length}', END, length)
                  for length in lengths.values()}
@@ -58,9 +57,8 @@ def check_streams(work: Path, inputs: Path, show: Callable[[str], None],
 class _Runs:
     """Runs with one number of ranks and of workers."""
 
-    def __init__(self, folder: Path, inputs: Path, ranks: int, workers: int) -> None:
-        self.folder, self.inputs = folder, inputs
-        self.ranks, self.workers = ranks, workers
+    def __init__(self, folder: Path, ranks: int, workers: int) -> None:
+        self.folder, self.ranks, self.workers = folder, ranks, workers
 
     def train(self, name: str, end: int, length: int, resumed: str | None = None
               ) -> dict[int, dict[str, list[str]]] | str:
@@ -87,14 +85,12 @@ class _Runs:
             out / f'samples_rank{rank}.jsonl').items()} for rank in range(self.ranks)}
 
     def _train(self, out: Path, end: int, length: int, resume: bool) -> None:
-        config = distillation(
-            self.inputs / 'teacher' / 'iter_3.pth', self.workers, self.ranks,
-            train_cfg__max_iters=end, default_hooks__checkpoint__interval=end,
+        config = toy.restorer_config(
+            out, train_cfg__max_iters=end, default_hooks__checkpoint__interval=end,
             train_dataloader__dataset__length=length, resume=resume)
-        config.work_dir = str(out)
-        for wrapper in (config.optim_wrapper.student,
-                        config.optim_wrapper.discriminator):
-            wrapper.accumulative_counts = 1
+        config.custom_hooks = [dict(type='fdsr.SampleLogHook')]
+        config.train_dataloader.num_workers = self.workers
+        config.train_dataloader.persistent_workers = self.workers > 0
         if self.ranks > 1:
             run_ranks(lambda: _train_rank(config), self.ranks)
         toy.train(config)

@@ -144,27 +144,41 @@ VICTIMS = (
 )
 
 
-def make_inputs(folder: Path) -> None:
-    """Writes the inputs of all tools."""
-    toy.trained_teacher(folder / 'teacher')
-    toy.train(toy.restorer_config(folder / 'student', train_cfg__max_iters=3))
-    _write_configs(folder)
+def make_inputs(folder: Path, trained: bool = True) -> None:
+    """Writes the inputs of all tools.
+
+    Args:
+        folder: where.
+        trained: also those of tools that need a trained network.
+    """
     torch.save(official.rcan_state(2), folder / 'rcan.pt')
     _write_faces(folder)
     _write_photos(folder)
+    write_config(folder / 'teacher.py', _teacher())
+    if trained:
+        _write_trained(folder)
 
 
-def _write_configs(folder: Path) -> None:
-    teacher_file = folder / 'teacher' / 'iter_3.pth'
-    teacher = toy.restorer_config('unused', toy.TEACHER, **_run_settings())
-    schedule = dict(type='MultiStepLR', milestones=[3, 5], by_epoch=False)
-    teacher.param_scheduler = [schedule]
-    write_config(folder / 'teacher.py', teacher)
+def _write_trained(folder: Path) -> None:
+    toy.trained_teacher(folder / 'teacher')
+    toy.train(toy.restorer_config(folder / 'student', train_cfg__max_iters=3))
     for ranks, ending in ((1, ''), (2, '_ddp')):
         for workers in (0, 2):
-            config = distillation(teacher_file, workers, ranks, **_run_settings())
-            config.param_scheduler = dict(student=[schedule], discriminator=[schedule])
+            config = distillation(folder / 'teacher' / 'iter_3.pth', workers, ranks,
+                                  **_run_settings())
+            config.param_scheduler = dict(student=[_schedule()],
+                                          discriminator=[_schedule()])
             write_config(folder / f'distill_{workers}{ending}.py', config)
+
+
+def _teacher() -> Config:
+    config = toy.restorer_config('unused', toy.TEACHER, **_run_settings())
+    config.param_scheduler = [_schedule()]
+    return config
+
+
+def _schedule() -> dict[str, Any]:
+    return dict(type='MultiStepLR', milestones=[3, 5], by_epoch=False)
 
 
 def _run_settings() -> dict[str, Any]:
