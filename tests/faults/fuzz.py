@@ -66,9 +66,9 @@ def all_cases(inputs: Path, seed: int, count: int, canary: Path) -> list[Case]:
         count: number of inputs; the kinds share it.
         canary: a file that code in an input would create.
     """
-    from tests.faults import fuzz_configs, fuzz_images
+    from tests.faults import fuzz_code, fuzz_configs, fuzz_images
     makers = [(fuzz_images.cases, 5), (fuzz_configs.files, 2),
-              (fuzz_configs.options, 1)]
+              (fuzz_configs.options, 1), (fuzz_code.cases, 1)]
     if importlib.util.find_spec('tests.faults.fuzz_files'):
         makers.append((_file_cases, 8))
     total = sum(share for _, share in makers)
