@@ -43,7 +43,8 @@ class Disturbed:
         restarts: number of starts after the first.
         finished: the tool ended by itself, with exit code 0.
         equal: the result is bit-equal to the undisturbed one.
-        leftovers: files and folders that an undisturbed run does not have.
+        leftovers: files and folders that an undisturbed run does not have, and the
+            tool's own in the temporary folder.
         orphans: number of processes that outlived the tool.
         problem: error of a restart, or the first difference.
     """
@@ -119,6 +120,7 @@ class Campaign:
             result.problem = f'the result cannot be read: {error}'
             return
         result.leftovers = leftovers(baseline.out, folder / 'out')
+        result.leftovers += sorted(path.name for path in (folder / 'tmp').glob('*fdsr*'))
         extra = set(result.leftovers)
         different = [line for line in differences(baseline.digests, found)
                      if line.removeprefix('additional ') not in extra]

@@ -39,8 +39,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--seed', type=int, default=0, help='(default: 0)')
     parser.add_argument('--minutes', type=float, default=28, metavar='M',
                         help='no case starts later (default: 28)')
-    parser.add_argument('--scale', type=int, default=1, metavar='N',
-                        help='factor of the numbers of runs (default: 1)')
+    parser.add_argument('--scale', type=int, default=2, metavar='N',
+                        help='factor of the numbers of runs (default: 2)')
     parser.add_argument('--inputs', type=int, default=2400, metavar='N',
                         help='number of mutated inputs (default: 2400)')
     parser.add_argument('--jobs', type=int, default=2, metavar='N',
@@ -55,7 +55,7 @@ def parse_arguments() -> argparse.Namespace:
                         help='a sample of all parts that takes seconds')
     arguments = parser.parse_args()
     if arguments.sample:
-        arguments.inputs, arguments.jobs = 160, 1
+        arguments.inputs, arguments.jobs, arguments.scale = 160, 1, 1
     if arguments.tool or arguments.run is not None:
         arguments.only = ('kills',)
     return arguments
