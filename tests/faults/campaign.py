@@ -120,7 +120,8 @@ class Campaign:
             result.problem = f'the result cannot be read: {error}'
             return
         result.leftovers = leftovers(baseline.out, folder / 'out')
-        result.leftovers += sorted(path.name for path in (folder / 'tmp').glob('*fdsr*'))
+        result.leftovers += sorted(
+            path.name for path in (folder / 'tmp').glob('*fdsr*'))
         extra = set(result.leftovers)
         different = [line for line in differences(baseline.digests, found)
                      if line.removeprefix('additional ') not in extra]

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -48,7 +49,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--only', choices=PARTS, nargs='+', default=PARTS,
                         help='parts of the campaign (default: all)')
     parser.add_argument('--tool', metavar='NAME',
-                        help='only the tools whose name contains NAME')
+                        help='only tools whose name matches this regular expression')
     parser.add_argument('--run', type=int, metavar='N',
                         help='only this run of --tool')
     parser.add_argument('--sample', action='store_true',
@@ -97,7 +98,7 @@ def kill_all(arguments: argparse.Namespace, inputs: Path, work: Path, until: flo
              ) -> dict[str, Any]:
     """Kills the tools, in several processes, and returns rows and failures."""
     victims = [victim for victim in VICTIMS
-               if (not arguments.tool or arguments.tool in victim.name)
+               if (not arguments.tool or re.search(arguments.tool, victim.name))
                and (not arguments.sample or victim.name in SAMPLE_TOOLS)]
     if arguments.sample:
         victims = [replace(victim, share=2) for victim in victims]
