@@ -162,9 +162,9 @@ def schedule(victims: list[Victim], scale: int) -> Iterator[tuple[Victim, int]]:
     for turn in range(most):
         for victim in victims:
             runs = victim.share * scale
-            # spread a tool's runs evenly over all turns
-            if (turn + 1) * runs // most > turn * runs // most:
-                yield victim, turn * runs // most
+            number = -(-turn * runs // most)  # its next run, spread over all turns
+            if number < runs and number * most // runs == turn:
+                yield victim, number
 
 
 def run_campaign(victims: list[Victim], inputs: Path, work: Path, seed: int, scale: int,
