@@ -43,8 +43,10 @@ def networks(quick: bool) -> Dict[str, dict]:
     encoder = (dict(type='fdsr.TinyEncoder') if quick else
                dict(arch='vgg19', pretrained=None))
     small = dict(channels=8, groups=1, blocks=1, reduction=2) if quick else {}
+    compact = dict(channels=8, blocks=1, stage_channels=(8, 8, 8), reduction=4
+                   ) if quick else {}
     students = {
-        'CompactSR': dict(type='fdsr.CompactSR', scale=_SCALE),
+        'CompactSR': dict(type='fdsr.CompactSR', scale=_SCALE, **compact),
         'DistilledStudent, width 0.25': dict(
             type='fdsr.DistilledStudent', scale=_SCALE, encoder=encoder, width=0.25),
         'DistilledStudent': dict(

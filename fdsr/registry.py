@@ -19,9 +19,10 @@ SCOPE = 'fdsr'
 PLUGIN_GROUP = 'fdsr.plugins'
 
 _DATASETS = ('fdsr.datasets.synthetic_faces', 'fdsr.datasets.face_manifest',
-             'fdsr.datasets.vggface2')
+             'fdsr.datasets.vggface2', 'fdsr.datasets.concat_faces')
 # Importing these modules registers every component of fdsr.
 _COMPONENT_MODULES = (
+    'fdsr.engine.launch',  # the first, because it keeps mmengine from importing more
     *_DATASETS,
     'fdsr.datasets.transforms',
     'fdsr.engine.hooks',

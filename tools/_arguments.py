@@ -1,7 +1,6 @@
 """Command-line arguments shared by several tools. It is cheap to import."""
 
 import argparse
-import ast
 from collections.abc import Callable
 from typing import Any
 
@@ -9,8 +8,7 @@ from fdsr.cli.errors import report_errors
 
 __all__ = [
     'add_common_arguments', 'add_config_arguments', 'add_override_arguments',
-    'common_options', 'override_options', 'parse_options', 'report_errors',
-    'whole_number'
+    'common_options', 'override_options', 'report_errors', 'whole_number'
 ]
 
 
@@ -37,12 +35,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def add_override_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options that override values of a config."""
     parser.add_argument(
-        '--data-root', metavar='DIR',
-        help='root of the data; overrides data_root of the datasets in the config')
+        '--data-root', action='append', metavar='DIR',
+        help='root of the data; overrides data_root of the datasets in the config; '
+        'repeat it for a config with several datasets')
     parser.add_argument(
-        '--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-        help='overrides of the config by dotted key, as Python literals: '
-        'train_dataloader.batch_size=4 model.student.width=0.5')
+        '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
+        help='overrides of the config by dotted key: train_dataloader.batch_size=4 '
+        'model.student.width=0.5')
 
 
 def common_options(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -52,30 +51,9 @@ def common_options(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def override_options(arguments: argparse.Namespace) -> dict[str, Any]:
     """Returns ``data_root`` and ``cfg_options`` for ``load_config``."""
+    from fdsr.engine.config_options import parse_options
     return dict(data_root=arguments.data_root,
                 cfg_options=parse_options(arguments.cfg_options))
-
-
-def parse_options(options: list[str], name: str = '--cfg-options') -> dict[str, Any]:
-    """Parses KEY=VALUE to a dict; a value that is not a literal is a string.
-
-    Args:
-        options: options from the command line.
-        name: name of the argument for messages.
-
-    Raises:
-        SystemExit: an option has no ``=``.
-    """
-    parsed = {}
-    for option in options:
-        key, equals, value = option.partition('=')
-        if not equals:
-            raise SystemExit(f'{name} takes KEY=VALUE, found {option!r}.')
-        try:
-            parsed[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            parsed[key] = value
-    return parsed
 
 
 def whole_number(least: int) -> Callable[[str], int]:

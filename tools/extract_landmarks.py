@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from _arguments import parse_options, report_errors, whole_number
+from _arguments import report_errors, whole_number
 
 
 def parse_args() -> argparse.Namespace:
@@ -67,6 +67,7 @@ def progress(total: int, done: int) -> Iterator[Callable[[int], Any]]:
 
 def run(args: argparse.Namespace) -> None:
     """Writes the files and prints a summary."""
+    from fdsr.engine.config_options import parse_options
     from fdsr.landmarks import choosing
     from fdsr.preparation.landmarks import extraction
     from fdsr.preparation.landmarks.landmark_files import LandmarkFiles

@@ -14,7 +14,7 @@ PackInputs needs meta_keys=['name', 'mirrored'].
 import argparse
 import tempfile
 
-from _arguments import parse_options, report_errors
+from _arguments import add_override_arguments, override_options, report_errors
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -22,14 +22,12 @@ def parse_arguments() -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('config', help='config of the training')
     parser.add_argument('--out', required=True, metavar='DIR', help='output folder')
-    parser.add_argument('--data-root', metavar='DIR', help='root of the data')
     parser.add_argument('--teacher', metavar='CHECKPOINT',
                         help='cache the features of this teacher instead')
     parser.add_argument('--taps', nargs='+', default=['decoder.to_rgb:input'],
                         metavar='TAP',
                         help='taps of the teacher (default: decoder.to_rgb:input)')
-    parser.add_argument('--cfg-options', nargs='+', default=[], metavar='KEY=VALUE',
-                        help='overrides of the config by dotted key')
+    add_override_arguments(parser)
     return parser.parse_args()
 
 
@@ -40,8 +38,8 @@ def main() -> None:
     from fdsr.registry import register_all
     # only the list of skipped samples is written to the work directory
     with tempfile.TemporaryDirectory() as folder:
-        config = load_config(arguments.config, arguments.data_root, work_dir=folder,
-                             cfg_options=parse_options(arguments.cfg_options))
+        config = load_config(arguments.config, **override_options(arguments),
+                             work_dir=folder)
         register_all()
         from fdsr.models.restorers.teacher import build_teacher
         from fdsr.preparation.feature_cache import (

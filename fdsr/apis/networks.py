@@ -102,13 +102,12 @@ def open_device(name: str) -> torch.device:
 
 
 def _from_config(path: Path, name: str | None) -> tuple[nn.Module, FaceGeometry]:
-    from mmengine.config import Config
-
     from fdsr.registry import MODELS
+    from fdsr.utils.configs import read_config
     if not path.is_file():
         raise FileNotFoundError(
             f'There is no config at {path}; those of the project are in configs/.')
-    config = Config.fromfile(path)
+    config = read_config(path)
     if config.get('load_from'):
         return open_network(config.load_from, name)
     model = config.get('model', {})

@@ -24,6 +24,7 @@ from fdsr.geometry.alignment import resize
 from fdsr.landmarks import LandmarkDetector, default_photo_detector
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.images import to_uint8
+from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.registry import LANDMARKS
 from fdsr.weights.shipped import DEFAULT
 
@@ -86,9 +87,10 @@ class FaceSuperResolver:
             raise ValueError(f'Expected at least 1, found batch_size={batch_size}.')
         self.device, self.batch_size = open_device(device), batch_size
         network, self.geometry = open_network(weights, name)
+        bake_parametrisations(network)
         if network.uses_boxes:
             network = DetectedBoxes(network, landmarks)
-        self.network: nn.Module = network.to(self.device).eval().requires_grad_(False)
+        self.network: nn.Module = network.to(self.device).eval()
         self._photo_landmarks = photo_landmarks
         self._photo_detector: LandmarkDetector | None = None
 

@@ -10,6 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 from fdsr.evaluation.testing import generator_without_weights
+from fdsr.utils.configs import read_config
 
 
 @dataclass(frozen=True)
@@ -133,7 +134,7 @@ def network_config(method: Method, config: Config) -> dict[str, Any]:
             f'{config.filename}: the config {method.config} of {method.name} exists '
             f'neither at {places[0]} nor at {places[1]}.')
     try:
-        return generator_without_weights(Config.fromfile(found))
+        return generator_without_weights(read_config(found))
     except ValueError as error:
         raise ValueError(
             f'{config.filename}: {method.name} has no checkpoint, but {found} '

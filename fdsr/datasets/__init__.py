@@ -8,6 +8,7 @@ from typing import Any
 
 _MODULES = {
     'BadSample': 'base',
+    'ConcatFaces': 'concat_faces',
     'SyntheticFacesDataset': 'synthetic_faces',
     'FaceDataset': 'base',
     'FaceManifestDataset': 'face_manifest',

@@ -216,11 +216,9 @@ class FaceDataset(Dataset):
             raise IndexError(f'Sample {index} of {self.name}, which has {len(self)}.')
         index %= len(self)
         try:
-            results = self.load(index)
-            if not self.pipeline:
-                return results
             with seeded(self.seed, 0 if self.test_mode else epoch, index):
-                return self._transformed(results)
+                results = self.load(index)
+                return self._transformed(results) if self.pipeline else results
         except BadSample as bad:
             if not self.report.has(bad.name):
                 self.check_bad_share(

@@ -49,6 +49,9 @@ class VGGFace2Dataset(FaceDataset):
         align: ``None`` or ``five_point``.
         eye_share: Eye distance as a share of HR's side, for ``five_point``.
         min_box_side: Minimum of the shorter side of the box in pixels.
+        jitter: Misalign each face at random, as a detector would, for ``five_point``:
+            ``dict(shift=S, angle=A)`` shifts the crop by up to S eye distances along
+            each axis and rotates it by up to A degrees.
         part: ``train``, ``val`` or ``all``; divides the training list by identity.
             ``split='test'`` only has ``all``.
         val_identities: Number of identities in ``val``, taken from the end of the list.
@@ -71,14 +74,16 @@ class VGGFace2Dataset(FaceDataset):
     def __init__(self, data_root: str | os.PathLike, split: str = 'train',
                  size: int = 256, crop_scale: float = 1.3, align: str | None = None,
                  eye_share: float = 0.243, min_box_side: float = 0,
-                 part: str = 'all', val_identities: int = 200,
-                 val_seed: int | None = None, subset: int | None = None,
+                 jitter: dict[str, float] | None = None, part: str = 'all',
+                 val_identities: int = 200, val_seed: int | None = None,
+                 subset: int | None = None,
                  subset_seed: int = 0, cache_dir: str | os.PathLike | None = None,
                  name: str | None = None, **options: Any) -> None:
         self.split, self.part = split, part
         self.size, self.align = int(size), align
         self.crop_scale, self.eye_share = crop_scale, eye_share
         self.min_box_side = min_box_side
+        self.jitter = dict(jitter or {})
         self.val_identities, self.val_seed = val_identities, val_seed
         self.subset, self.subset_seed = subset, subset_seed
         self._check_arguments()
@@ -105,6 +110,10 @@ class VGGFace2Dataset(FaceDataset):
             if not getattr(self, argument) > 0:
                 raise ValueError(f'{argument} is {getattr(self, argument)}, expected '
                                  'a number > 0.')
+        unknown = set(self.jitter) - {'shift', 'angle'}
+        if unknown or self.jitter and self.align is None:
+            raise ValueError(f'jitter is {self.jitter}, expected shift and angle, with '
+                             "align='five_point'.")
 
     def __getstate__(self) -> dict[str, Any]:
         # a small pickle: workers repeat the fast selection from the mapped index
@@ -179,17 +188,21 @@ class VGGFace2Dataset(FaceDataset):
         name = self.index.name(row)
         image = open_image(self.images / self.index.path(row), name)
         try:
-            crop = self._crop(row, image.size)
+            crop = self._crop(row, image.size, self.jitter)
         except ValueError as error:
             raise BadSample(name, str(error)) from error
         img = alignment.resize(alignment.cut(np.asarray(image), crop), self.size)
         points = alignment.move_points(self.index.landmarks[row], crop, self.size)
         return dict(img=img, landmarks=points, name=name)
 
-    def _crop(self, row: int, image_size: tuple[int, int]) -> alignment.FaceCrop:
+    def _crop(self, row: int, image_size: tuple[int, int],
+              jitter: dict[str, float] | None = None) -> alignment.FaceCrop:
+        landmarks = self.index.landmarks[row]
+        if jitter:
+            landmarks = alignment.jittered(landmarks, **jitter)
         return alignment.face_crop(
-            self.index.boxes[row], self.index.landmarks[row], image_size,
-            self.align is not None, self.crop_scale, self.eye_share)
+            self.index.boxes[row], landmarks, image_size, self.align is not None,
+            self.crop_scale, self.eye_share)
 
     def padded_share(self, index: int) -> float | None:
         """Returns the share of a crop filled by reflection, or ``None`` for a bad face.
@@ -217,6 +230,7 @@ class VGGFace2Dataset(FaceDataset):
                 data=self.data_root.resolve().name, split=self.split, part=self._rule(),
                 size=self.size, crop=alignment.crop_in_words(
                     self.align is not None, self.crop_scale, self.eye_share, self.size),
+                **(dict(jitter=self.jitter) if self.jitter else {}),
                 min_box_side=self.min_box_side, listed=len(self.index),
                 identities=self.index.facts['identities'],
                 kept=len(self), left_out=self._left_out(), subset=(

@@ -2,46 +2,51 @@
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from fdsr.engine.config_options import merge_options
+from fdsr.utils.configs import read_config
+
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
-def load_config(path: str | Path, data_root: str | None = None,
+def load_config(path: str | Path, data_root: str | Sequence[str] | None = None,
                 work_dir: str | None = None,
                 cfg_options: dict[str, Any] | None = None) -> Config:
     """Reads a config and applies the options that all tools share.
 
     Args:
         path: the config file.
-        data_root: replaces ``data_root`` of every dataset that has one.
+        data_root: replaces ``data_root`` of every dataset that has one. With several
+            roots, each loader's datasets get one each, in order.
         work_dir: output folder of the run; default: the config's, or
             :func:`default_work_dir`.
-        cfg_options: values by dotted key; they override everything else.
+        cfg_options: values by dotted key; they override everything else. See
+            :func:`~fdsr.engine.config_options.merge_options`.
 
     Returns:
         The config with ``work_dir`` set; the folder is created.
 
     Raises:
         FileNotFoundError: the config does not exist.
+        KeyError: ``cfg_options`` has an unknown key.
         PermissionError: ``work_dir`` cannot be written.
+        ValueError: the config is not valid, or a value of ``cfg_options`` is not.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(
             f"There is no config at {path}; the project's configs are in configs/.")
-    config = Config.fromfile(path)
+    config = read_config(path)
     if data_root is not None:
-        for dataset in datasets_of(config):
-            if 'data_root' in dataset:
-                dataset.data_root = data_root
+        _set_roots(config, [data_root] if isinstance(data_root, str) else data_root)
     if cfg_options:
-        config.merge_from_dict(cfg_options)
+        merge_options(config, cfg_options)
     config.work_dir = work_dir or config.get('work_dir') or default_work_dir(path)
     check_writable(config.work_dir)
     seed = config.get('randomness', {}).get('seed')
@@ -50,6 +55,18 @@ def load_config(path: str | Path, data_root: str | None = None,
         if seed is not None:
             dataset.setdefault('seed', seed)
     return config
+
+
+def _set_roots(config: Config, roots: Sequence[str]) -> None:
+    for name in _LOADERS:
+        datasets = [] if config.get(name) is None else [
+            one for one in _unwrapped(config[name].dataset) if 'data_root' in one]
+        if len(roots) > 1 and len(datasets) not in (0, len(roots)):
+            raise ValueError(
+                f'--data-root was given {len(roots)} times, but {name} reads '
+                f'{len(datasets)} dataset(s). Give it once, or once for each of them.')
+        for number, dataset in enumerate(datasets):
+            dataset.data_root = roots[number if len(roots) > 1 else 0]
 
 
 @contextmanager
@@ -91,11 +108,12 @@ def datasets_of(config: Config) -> Iterator[ConfigDict]:
 def _unwrapped(dataset: ConfigDict) -> Iterator[ConfigDict]:
     # mmengine's ConcatDataset has `datasets`, its other wrappers `dataset`
     inner = dataset.get('datasets') or [dataset.get('dataset')]
+    if inner[0] is None or dataset.get('type') == 'fdsr.ConcatFaces':
+        yield dataset  # it takes a seed and a report's folder itself
     if inner[0] is None:
-        yield dataset
-    else:
-        for part in inner:
-            yield from _unwrapped(part)
+        return
+    for part in inner:
+        yield from _unwrapped(part)
 
 
 def check_writable(work_dir: str | Path) -> None:

@@ -49,6 +49,9 @@ class FaceEvaluator(Evaluator):
       (B, 3, H, W) to features (B, D); `distance(gt, pred)` of features (N, D); and
       `check_count(count)`, which raises an error for a set that is too small.
 
+    A metric may have `check_size(size)`, which raises an error for images that are too
+    small. It is called before the first iteration of a training or test.
+
     Samples are identified by name. A sample that a distributed sampler repeats to fill
     the last round counts once, so the mean does not depend on the number of processes.
 
@@ -115,16 +118,20 @@ class FaceEvaluator(Evaluator):
         """The dataset's ``metainfo``; the loops set it before the first batch.
 
         Raises:
-            ValueError: The dataset is too small for one of the metrics.
+            ValueError: The dataset or its images are too small for one of the metrics.
         """
         return self._dataset_meta
 
     @dataset_meta.setter
     def dataset_meta(self, dataset_meta: dict) -> None:
         Evaluator.dataset_meta.fset(self, dataset_meta)
-        count = ((dataset_meta or {}).get('protocol') or {}).get('kept')
-        if count is not None:
-            self._check_count(count)
+        facts = (dataset_meta or {}).get('protocol') or {}
+        if facts.get('kept') is not None:
+            self._check_count(facts['kept'])
+        if facts.get('size') is not None:
+            for metric in self._columns.values():
+                if hasattr(metric, 'check_size'):
+                    metric.check_size(facts['size'])
 
     def _check_count(self, count: int) -> None:
         for metric in self._columns.values():

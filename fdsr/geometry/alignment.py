@@ -78,6 +78,27 @@ def similarity(source: np.ndarray, target: np.ndarray) -> np.ndarray:
                      [factor.imag, factor.real, shift.imag]])
 
 
+def jittered(landmarks: np.ndarray, shift: float = 0.0,
+             angle: float = 0.0) -> np.ndarray:
+    """Moves landmarks together at random, as an imprecise detector would.
+
+    Args:
+        landmarks: (5, 2) in pixels.
+        shift: Maximum shift along each axis in eye distances.
+        angle: Maximum rotation about their centre in degrees. The random numbers come
+            from ``np.random``.
+
+    Returns:
+        float64 (5, 2).
+    """
+    points = np.asarray(landmarks, np.float64) @ (1, 1j)
+    reach = shift * abs(points[1] - points[0])
+    turn = np.exp(1j * np.radians(np.random.uniform(-angle, angle)))
+    moved = (points - points.mean()) * turn + points.mean()
+    moved += np.random.uniform(-reach, reach) + 1j * np.random.uniform(-reach, reach)
+    return np.stack([moved.real, moved.imag], 1)
+
+
 def box_crop(box: np.ndarray, image_size: tuple[int, int], scale: float) -> FaceCrop:
     """Returns the square around the centre of a box.
 

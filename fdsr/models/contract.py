@@ -31,6 +31,9 @@ class Backbone(nn.Module):
     A recurrent backbone also has ``forward_steps(lr) -> list`` and accepts
     ``forward(lr, all_steps=True)``; the pixel loss is summed over all steps.
 
+    A backbone whose branches fuse for inference has ``fuse()``, which replaces them in
+    place, and accepts ``fused=True``, with which it builds the fused form.
+
     Subclassing is optional: any ``nn.Module`` with these attributes is a backbone.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Removal of parametrizations, such as spectral norm, from frozen networks."""
+"""Removal of what only training needs, such as spectral norm, from networks."""
 
 from torch import nn
 from torch.nn.utils import parametrize
@@ -8,7 +8,8 @@ def bake_parametrisations(network: nn.Module) -> nn.Module:
     """Replaces parametrized weights by plain weights of the same value, in place.
 
     A convolution with spectral norm divides its weight by the norm in every forward
-    pass. For a frozen network a single division is sufficient.
+    pass. For a frozen network a single division is sufficient. A network with ``fuse``,
+    such as :class:`RepSR`, also fuses its branches.
 
     Args:
         network: a network in eval mode that is not trained any further.
@@ -21,4 +22,6 @@ def bake_parametrisations(network: nn.Module) -> nn.Module:
             for parameter in list(module.parametrizations):
                 parametrize.remove_parametrizations(
                     module, parameter, leave_parametrized=True)
+    if hasattr(network, 'fuse'):
+        network.fuse()
     return network.requires_grad_(False)

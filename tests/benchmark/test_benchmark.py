@@ -89,6 +89,8 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
 
 def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpoints):
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows.pop(1)  # the teacher with HR's landmarks
+    config.profile.batch_sizes = [1]
     first = run_benchmark(config, tmp_path / 'out')
     measured.clear()
     again = run_benchmark(config, tmp_path / 'out')
@@ -104,7 +106,7 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
     set_checkpoints(config, [f'Student={other}'])
     changed = run_benchmark(config, tmp_path / 'out')
     assert measured == ['Student']
-    assert changed[3].values != first[3].values
+    assert changed[2].values != first[2].values
     # an incomplete row
     measured.clear()
     (tmp_path / 'out/rows' / f'{methods_of(config)[0].slug}.json').unlink()
@@ -119,7 +121,7 @@ def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpo
                for row in rows if not row.problem)
     config.test_evaluator.metrics.pop()
     run_benchmark(config, tmp_path / 'out')
-    assert measured == ['Bicubic', 'Teacher', 'Teacher, found', 'Student']
+    assert measured == ['Bicubic', 'Teacher, found', 'Student']
 
 
 @pytest.mark.parametrize('change, problem', [
@@ -133,11 +135,12 @@ def test_a_row_that_cannot_be_measured_does_not_stop_the_others(
     save_backbone(MODELS.build(generator), generator, tmp_path / 'other_scale.pth')
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
     config.rows[3].update(change)
+    config.rows = [config.rows[number] for number in (0, 3, 4)]
     seen = []
     rows = run_benchmark(config, tmp_path / 'out', lambda rows: seen.append(len(rows)))
-    assert seen == [1, 2, 3, 4, 5]  # tables can be written after each
-    assert [row.failed for row in rows] == [False, False, False, True, False]
-    assert problem in rows[3].problem
+    assert seen == [1, 2, 3]  # tables can be written after each
+    assert [row.failed for row in rows] == [False, True, False]
+    assert problem in rows[1].problem
     text = tables_of(config, rows)[0].markdown('T')
     assert 'no differences: Student was not measured' in text
 

@@ -1,6 +1,7 @@
-"""Names that each of several processes reads from a manifest; torchrun starts this.
+r"""Names that each of several processes reads from a manifest; torchrun starts this.
 
-    torchrun --nproc_per_node=2 -m tests.datasets.manifest_in_processes ROOT OUT START
+    torchrun --nproc_per_node=2 -m tests.datasets.manifest_in_processes \
+        ROOT OUT START ...
 """
 import itertools
 import json
@@ -16,8 +17,15 @@ from fdsr.engine.sampler import EpochSampler
 EPOCHS, BATCH = 2, 3
 
 
-def main(root, out, start):
+def main(root, out, *starts):
     dist.init_process_group('gloo')
+    for start in starts:
+        write_names(root, out, start)
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+def write_names(root, out, start):
     faces = FaceManifestDataset(root)
     sampler = EpochSampler(faces, seed=1)
     sampler.start_at(int(start))
@@ -26,8 +34,6 @@ def main(root, out, start):
     batches = (EPOCHS * len(faces) - int(start)) // (BATCH * dist.get_world_size())
     names = [batch['name'] for batch in itertools.islice(loader, batches)]
     (Path(out) / f'{start}_{dist.get_rank()}.json').write_text(json.dumps(names))
-    dist.barrier()
-    dist.destroy_process_group()
 
 
 if __name__ == '__main__':

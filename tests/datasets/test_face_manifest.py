@@ -201,17 +201,18 @@ def test_encodings(encoding):
         decode(data, encoding, 25)
 
 
-def in_two_processes(root, out, start):
+def in_two_processes(root, out, *starts):
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     done = subprocess.run(
         [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
          f'--master_port={port}', '-m', 'tests.datasets.manifest_in_processes',
-         str(root), str(out), str(start)], cwd=REPOSITORY, text=True,
+         str(root), str(out), *map(str, starts)], cwd=REPOSITORY, text=True,
         capture_output=True, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
     assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads((out / f'{start}_{rank}.json').read_text()) for rank in (0, 1)]
+    return [[json.loads((out / f'{start}_{rank}.json').read_text())
+             for rank in (0, 1)] for start in starts]
 
 
 @pytest.mark.slow
@@ -219,13 +220,12 @@ def in_two_processes(root, out, start):
 def test_two_processes_see_each_face_once_an_epoch_also_behind_a_resume(root, tmp_path):
     faces = FaceManifestDataset(root)
     everyone = sorted(faces.sample_name(index) for index in range(24))
-    ranks = in_two_processes(root, tmp_path, 0)
+    # in the second run, three batches of two times three faces are behind
+    ranks, resumed = in_two_processes(root, tmp_path, 0, 18)
     epochs = [sorted(name for batches in ranks for batch in batches[first:first + 4]
                      for name in batch) for first in (0, 4)]
     assert epochs == [everyone, everyone]
     assert ranks[0][:4] != ranks[0][4:], 'the second epoch has another order'
-    # three batches of two times three faces are behind
-    resumed = in_two_processes(root, tmp_path, 18)
     assert resumed == [batches[3:] for batches in ranks]
 
 

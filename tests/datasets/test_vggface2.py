@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageFile
 from torch.utils.data import DataLoader
 
-from fdsr.datasets import VGGFace2Dataset, collate_samples
+from fdsr.datasets import SampleKey, VGGFace2Dataset, collate_samples
 from fdsr.preparation.dictionary.balance import yaw_of
 from fdsr.registry import DATASETS
 
@@ -330,3 +330,29 @@ def test_real_faces(shared_faces, tmp_path):
     # 21.5 dB on all 200; a slip of the scale or an aliased LR is off by more
     assert 20.5 < np.mean(psnr) < 22.5
     assert test.num_skipped == 0
+
+
+def test_jitter_moves_the_crop_and_its_landmarks_together(toy_root, build):
+    toy = toy_root()
+    options = dict(align='five_point', eye_share=0.3)
+    plain = build(toy, **options)[2]
+    faces = build(toy, jitter=dict(shift=0.1, angle=10.0), **options)
+    again, other = faces[SampleKey(4, 2)], faces[SampleKey(5, 2)]
+    assert np.array_equal(faces[SampleKey(4, 2)]['img'], again['img'])
+    assert not np.array_equal(again['img'], other['img'])
+    assert np.abs(again['landmarks'] - plain['landmarks']).max() > 0.5
+    # the landmarks stay on the face: their distances do not change
+    for item in (again, other):
+        for one, two in ((0, 1), (0, 2), (3, 4)):
+            assert np.linalg.norm(item['landmarks'][one] - item['landmarks'][two]) == \
+                pytest.approx(np.linalg.norm(
+                    plain['landmarks'][one] - plain['landmarks'][two]), abs=0.5)
+    assert faces.protocol()['jitter'] == dict(shift=0.1, angle=10.0)
+
+
+@pytest.mark.parametrize('options', [
+    dict(jitter=dict(shift=0.1)), dict(jitter=dict(turn=1), align='five_point')])
+def test_jitter_without_alignment_or_with_other_keys_is_refused(
+        toy_root, build, options):
+    with pytest.raises(ValueError, match='jitter is'):
+        build(toy_root(), **options)

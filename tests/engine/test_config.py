@@ -45,11 +45,11 @@ def test_data_root_replaces_that_of_every_data_set_that_has_one(path):
 def test_options_win_over_everything(path):
     config = load_config(path, data_root='/faces', cfg_options={
         'train_dataloader.dataset.data_root': '/mine',
-        'test_dataloader.dataset.pipeline.1.scale': 4, 'new.key': 1})
+        'test_dataloader.dataset.pipeline.1.scale': 4, 'env_cfg.cudnn_benchmark': 1})
     assert config.train_dataloader.dataset.data_root == '/mine'
     assert config.val_dataloader.dataset.data_root == '/faces'
     assert config.test_dataloader.dataset.pipeline[1].scale == 4
-    assert config.new.key == 1
+    assert config.env_cfg.cudnn_benchmark == 1
 
 
 @pytest.mark.parametrize('config, place', [
@@ -111,3 +111,48 @@ train_dataloader = dict(dataset=dict(type='mmengine.ConcatDataset', datasets=[
         assert dataset.report_dir == config.work_dir
     assert set(wrapper) == {'type', 'datasets'}
     assert list(datasets_of(config))[:2] == inner
+
+
+CONCAT = CONFIG + """
+train_dataloader = dict(dataset=dict(type='fdsr.ConcatFaces', datasets=[
+    dict(type='fdsr.VGGFace2Dataset', data_root='data/a'),
+    dict(type='fdsr.VGGFace2Dataset', data_root='data/b')]))
+val_dataloader = test_dataloader = None
+"""
+
+
+def test_several_roots_go_to_the_datasets_in_order(path):
+    path.write_text(CONCAT)
+    whole = load_config(path, data_root=['/one', '/two']).train_dataloader.dataset
+    assert [one.data_root for one in whole.datasets] == ['/one', '/two']
+    assert whole.seed == 7 and all(one.seed == 7 for one in whole.datasets)
+    assert 'data_root' not in whole
+
+
+def test_another_number_of_roots_is_refused(path):
+    path.write_text(CONCAT)
+    with pytest.raises(ValueError, match='given 3 times.*reads 2 dataset'):
+        load_config(path, data_root=['/one', '/two', '/three'])
+
+
+# Files that editors damage
+
+def test_a_byte_order_mark_is_ignored(path):
+    """In the config and in its base, as some editors of Windows write it."""
+    base = path.with_name('base.py')
+    base.write_text(CONFIG, 'utf-8-sig')
+    path.write_text("_base_ = 'base.py'\nrandomness = dict(seed=8)\n", 'utf-8-sig')
+    config = load_config(path)
+    assert config.randomness.seed == 8 and config.train_dataloader.batch_size == 8
+    config.dump('dumped.py')
+    assert load_config('dumped.py').randomness.seed == 8
+
+
+@pytest.mark.parametrize('content, message', [
+    (b'model = dict(', 'SyntaxError'), (b'a = tru', "NameError: name 'tru'"),
+    (b'a = 1\0', 'null'), ('a = "ä"'.encode('latin-1'), 'UnicodeDecodeError'),
+    (b'_base_ = "nowhere.py"', 'nowhere.py')])
+def test_a_broken_config_is_named(path, content, message):
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=f'some_run.py cannot be read.*{message}'):
+        load_config(path)

@@ -11,6 +11,7 @@ from PIL import Image
 from torch.nn import functional as F
 from torchvision import models
 
+from fdsr.evaluation.evaluator import FaceEvaluator
 from fdsr.evaluation.lpips import LPIPS, build_lpips
 from fdsr.registry import METRICS
 from fdsr.weights import SOURCES, lpips_heads, vgg_state_dict
@@ -160,3 +161,18 @@ def test_float_images_are_refused():
 def test_an_unknown_net_lists_the_known_ones():
     with pytest.raises(ValueError, match='vgg16'):
         METRICS.build(dict(type='fdsr.LPIPS', net='squeeze'))
+
+
+@pytest.mark.parametrize('net, least', [('alex', 31), ('vgg16', 16)])
+def test_images_that_are_too_small_are_refused_before_a_run(net, least):
+    evaluator = FaceEvaluator(dict(type='fdsr.LPIPS', net=net))
+    metric = evaluator.metrics[0]
+    image = torch.randint(0, 256, (1, 3, least, least), dtype=torch.uint8)
+    assert metric.process_batch(image, image) == [0]
+    evaluator.dataset_meta = dict(protocol=dict(size=least))
+    for run in (lambda: setattr(evaluator, 'dataset_meta', dict(protocol=dict(
+                    size=least - 1))),
+                lambda: metric.process_batch(image[..., 1:], image[..., 1:])):
+        with pytest.raises(ValueError, match=f'images of {least - 1} px, expected at '
+                                             f'least {least} px'):
+            run()

@@ -33,6 +33,20 @@ test_evaluator = dict(metrics=[dict(type='mmagic.PSNR'), dict(type='mmagic.SSIM'
 '''
 
 
+# Trains and tests in one process.
+TWO = '''
+import runpy, sys
+tools, config, folder = sys.argv[1:]
+sys.path.insert(0, tools)
+for tool, *arguments in [
+        ['train.py', '--work-dir', f'{folder}/run'],
+        ['test.py', f'{folder}/run/iter_2.pth', '--work-dir', f'{folder}/test', '--out',
+         f'{folder}/metrics.json']]:
+    sys.argv = [tool, config, *arguments]
+    runpy.run_path(f'{tools}/{tool}', run_name='__main__')
+'''
+
+
 def run(*arguments: object) -> str:
     """Runs a tool of the checkout with the installed package."""
     result = subprocess.run(
@@ -45,10 +59,8 @@ def run(*arguments: object) -> str:
 def test_training_testing_and_loading(tmp_path):
     config = tmp_path / 'tiny.py'
     config.write_text(CONFIG.format(root=str(ROOT)))
-    run(ROOT / 'tools/train.py', config, '--work-dir', tmp_path / 'run')
     checkpoint = tmp_path / 'run/iter_2.pth'
-    output = run(ROOT / 'tools/test.py', config, checkpoint,
-                 '--work-dir', tmp_path / 'test', '--out', tmp_path / 'metrics.json')
+    output = run('-c', TWO, ROOT / 'tools', config, tmp_path)
     assert '| generator |' in output and 'PSNR' in output
 
     from fdsr.apis import FaceSuperResolver

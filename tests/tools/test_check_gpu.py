@@ -3,7 +3,6 @@
 import json
 import math
 import runpy
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +29,7 @@ from benchmarks.gpu_check.worker import (
     one_line,
 )
 from tests.conftest import REPOSITORY as ROOT
+from tests.in_process import call_tool
 
 TOOL = ROOT / 'tools' / 'check_gpu.py'
 NAMES = ('teacher', 'distill', 'student', 'rcan')
@@ -39,9 +39,7 @@ NAMES = ('teacher', 'distill', 'student', 'rcan')
 def miniature(tmp_path_factory):
     """A whole check in miniature: what it printed, and the report."""
     folder = tmp_path_factory.mktemp('check')
-    done = subprocess.run(
-        [sys.executable, str(TOOL), '--miniature', '--out', 'out'], cwd=folder,
-        text=True, capture_output=True)
+    done = call_tool(TOOL, '--miniature', '--out', folder / 'out')
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return SimpleNamespace(
         printed=done.stdout, folder=folder / 'out',

@@ -1,4 +1,4 @@
-"""The command line that finds landmarks, in processes of its own."""
+"""The command line that finds landmarks."""
 
 import os
 import signal
@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.in_process import call_tool
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_landmarks.py'
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONDONTWRITEBYTECODE': '1'}
@@ -46,9 +48,8 @@ def command(source, folder, *arguments):
             *map(str, arguments)]
 
 
-def run(*arguments):
-    return subprocess.run(command(*arguments), text=True, capture_output=True,
-                          env=ENVIRONMENT)
+def run(source, folder, *arguments):
+    return call_tool(TOOL, source, folder / 'points.csv', *arguments)
 
 
 def contents(folder):
@@ -94,7 +95,7 @@ def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
     assert 'run the same command again to resume' in said
     assert not alive(process.pid)
     assert 3 <= rows_in(tmp_path) < 30
-    assert run(source, tmp_path, '--num-workers', 2).returncode == 0
+    assert run(source, tmp_path).returncode == 0
     assert contents(tmp_path) == contents(whole[0])
 
 

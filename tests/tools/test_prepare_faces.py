@@ -1,4 +1,4 @@
-"""The command line that prepares faces, in a process of its own."""
+"""The command line that prepares faces."""
 import os
 import signal
 import subprocess
@@ -9,14 +9,14 @@ import pytest
 
 from fdsr.datasets import FaceManifestDataset
 from tests.conftest import REPOSITORY
+from tests.in_process import call_tool
 from tests.preparation.faces.conftest import people, tree  # noqa: F401  fixtures
 
 TOOL = REPOSITORY / 'tools' / 'prepare_faces.py'
 
 
 def call(*arguments):
-    return subprocess.run([sys.executable, str(TOOL), *map(str, arguments)], text=True,
-                          capture_output=True)
+    return call_tool(TOOL, *arguments)
 
 
 @pytest.fixture

@@ -1,6 +1,12 @@
 """Transforms of a face: flips, component boxes, degradations."""
-from fdsr.datasets.transforms.basic import ComponentBoxes, DownsampleToLR, FlipFace
+from fdsr.datasets.transforms.basic import (
+    ComponentBoxes,
+    DownsampleToLR,
+    FlipFace,
+    TintFace,
+)
 from fdsr.datasets.transforms.blind_degradation import BlindDegradation
+from fdsr.datasets.transforms.degradation_mix import OneOf, ResizeFace
 from fdsr.datasets.transforms.degradation_steps import (
     AddNoise,
     BlurFace,
@@ -11,5 +17,6 @@ from fdsr.datasets.transforms.degradation_steps import (
 
 __all__ = [
     'AddNoise', 'BlindDegradation', 'BlurFace', 'ComponentBoxes', 'CompressJPEG',
-    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'ShrinkFace'
+    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'OneOf', 'ResizeFace',
+    'ShrinkFace', 'TintFace'
 ]

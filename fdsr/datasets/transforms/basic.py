@@ -62,6 +62,62 @@ class FlipFace(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class TintFace(BaseTransform):
+    """Changes the colours of the face at random, before LR is made.
+
+    HR changes too, so that a network learns to keep a colour cast or a grey image as it
+    is. It must precede :class:`DownsampleToLR`.
+
+    Args:
+        gain: Range of the factor of each channel.
+        prob: Probability of a colour cast, sampled from ``np.random``.
+        grey: Probability of a greyscale image.
+
+    Raises:
+        ValueError: ``gain`` is not a range of positive numbers, or a probability is not
+            in [0, 1].
+    """
+
+    def __init__(self, gain: tuple[float, float] = (0.8, 1.2), prob: float = 0.2,
+                 grey: float = 0.05) -> None:
+        if not 0 < gain[0] <= gain[1]:
+            raise ValueError(f'gain is {gain}, expected (low, high) with 0 < low <= '
+                             'high.')
+        for name, value in (('prob', prob), ('grey', grey)):
+            if not 0 <= value <= 1:
+                raise ValueError(f'{name} is {value}, expected a number between 0 and '
+                                 '1.')
+        self.gain, self.prob, self.grey = tuple(gain), prob, grey
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Changes ``img``.
+
+        Raises:
+            ValueError: An LR image exists already.
+        """
+        if 'gt' in results:
+            raise ValueError('TintFace would change the LR image alone: put it before '
+                             'DownsampleToLR in the pipeline.')
+        cast, grey = np.random.random(2) < (self.prob, self.grey)
+        gains = np.random.uniform(*self.gain, 3)
+        if cast:
+            tinted = results['img'] * gains
+            results['img'] = np.clip(np.rint(tinted), 0, 255).astype(np.uint8)
+        if grey:
+            luma = np.asarray(Image.fromarray(results['img']).convert('L'))
+            results['img'] = np.repeat(luma[..., None], 3, axis=2)
+        return results
+
+    def protocol(self) -> str:
+        """Describes the change for the protocol of a result."""
+        return (f'colour cast, channels times {self.gain[0]:g} to {self.gain[1]:g} (in '
+                f'{self.prob:g} of the images), greyscale (in {self.grey:g})')
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}({self.protocol()})'
+
+
+@TRANSFORMS.register_module()
 class ComponentBoxes(BaseTransform):
     """Adds component boxes computed from the five landmarks.
 

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image
 
 from fdsr.datasets.transforms.basic import DownsampleToLR
+from fdsr.datasets.transforms.degradation_mix import build_steps
 from fdsr.datasets.transforms.degradation_steps import (
     DegradationStep,
     random_state,
@@ -74,11 +75,7 @@ class BlindDegradation(DownsampleToLR):
             raise ValueError(f'seed is {seed}, expected an integer >= 0 or None.')
         self.name = steps if isinstance(steps, str) else None
         configs = RECIPES[steps] if isinstance(steps, str) else steps
-        self.steps = [TRANSFORMS.build(dict(step)) if isinstance(step, dict) else step
-                      for step in configs]
-        for step in self.steps:
-            if not isinstance(step, DegradationStep):
-                raise ValueError(f'{type(step).__name__} is not a DegradationStep.')
+        self.steps = build_steps(configs)
         self.seed = seed
 
     @property

@@ -44,6 +44,13 @@ def to_uint8(img: np.ndarray) -> np.ndarray:
     return np.clip(np.rint(img), 0, 255).astype(np.uint8)
 
 
+def pil_resize(img: np.ndarray, size: tuple[int, int], kernel: int) -> np.ndarray:
+    """Resizes float32 (H, W, 3) to (width, height) and clamps to [0, 255]."""
+    channels = [np.asarray(Image.fromarray(channel).resize(size, kernel))
+                for channel in np.moveaxis(img, 2, 0).copy()]
+    return np.clip(np.stack(channels, 2), 0, 255)
+
+
 # Blur kernels are float64, square, of odd size, symmetric, with the sum 1. x points to
 # the right and y down, so that a positive angle rotates from the right of the image
 # towards the bottom.
@@ -295,9 +302,7 @@ class ShrinkFace(DegradationStep):
         size = tuple(max(1, int(side / r)) for side in (img.shape[1], img.shape[0]))
         if self.resample == 'bilinear':
             return cv2.resize(img, size, interpolation=cv2.INTER_LINEAR)
-        channels = [np.asarray(Image.fromarray(channel).resize(size, Image.BICUBIC))
-                    for channel in np.moveaxis(img, 2, 0).copy()]
-        return np.clip(np.stack(channels, 2), 0, 255)
+        return pil_resize(img, size, Image.BICUBIC)
 
     def words(self) -> str:
         """Describes factor and kernel."""
@@ -338,15 +343,17 @@ class CompressJPEG(DegradationStep):
 
     Args:
         quality: Range of the quality, integers, both ends included.
+        shift: Place the 8x8 blocks at a random offset, as in a crop of a larger JPEG.
         prob: Probability of the compression.
 
     Raises:
         ValueError: ``quality`` is not a range of integers in [1, 100].
     """
 
-    def __init__(self, quality: int | tuple[int, int] = (40, 80),
+    def __init__(self, quality: int | tuple[int, int] = (40, 80), shift: bool = False,
                  prob: float = 1.0) -> None:
         super().__init__(prob)
+        self.shift = shift
         self.quality = read_range('quality', quality, 1, 100)
         if any(value != int(value) for value in self.quality):
             raise ValueError(f'quality is {quality}, expected integers.')
@@ -354,10 +361,13 @@ class CompressJPEG(DegradationStep):
     def degrade(self, img: np.ndarray, draws: np.random.RandomState) -> np.ndarray:
         """Compresses and decodes an image."""
         quality = int(draws.randint(self.quality[0], self.quality[1] + 1))
+        top, left = draws.randint(0, 8, 2) if self.shift else (0, 0)
+        img = np.pad(img, ((top, 0), (left, 0), (0, 0)), 'edge')
         file = io.BytesIO()
         Image.fromarray(to_uint8(img)).save(file, 'JPEG', quality=quality)
-        return np.asarray(Image.open(file), np.float32)
+        return np.asarray(Image.open(file), np.float32)[top:, left:]
 
     def words(self) -> str:
         """Describes format and quality."""
-        return f'JPEG of quality {in_words(self.quality)}'
+        where = ', blocks at a random offset' if self.shift else ''
+        return f'JPEG of quality {in_words(self.quality)}{where}'

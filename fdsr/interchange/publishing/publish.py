@@ -120,6 +120,9 @@ def _self_contained(path: Path, config: dict[str, Any], network: nn.Module
             f'{type(network).__name__} takes the values of {module} from {record.path} '
             'and cannot be built without it: publish that file beside it.')
     whole.load_state_dict(network.state_dict())
+    if hasattr(whole, 'fuse'):
+        whole.fuse()
+        config['fused'] = True
     add_traits(whole, asdict(traits_of(network)))
     return config, whole.eval()
 

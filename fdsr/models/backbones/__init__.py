@@ -6,11 +6,15 @@ from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.encoder import Encoder, FeatureEncoder, TinyEncoder
 from fdsr.models.backbones.encoder_decoder import DistilledStudent, EncoderDecoder
 from fdsr.models.backbones.rcan import RCAN
+from fdsr.models.backbones.rep_sr import RepSR
+from fdsr.models.backbones.safmn import SAFMN
+from fdsr.models.backbones.span import SPAN
 from fdsr.models.backbones.srfbn import SRFBN
+from fdsr.models.backbones.srvgg import SRVGG
 from fdsr.models.backbones.unrolled import UnrolledGenerator
 
 __all__ = [
-    'RCAN', 'SRFBN', 'Bicubic', 'CompactSR', 'DictionaryTeacher',
-    'DistilledStudent', 'Encoder', 'EncoderDecoder', 'FeatureEncoder', 'TinyEncoder',
-    'UnrolledGenerator'
+    'RCAN', 'SAFMN', 'SPAN', 'SRFBN', 'SRVGG', 'Bicubic', 'CompactSR',
+    'DictionaryTeacher', 'DistilledStudent', 'Encoder', 'EncoderDecoder',
+    'FeatureEncoder', 'RepSR', 'TinyEncoder', 'UnrolledGenerator'
 ]

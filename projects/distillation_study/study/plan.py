@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from fdsr.utils.configs import read_config
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def read_plan(path: Path) -> Plan:
     """
     if not Path(path).is_file():
         raise FileNotFoundError(f'There is no plan at {path}.')
-    content = Config.fromfile(path).to_dict()
+    content = read_config(path).to_dict()
     teachers = [Arm(group='reference', **arm) for arm in content['teachers']]
     arms = [Arm(**arm) for arm in content['arms']]
     names = [arm.name for arm in teachers + arms]

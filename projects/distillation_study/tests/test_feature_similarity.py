@@ -1,8 +1,6 @@
 """Similarity of features."""
 
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from projects.distillation_study.study.feature_similarity import (
     sample_features,
 )
 from tests import toy
+from tests.in_process import call_tool
 
 ROOT = Path(__file__).resolve().parents[3]
 TAP = 'decoder.to_rgb:input'
@@ -85,11 +84,9 @@ def test_the_tool_compares_checkpoints(tmp_path):
     toy.train(config)
     config.dump(tmp_path / 'config.py')
     student = tmp_path / 'run' / 'iter_2.pth'
-    done = subprocess.run(
-        [sys.executable, 'projects/distillation_study/compare_features.py',
-         str(tmp_path / 'config.py'), str(teacher), str(teacher), str(student),
-         '--faces', '3'],
-        cwd=ROOT, capture_output=True, text=True)
+    done = call_tool(
+        ROOT / 'projects/distillation_study/compare_features.py',
+        tmp_path / 'config.py', teacher, teacher, student, '--faces', '3')
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert lines[0] == '| Network | same channels | any basis | CKA |'

@@ -123,7 +123,7 @@ def _try_lock(plan_path, state, queue):
 
 def test_no_two_processes_do_the_same(plan_path, tmp_path):
     study = Study(read_plan(plan_path), tmp_path / 'state')
-    context = multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('fork')  # the imports take seconds
     queue = context.Queue()
     with study.locked('train:alone:0') as lock:
         assert _tried(context, plan_path, tmp_path, queue) is False

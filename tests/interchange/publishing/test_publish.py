@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load
 from tests import toy
+from tests.in_process import call_tool
 
 ROOT = Path(__file__).parents[3]
 LICENCE = 'CC0-1.0'
@@ -139,16 +139,16 @@ def test_the_tool_and_the_results_on_the_card(student, tmp_path):
         models=dict(student={'PSNR': 21.5}))))
     about = tmp_path / 'about.md'
     about.write_text('Only frontal faces.')
-    command = [sys.executable, 'tools/publish_model.py', str(student), '--name', 'toy',
-               '--out', str(tmp_path / 'out'), '--licence', LICENCE, '--about',
-               str(about), '--metrics', str(metrics)]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    command = [ROOT / 'tools/publish_model.py', student, '--name', 'toy', '--out',
+               tmp_path / 'out', '--licence', LICENCE, '--about', about, '--metrics',
+               metrics]
+    done = call_tool(*command)
     assert done.returncode == 0, done.stderr
     card = next((tmp_path / 'out').glob('*.md')).read_text()
     assert '21.5' in card and 'images: 7' in card and 'Only frontal' in card
     metrics.write_text('[]')
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = call_tool(*command)
     assert done.returncode == 1 and 'not a metrics.json' in done.stderr
     about.unlink()
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
+    done = call_tool(*command)
     assert done.returncode == 1 and 'There is no text at' in done.stderr

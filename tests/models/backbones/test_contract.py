@@ -24,7 +24,11 @@ SMALL = {
     'DictionaryTeacher': dict(encoder=ENCODER, width=0.1, dictionary=dict(num_atoms=3)),
     'DistilledStudent': dict(encoder=ENCODER, width=0.1),
     'RCAN': dict(channels=8, groups=1, blocks=1, reduction=2),
+    'RepSR': dict(channels=8, blocks=1, context_channels=8, context_blocks=1),
+    'SAFMN': dict(channels=8, blocks=1),
+    'SPAN': dict(channels=8, blocks=2),
     'SRFBN': dict(channels=8, steps=2, groups=2),
+    'SRVGG': dict(channels=8, convs=2),
     'UnrolledGenerator': dict(network=dict(
         type='mmagic.DICNet', in_channels=3, out_channels=3, mid_channels=8,
         num_blocks=1, hg_mid_channels=8, hg_num_keypoints=5, num_steps=2)),
@@ -56,6 +60,9 @@ def config_of(name, scale):
         return dict(config, network=dict(config['network'], upscale_factor=scale))
     if name == 'DictionaryTeacher':
         config['size'] = scale * SIDE
+    if name == 'RepSR':
+        stages = scale.bit_length() - 2
+        config.update(stage_channels=[8] * stages, stage_blocks=[1] * stages)
     if name == 'CompactSR':
         config['stage_channels'] = [8] * (scale.bit_length() - 1)
     return dict(config, scale=scale)

@@ -1,0 +1,6 @@
+"""SRVGG (Wang et al., ICCVW 2021) with an L1 loss."""
+model = dict(
+    type='fdsr.FaceRestorer',
+    generator=dict(type='fdsr.SRVGG', scale=8),
+    pixel_loss=dict(type='fdsr.PixelLoss', kind='l1'),
+    test_cfg=dict(report=['bicubic', 'srvgg']))

@@ -1,0 +1,10 @@
+"""Trains SPAN (Wan et al., CVPRW 2024), an efficient baseline, ×8.
+
+    python tools/train.py configs/span_vggface2.py --data-root data/vggface2
+"""
+_base_ = [
+    '_base_/models/span.py', '_base_/datasets/vggface2.py',
+    '_base_/schedules/sr_300k.py', '_base_/runtime.py'
+]
+
+train_dataloader = dict(batch_size=16)
