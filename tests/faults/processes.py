@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from tests.faults.points import FaultPoint, Operation, Operations
 
-_PR_SET_CHILD_SUBREAPER = 36
+_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
 _POLL = 0.003
 #: Seconds that workers have to end after their parent was killed.
 GRACE = 20.0
@@ -48,6 +48,14 @@ class Ended(NamedTuple):
 def adopt_orphans() -> None:
     """Makes this process the parent of its descendants that lose theirs."""
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def die_with_parent() -> None:
+    """Kills this process when its parent ends, so that no victim outlives a campaign.
+
+    Children do not inherit it.
+    """
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
 
 
 def run_once(work: Callable[[], None], folder: Path, out: Path,
@@ -165,6 +173,7 @@ def _child(work: Callable[[], None], folder: Path, out: Path, record: Path,
     code = 1
     try:
         os.setsid()
+        die_with_parent()
         log = os.open(folder / 'log.txt', os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         for stream in (1, 2):
             os.dup2(log, stream)
@@ -225,6 +234,7 @@ def run_ranks(work: Callable[[], None], ranks: int) -> None:
 
 
 def _rank(work: Callable[[], None], rank: int, ranks: int, port: int) -> None:
+    die_with_parent()
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(ranks),
                       MASTER_ADDR='127.0.0.1', MASTER_PORT=str(port))
     work()

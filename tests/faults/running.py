@@ -15,7 +15,7 @@ from typing import Any
 
 from tests.faults import campaign, fuzz, streams
 from tests.faults.preload import preload
-from tests.faults.processes import adopt_orphans, run_once
+from tests.faults.processes import adopt_orphans, die_with_parent, run_once
 from tests.faults.report import write_report
 from tests.faults.victims import VICTIMS, Victim, make_inputs
 
@@ -132,6 +132,7 @@ def in_parallel(jobs: int, work: Path,
         if pid == 0:
             code = 1
             try:
+                die_with_parent()
                 adopt_orphans()
                 with (work / f'part_{number}.jsonl').open('w') as file:
                     for one in run((number, jobs)):
