@@ -54,6 +54,31 @@ def write_report(arguments: argparse.Namespace, found: dict[str, Any], seconds: 
     return ok
 
 
+def update_page(page: Path, report: dict[str, Any]) -> None:
+    """Replaces the tables of docs/reliability.md by those of a report.
+
+    A table is between the comments ``<!-- NAME -->`` and ``<!-- end -->``.
+
+    Args:
+        page: the page.
+        report: content of ``report.json``.
+    """
+    line = (f'`{report["command"].strip()}`, seed {report["seed"]}, '
+            f'{report["cores"]} cores of {report["cpu"]}, torch {report["torch"]}, '
+            f'{report["minutes"]} minutes:')
+    tables = {name: report[name] if name == 'streams' else report[name]['rows']
+              for name in ('kills', 'streams', 'fuzz') if name in report}
+    text = page.read_text(encoding='utf-8')
+    for name, rows in tables.items():
+        rows = [{key: _yes(value) for key, value in row.items()} for row in rows]
+        start, end = f'<!-- {name} -->', '<!-- end -->'
+        before, _, rest = text.partition(start)
+        after = rest.partition(end)[2]
+        text = '\n'.join([f'{before}{start}', '', line, '', *table(rows), '',
+                          f'{end}{after}'])
+    page.write_text(text, encoding='utf-8')
+
+
 def table(rows: list[dict[str, Any]]) -> list[str]:
     """Returns the lines of a Markdown table."""
     if not rows:

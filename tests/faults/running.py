@@ -16,8 +16,8 @@ from typing import Any
 from tests.faults import campaign, fuzz, streams
 from tests.faults.preload import preload
 from tests.faults.processes import adopt_orphans, die_with_parent, run_once
-from tests.faults.report import write_report
-from tests.faults.victims import VICTIMS, Victim, make_inputs
+from tests.faults.report import update_page, write_report
+from tests.faults.victims import ROOT, VICTIMS, Victim, make_inputs
 
 PARTS = ('kills', 'streams', 'fuzz')
 #: The sample of ``make test``: fast tools, and one position of a stream.
@@ -52,6 +52,8 @@ def parse_arguments() -> argparse.Namespace:
                         help='only tools whose name matches this regular expression')
     parser.add_argument('--run', type=int, metavar='N',
                         help='only this run of --tool')
+    parser.add_argument('--docs', action='store_true',
+                        help='write the tables into docs/reliability.md')
     parser.add_argument('--sample', action='store_true',
                         help='a sample of all parts that takes seconds')
     arguments = parser.parse_args()
@@ -86,6 +88,9 @@ def main() -> None:
     if 'kills' in arguments.only:
         found['kills'] = kill_all(arguments, inputs, work, until)
     ok = write_report(arguments, found, time.monotonic() - started)
+    if arguments.docs:
+        update_page(ROOT / 'docs' / 'reliability.md',
+                    json.loads((arguments.out / 'report.json').read_text()))
     sys.exit(0 if ok else 1)
 
 
