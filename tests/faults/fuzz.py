@@ -48,6 +48,7 @@ class Case:
         write: writes the input into a new folder and returns its path.
         load: reads the input.
         judge: maps the result to ``correct``, ``valid`` or ``silent failure``.
+        names: an error has to contain one of them; default: the name of the file.
     """
 
     kind: str
@@ -55,6 +56,7 @@ class Case:
     write: Callable[[Path], Path]
     load: Callable[[Path], Any]
     judge: Callable[[Any], str]
+    names: tuple[str, ...] = ()
 
 
 def all_cases(inputs: Path, seed: int, count: int, canary: Path) -> list[Case]:
@@ -213,7 +215,8 @@ def try_case(case: Case, folder: Path, canary: Path) -> dict[str, Any]:
     try:
         outcome, _, message = case.judge(case.load(path)).partition(': ')
     except (Exception, SystemExit) as error:
-        outcome = 'named error' if is_named(error, path) else 'raw error'
+        outcome = 'named error' if is_named(
+            error, case.names or (path.name, path.parent.name)) else 'raw error'
         message = f'{type(error).__name__}: {error}'.replace(str(folder), '')[:300]
     seconds, mib = time.monotonic() - started, (_memory('VmHWM') - before) / 2**20
     if canary.exists():
@@ -228,13 +231,12 @@ def try_case(case: Case, folder: Path, canary: Path) -> dict[str, Any]:
     return _row(case, outcome, seconds, mib, message)
 
 
-def is_named(error: BaseException, path: Path) -> bool:
+def is_named(error: BaseException, names: tuple[str, ...]) -> bool:
     """Returns whether a tool would end with a sentence that names the input."""
     if isinstance(error, SystemExit):  # argparse prints its message
         return error.code == 2 or ' ' in str(error.code)
     text = _explanation(error)
-    return text is not None and any(
-        name in text for name in (str(path), path.name, path.parent.name))
+    return text is not None and any(name in text for name in names)
 
 
 def _memory(name: str) -> int:

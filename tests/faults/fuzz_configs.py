@@ -98,7 +98,14 @@ def options(inputs: Path, draws: random.Random, count: int, canary: Path
             words[0] = _mistyped(next(iter(chosen)), draws) + '=1'
         yield Case('--cfg-options', f'{mutation} {number}: {" ".join(words)}',
                    lambda folder: folder, partial(_overridden, config, words),
-                   partial(_judge_options, chosen, mutation))
+                   partial(_judge_options, chosen, mutation),
+                   tuple(_parts_of(words)))
+
+
+def _parts_of(words: list[str]) -> Iterator[str]:
+    """Yields the parts of the keys; an error names the first unknown part."""
+    for word in words:
+        yield from word.partition('=')[0].split('.')
 
 
 def _mistyped(key: str, draws: random.Random) -> str:
