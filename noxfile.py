@@ -37,8 +37,8 @@ def test_wheel(session: nox.Session, extras: str) -> None:
 
 @nox.session(python=PYTHONS)
 def restoring(session: nox.Session) -> None:
-    """What `pip install "fdsr[onnx]"` provides."""
-    test_wheel(session, 'onnx')
+    """What `pip install "fdsr[onnx,video]"` provides."""
+    test_wheel(session, 'onnx,video')
 
 
 @nox.session(python=TRAINING_PYTHONS)

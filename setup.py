@@ -23,6 +23,8 @@ INSTALL_REQUIRES = [
     'opencv-python>=4.8',
     'pillow>=10',
     'safetensors>=0.4',
+    # Decodes like PIL, but reports libjpeg's warnings about damaged files.
+    'simplejpeg>=1.7',
     'filelock>=3.12',
     'tqdm>=4.60',
 ]
@@ -66,6 +68,8 @@ EXTRAS = {
         'opencv-python>=4.8,<4.12; python_version < "3.13"',
         *(f'{need}; python_version < "3.13"' for need in _OTHER_OPENCV_BUILDS),
     ],
+    # HEIC, the format of phones. Pillow reads AVIF from 11.3 on.
+    'heif': ['pillow-heif>=0.16'],
     # FAN's 68 landmarks, with model files by path.
     'fan': ['face-alignment>=1.3.4,<1.4'],
     # The web demo. gradio 5.14 breaks with pydantic 2.11 and with huggingface_hub 1.
@@ -75,6 +79,8 @@ EXTRAS = {
         'huggingface_hub<1',
         'pandas>=2,<3',
     ],
+    # Videos: FFmpeg's libraries inside of the package.
+    'video': ['av>=17'],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.

@@ -9,6 +9,7 @@ folder is deleted when the server ends.
 
 import argparse
 import os
+import re
 import shutil
 import signal
 import socket
@@ -20,6 +21,8 @@ from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Iterator, List, NoReturn, Optional, Set
+
+from fdsr.utils.files import temporary_path
 
 #: Seconds for which uploads and results are kept, and between two clean-ups.
 KEPT, LOOK = 3600, 300
@@ -39,9 +42,26 @@ def parse_arguments(arguments: Optional[List[str]] = None) -> argparse.Namespace
                         'reachable from this machine only)')
     parser.add_argument('--port', type=int, default=7860,
                         help='port to listen on; 0 selects a free one (default: 7860)')
-    parser.add_argument('--root-path', default='', metavar='/PATH',
+    parser.add_argument('--root-path', type=root_path, default='', metavar='/PATH',
                         help='path of the page behind a reverse proxy, if not the root')
     return parser.parse_args(arguments)
+
+
+def root_path(text: str) -> str:
+    """Returns a path with a slash in front and none behind, or a URL without the last.
+
+    ``faces``, ``/faces`` and ``/faces/`` are the same path.
+
+    Raises:
+        ArgumentTypeError: it cannot be the path of a page.
+    """
+    if not re.fullmatch(r"[\w/.~%:@!$&'()*+,;=-]*", text, re.ASCII):
+        raise argparse.ArgumentTypeError(
+            f'expected the path of a page, such as /faces, found {text!r}')
+    text = text.rstrip('/')
+    if not text or text.startswith(('http://', 'https://')):
+        return text
+    return f'/{text.lstrip("/")}'
 
 
 def main(arguments: Optional[List[str]] = None) -> None:
@@ -106,11 +126,14 @@ def run(options: argparse.Namespace, folder: Path, listener: socket.socket) -> N
 
 @contextmanager
 def private_folder() -> Iterator[Path]:
-    """Yields a folder that no other user can read, and deletes it at the end."""
+    """Yields a folder that no other user can read, and deletes it at the end.
+
+    Folders of servers that were killed are deleted first.
+    """
     signal.signal(signal.SIGTERM, _end)
     signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
-    folder = Path(tempfile.mkdtemp(prefix='fdsr-page-'))
-    try:
+    with temporary_path(tempfile.gettempdir(), 'fdsr-page', folder=True,
+                        mode=0o700) as folder:
         for name in ('examples', 'gradio'):
             (folder / name).mkdir()
         os.environ.update(GRADIO_ANALYTICS_ENABLED='False',
@@ -118,10 +141,11 @@ def private_folder() -> Iterator[Path]:
                           GRADIO_EXAMPLES_CACHE=str(folder / 'gradio'))
         # uploads are written to tempfile's default folder
         tempfile.tempdir = str(folder)
-        yield folder
-    finally:
-        for _ in range(9):  # a result may be written during the first attempts
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            yield folder
+        finally:
+            for _ in range(9):  # a result may be written during the first attempts
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _end(number: int, _: Any) -> NoReturn:

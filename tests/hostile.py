@@ -1,6 +1,7 @@
 """Hostile inputs of all tests: unusual and damaged images, and code in files."""
 import io
 import os
+import struct
 
 import numpy as np
 from PIL import Image
@@ -52,6 +53,48 @@ def transparent():
     return encoded(image, 'PNG')
 
 
+def icc_profile(primaries, gamma):
+    """Returns an ICC profile of matrix and gamma.
+
+    Args:
+        primaries: XYZ of red, green and blue, adapted to D50.
+        gamma: exponent of the curve.
+    """
+    def fixed(value):
+        return struct.pack('>i', round(value * 65536))
+
+    def xyz(values):
+        return b'XYZ \0\0\0\0' + b''.join(map(fixed, values))
+
+    curve = b'curv\0\0\0\0\0\0\0\1' + struct.pack('>H', round(gamma * 256)) + b'\0\0'
+    text = b'desc\0\0\0\0\0\0\0\2x\0' + bytes(80)
+    blocks = [(b'desc', text), (b'cprt', b'text\0\0\0\0none'),
+              (b'wtpt', xyz((0.9642, 1, 0.8249))),
+              *zip((b'rXYZ', b'gXYZ', b'bXYZ'), map(xyz, primaries)),
+              *((name, curve) for name in (b'rTRC', b'gTRC', b'bTRC'))]
+    table, data, at = struct.pack('>I', len(blocks)), b'', 132 + 12 * len(blocks)
+    for name, block in blocks:
+        block += bytes(-len(block) % 4)
+        table += name + struct.pack('>II', at + len(data), len(block))
+        data += block
+    size = at + len(data)
+    header = (struct.pack('>I', size) + b'\0\0\0\0\2\x10\0\0mntrRGB XYZ ' + bytes(12)
+              + b'acsp' + bytes(28) + b''.join(map(fixed, (0.9642, 1, 0.8249))))
+    return header.ljust(128, b'\0') + table + data
+
+
+def display_p3():
+    """Returns a profile with the primaries of Display P3 and a gamma of 2.2."""
+    return icc_profile(((.51512, .24120, -.00105), (.29198, .69225, .04189),
+                        (.15710, .06657, .78407)), 2.2)
+
+
+def adobe_rgb():
+    """Returns a profile with the primaries and the gamma of Adobe RGB (1998)."""
+    return icc_profile(((.60974, .31111, .01947), (.20528, .62567, .06087),
+                        (.14919, .06322, .74457)), 2.2)
+
+
 _OTHER = dict(save_all=True, append_images=[Image.new('RGB', (160, 200), 'red')])
 
 #: Readable files that show ``noise()``, in colour or grey.
@@ -68,21 +111,26 @@ GOOD = {
     'deep colours.png': deep_colours(),
     'UPPER.JPG': encoded(noise(), 'JPEG', quality=95),
     'progressive.jpg': encoded(noise(), 'JPEG', quality=95, progressive=True),
+    'old.gif': encoded(noise(), 'GIF'),
+    'phone.avif': encoded(noise(), 'AVIF', quality=95),
+    'floats.png': encoded(noise('F'), 'TIFF'),
+    'unit floats.tif': encoded(Image.fromarray(
+        np.asarray(noise('F')) / np.float32(255)), 'TIFF'),
+    'long integers.tif': encoded(noise('I'), 'TIFF'),
 }
-
-_DDS = bytearray(encoded(noise(), 'DDS'))
-_DDS[80:84] = (128).to_bytes(4, 'little')
 
 #: Unreadable files, each with a part of the error message.
 BROKEN = {
     'empty.jpg': (b'', 'cannot be decoded'),
     'text.jpg': (b'no image', 'cannot be decoded'),
-    'cut.jpg': (encoded(noise(), 'JPEG')[:2000], 'truncated'),
+    'cut.jpg': (encoded(noise(), 'JPEG')[:2000], 'damaged'),
     'cut.png': (encoded(noise(), 'PNG')[:9000], 'cannot be decoded'),
     'cut.webp': (encoded(noise(), 'WEBP')[:300], 'cannot be decoded'),
     'huge.png': (encoded(Image.new('1', (20000, 20000)), 'PNG'), 'exceeds limit'),
-    'floats.png': (encoded(noise('F'), 'TIFF'), 'floats'),
-    'unknown pixels.png': (bytes(_DDS), 'pixel format'),
+    'wide floats.png': (encoded(Image.fromarray(
+        np.asarray(noise('F')) * np.float32(9)), 'TIFF'), 'floats of unknown range'),
+    'other format.png': (encoded(noise(), 'DDS'), 'a DDS image'),
+    'strip.png': (encoded(Image.new('L', (40000, 4)), 'PNG'), '32,766 pixels per side'),
 }
 #: Readable image of one pixel, too small for a face.
 DOT = encoded(noise(size=(1, 1)), 'PNG')

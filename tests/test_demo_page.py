@@ -68,12 +68,12 @@ def write(path, image):
 
 FOREIGN = {
     'letter.jpg': (b'%PDF-1.7\n' + b'x' * 100, 'letter.jpg is a PDF'),
-    'phone.jpg': (b'\0\0\0\x18ftypheic' + b'x' * 100, 'HEIC'),
-    'notes.png': (b'To whom it may concern', 'cannot be read as an image'),
-    'empty.png': (b'', 'cannot be read as an image'),
+    'clip.jpg': (b'\0\0\0\x18ftypisom' + b'x' * 100, 'clip.jpg is a video'),
+    'notes.png': (b'To whom it may concern', 'notes.png is not an image'),
+    'empty.png': (b'', 'empty.png is an empty file'),
     # Pillow would start an external program for this one
     'drawing.png': (b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n'
-                    b'%%EndComments\n', 'cannot be read as an image'),
+                    b'%%EndComments\n', 'drawing.png is a PostScript file'),
 }
 
 
@@ -108,6 +108,14 @@ def test_images_beyond_the_limits_are_refused(restoring, tmp_path, monkeypatch):
         restoring.check_image(path)
     with pytest.raises(restoring.Refused, match='removed'):
         restoring.check_image(tmp_path / 'gone.png')
+
+
+@pytest.mark.parametrize('size', [(32767, 64), (40, 33000)])
+def test_a_strip_is_refused(restoring, models, tmp_path, size):
+    path = write(tmp_path / 'strip.png', np.zeros((*size[::-1], 3), np.uint8))
+    options = restoring.Options(models.labels[0], whole=True)
+    with pytest.raises(restoring.Refused, match='^strip.png has .*32,766 pixels per s'):
+        restoring.restore(models, path, options)
 
 
 def test_a_result_beyond_the_limit_is_refused(restoring, models, tmp_path, monkeypatch):
@@ -282,3 +290,35 @@ def test_old_files_are_removed_and_examples_are_kept(demo, tmp_path):
     os.utime(old.parent, (1e9, 1e9))
     demo('app').remove_old(tmp_path, kept, time.time() - 100)
     assert not old.parent.exists() and young.exists() and example.exists()
+
+
+def test_the_next_server_deletes_the_uploads_of_a_killed_one(tmp_path):
+    code = (f'import os, signal, sys; sys.path.insert(0, {str(SCRIPT.parent)!r})\n'
+            'from app import private_folder\n'
+            'with private_folder() as folder:\n'
+            '    (folder / "gradio" / "upload.png").touch()\n'
+            '    print(folder.stat().st_mode & 0o777)\n'
+            '    if sys.argv[1:]: os.kill(os.getpid(), signal.SIGKILL)\n'
+            '    print(len(os.listdir(folder.parent)))')
+    environment = {**os.environ, 'TMPDIR': str(tmp_path)}
+    killed = subprocess.run([sys.executable, '-c', code, 'kill'], env=environment)
+    assert killed.returncode == -9 and len(list(tmp_path.rglob('upload.png'))) == 1
+    whole = subprocess.run([sys.executable, '-c', code], env=environment, text=True,
+                           capture_output=True)
+    assert whole.stdout.split() == [str(0o700), '1'], whole.stderr
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('text, path', [
+    ('', ''), ('/', ''), ('faces', '/faces'), ('/faces', '/faces'),
+    ('/faces/', '/faces'), ('a/b/', '/a/b'), ('//faces', '/faces'),
+    ('https://host/faces/', 'https://host/faces')])
+def test_the_path_behind_a_proxy(demo, text, path):
+    assert demo('app').parse_arguments(['--root-path', text]).root_path == path
+
+
+@pytest.mark.parametrize('text', ['fa ces', 'faces?x', 'faces#x', '"><script>', 'é'])
+def test_a_path_that_is_not_one_is_refused(demo, capsys, text):
+    with pytest.raises(SystemExit):
+        demo('app').parse_arguments(['--root-path', text])
+    assert 'expected the path of a page' in capsys.readouterr().err

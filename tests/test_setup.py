@@ -252,8 +252,8 @@ def test_constraints_refuse_what_is_not_exact(
 def test_extras_admit_what_the_constraints_pin(pins: dict[str, str]) -> None:
     needs = runpy.run_path(str(ROOT / 'setup.py'))
     groups = {'install_requires': needs['INSTALL_REQUIRES'], **needs['EXTRAS']}
-    assert {'train', 'landmarks', 'fan', 'demo', 'onnx', 'identity', 'docs', 'tests',
-            'weights', 'all'} <= groups.keys()
+    assert {'train', 'landmarks', 'fan', 'demo', 'onnx', 'video', 'identity', 'docs',
+            'tests', 'weights', 'all'} <= groups.keys()
     for group, lines in groups.items():
         for requirement in map(Requirement, lines):
             pin = pins.get(canonicalize_name(requirement.name))

@@ -12,7 +12,6 @@ PackInputs needs meta_keys=['name', 'mirrored'].
 """
 
 import argparse
-import tempfile
 
 from _arguments import add_override_arguments, override_options, report_errors
 
@@ -34,12 +33,10 @@ def parse_arguments() -> argparse.Namespace:
 @report_errors
 def main() -> None:
     arguments = parse_arguments()
-    from fdsr.engine.config import load_config
+    from fdsr.engine.config import temporary_config
     from fdsr.registry import register_all
     # only the list of skipped samples is written to the work directory
-    with tempfile.TemporaryDirectory() as folder:
-        config = load_config(arguments.config, **override_options(arguments),
-                             work_dir=folder)
+    with temporary_config(arguments.config, **override_options(arguments)) as config:
         register_all()
         from fdsr.models.restorers.teacher import build_teacher
         from fdsr.preparation.feature_cache import (

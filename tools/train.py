@@ -16,8 +16,8 @@ def parse_arguments() -> argparse.Namespace:
     add_common_arguments(parser)
     parser.add_argument(
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
-        help='resume exactly, from CHECKPOINT or from the last checkpoint in the work '
-        'directory')
+        help='resume exactly, from CHECKPOINT or from the newest complete one in '
+        'the work directory')
     return parser.parse_args()
 
 
@@ -30,9 +30,10 @@ def main() -> None:
     from fdsr.registry import register_all
     config = load_config(arguments.config, **common_options(arguments))
     register_all()
-    if arguments.resume:
-        config.resume = True
-        config.load_from = None if arguments.resume == 'auto' else arguments.resume
+    if arguments.resume == 'auto':
+        config.resume = 'auto'
+    elif arguments.resume:
+        config.resume, config.load_from = True, arguments.resume
     build_runner(config, arguments.launcher).train()
     end_processes()
 

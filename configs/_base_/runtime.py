@@ -5,7 +5,7 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
     param_scheduler=dict(type='ParamSchedulerHook'),
     checkpoint=dict(
-        type='CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3),
+        type='fdsr.CheckpointHook', by_epoch=False, interval=5000, max_keep_ckpts=3),
     self_describing=dict(type='fdsr.SelfDescribingHook'),
     exact_resume=dict(type='fdsr.ExactResumeHook'),
     stop_on_non_finite=dict(type='fdsr.StopOnNonFiniteHook'))

@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.themes.utils.fonts import Font
 from PIL import Image
 
+from fdsr.apis.images import srgb_tag
 from page.examples import Example
 from page.report import PLACEHOLDER, comparison, faces_table, summary_line
 from page.restoring import (
@@ -188,6 +189,6 @@ def _shown(outcome: Outcome, source: Path, folder: Path) -> Tuple[Any, ...]:
     folder = folder / secrets.token_hex(16)
     folder.mkdir()
     file = folder / f'{source.stem}_restored.png'
-    Image.fromarray(outcome.image).save(file, compress_level=3)
+    Image.fromarray(outcome.image).save(file, compress_level=3, pnginfo=srgb_tag())
     return (comparison(outcome.source, outcome.image), summary_line(outcome),
             faces_table(outcome.faces), gr.update(value=str(file), interactive=True))

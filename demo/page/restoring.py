@@ -9,23 +9,18 @@ from pathlib import Path
 from typing import Dict, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
-from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
 from fdsr.apis.images import BadImage, read_image
 from fdsr.apis.photo import PhotoFace
+from fdsr.datasets.image_formats import KINDS
+from fdsr.datasets.reading import opened, read_file, said_by, strict_decoders
 
 MOST_BYTES = 20 * 10**6
 #: Maximum number of pixels of an input and of a result.
 MOST_PIXELS = 50 * 10**6
-#: PIL supports more formats, but calls external programs for some of them.
-FORMATS = ('JPEG', 'PNG', 'WEBP', 'BMP', 'TIFF')
-KINDS = 'JPEG, PNG, WebP, BMP or TIFF'
 LIMITS = (f'{KINDS}, up to {MOST_BYTES / 1e6:.0f} MB and {MOST_PIXELS / 1e6:.0f} '
           'million pixels')
-#: Common unsupported files: offset, signature, name.
-_FOREIGN = ((0, b'%PDF', 'a PDF'), (0, b'GIF8', 'a GIF'),
-            (4, b'ftyp', 'a HEIC image or a video'), (0, b'<svg', 'an SVG'))
 
 
 class Refused(ValueError):
@@ -161,26 +156,17 @@ def check_image(path: Path) -> None:
         raise Refused(f'{path.name} has {path.stat().st_size / 1e6:.1f} MB. The limit '
                       f'is {MOST_BYTES / 1e6:.0f} MB.')
     try:
-        with Image.open(path, formats=FORMATS) as image:
+        with strict_decoders(None), opened(read_file(path)) as image:
             width, height = image.size
-    except Image.DecompressionBombError:
-        raise Refused(f'{path.name} has far more than {MOST_PIXELS / 1e6:.0f} million '
-                      'pixels. Reduce its size.') from None
-    except Exception:  # decoders raise nearly anything on broken files
-        raise Refused(f'{path.name} {_guess(path)}. Expected an image: '
-                      f'{KINDS}.') from None
+    except BadImage as error:
+        reason = str(error).removeprefix('it ')
+        raise Refused(f'{path.name} {reason}.') from None
+    except Exception as error:  # decoders raise nearly anything on broken files
+        raise Refused(f'{path.name} cannot be read as an image '
+                      f'({said_by(error)}).') from None
     if width * height > MOST_PIXELS:
         raise Refused(f'{path.name} has {width}×{height} pixels. The limit is '
                       f'{MOST_PIXELS / 1e6:.0f} million. Reduce its size.')
-
-
-def _guess(path: Path) -> str:
-    with open(path, 'rb') as file:
-        head = file.read(12)
-    for start, content, name in _FOREIGN:
-        if head[start:].startswith(content):
-            return f'is {name}, regardless of its file name'
-    return 'cannot be read as an image'
 
 
 def restore(models: Models, path: Path, options: Options) -> Outcome:

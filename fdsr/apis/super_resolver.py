@@ -10,7 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fdsr.apis.images import BadImage, as_arrays, check_order, is_single
+from fdsr.apis.images import (
+    BadImage,
+    as_arrays,
+    check_order,
+    is_single,
+    named_arrays,
+)
 from fdsr.apis.networks import open_device, open_network
 from fdsr.apis.photo import (
     LARGEST_FACE,
@@ -102,7 +108,7 @@ class FaceSuperResolver:
         the size of LR, which removes any finer detail.
 
         Args:
-            images: one or many arrays, PIL images, paths or folders, see
+            images: one or many arrays, tensors, PIL images, paths or folders, see
                 ``images.as_arrays``.
             channel_order: ``rgb`` or ``bgr``, for input and output arrays.
 
@@ -111,11 +117,16 @@ class FaceSuperResolver:
 
         Raises:
             FileNotFoundError, BadImage, TypeError: see ``images.as_arrays``; also for
-                an image that is not square.
+                an image that is not square; the message has its path or number.
         """
         single = is_single(images)
         check_order(channel_order)
-        faces = self.super_resolve(list(as_arrays(images, channel_order)))
+        inputs = []
+        for name, image in named_arrays(images, channel_order):
+            if name:
+                self.check_face(image, f'{name}: ')
+            inputs.append(image)
+        faces = self.super_resolve(inputs)
         guessed = [str(number) for number, face in enumerate(faces)
                    if face.landmarks_found is False]
         if guessed:
@@ -174,7 +185,8 @@ class FaceSuperResolver:
         cannot be restored is upsampled in the same way; its ``message`` says why.
 
         Args:
-            photo: an array (H, W, 3), a PIL image, or the path of a file.
+            photo: an array (H, W, 3), a tensor (3, H, W), a PIL image, or the path of
+                a file.
             scale: upsampling factor, 1 to 8.
             large_faces: also restore faces whose aligned square is over 1.5 times as
                 large as LR. They are downsampled first, which only suits blurred faces.

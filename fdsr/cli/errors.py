@@ -12,12 +12,14 @@ _TRACEBACK = 'FDSR_TRACEBACK'
 #: Packages by the extra that installs them; '' is fdsr without extras.
 EXTRAS = {
     '': ('torch', 'torchvision', 'mmengine', 'numpy', 'cv2', 'PIL', 'tqdm',
-         'safetensors', 'filelock'),
+         'safetensors', 'filelock', 'simplejpeg'),
     'train': ('mmagic', 'mmcv', 'lpips', 'pandas', 'scipy', 'sklearn', 'lmdb',
               'matplotlib', 'diffusers', 'transformers', 'huggingface_hub',
-              'einops', 'resize_right', 'av', 'click'),
+              'einops', 'resize_right', 'click'),
     'landmarks': ('mediapipe',),
+    'heif': ('pillow_heif',),
     'demo': ('gradio', 'fastapi', 'uvicorn', 'jinja2'),
+    'video': ('av',),
     'onnx': ('onnx', 'onnxscript', 'onnxruntime'),
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),

@@ -5,15 +5,19 @@ r"""Super-resolves aligned faces, and the faces in photographs and videos.
 
 An input is an image, a video, a folder of them, or a pattern. By default each image is
 one aligned, square face. With --whole-photo, faces are detected, restored and pasted
-back. Results are PNG files (for videos, MP4 without sound) in the folder of --out, with
-a row for each input in results.csv. The exit code is 0 if every input has a result, 1
-if one has not, and 2 for a wrong command line.
+back. Results are PNG files, or MP4 files with the sound for videos, in the folder of
+--out, with a row for each input in results.csv. In a folder, hidden files are ignored;
+subfolders and what is neither an image nor a video are skipped and listed. The exit
+code is 0 if every input has a result, 1 if one has not, and 2 for a wrong command line.
 """
 
 import argparse
 import sys
 
 from fdsr.cli.errors import report_errors
+
+#: Skipped files that are printed; results.csv has all.
+_MOST_NAMED = 20
 
 
 def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -61,20 +65,22 @@ def main(arguments: list[str] | None = None) -> int:
 
     from fdsr.cli.inputs import find_jobs
     from fdsr.cli.outputs import ResultsFile
-    jobs = find_jobs(options.inputs, Path(options.out).expanduser())
+    skipped: list = []
+    jobs = find_jobs(options.inputs, Path(options.out).expanduser(), skipped)
     from fdsr.apis import FaceSuperResolver
     from fdsr.cli.restoring import Restorer
     resolver = FaceSuperResolver(options.weights, options.device, options.name,
                                  batch_size=options.batch_size,
                                  **_detectors(options.detector))
     # opened last, so that a mistyped --weights keeps the results of an earlier run
-    results = ResultsFile(Path(options.out).expanduser())
-    restorer = Restorer(resolver, options.whole_photo, options.scale,
-                        options.large_faces, options.compare)
-    failed = _run(restorer, jobs, results)
-    results.close()
-    print(f'{len(jobs) - failed} of {len(jobs)} restored; {results.path} has a row for '
-          'each.')
+    with ResultsFile(Path(options.out).expanduser()) as results:
+        restorer = Restorer(resolver, options.whole_photo, options.scale,
+                            options.large_faces, options.compare)
+        _skip(skipped, results)
+        failed = _run(restorer, jobs, results)
+    print(f'{len(jobs) - failed} of {len(jobs)} restored'
+          f'{f", {len(skipped)} skipped" if skipped else ""}; {results.path} has a row '
+          'for each.')
     return 1 if failed else 0
 
 
@@ -85,6 +91,18 @@ def _detectors(name: str | None) -> dict:
     from fdsr.landmarks import named_detector
     return dict(landmarks=named_detector(name),
                 photo_landmarks=named_detector(name, photo=True))
+
+
+def _skip(skipped, results) -> None:
+    """Reports what is neither an image nor a video in the folders."""
+    from fdsr.cli.outputs import Result
+    for number, (path, why) in enumerate(skipped):
+        results.add(Result(str(path), status='skipped', message=why))
+        if number < _MOST_NAMED:
+            print(f'{path}: skipped: {why}', file=sys.stderr)
+    if len(skipped) > _MOST_NAMED:
+        print(f'… and {len(skipped) - _MOST_NAMED} more skipped, see {results.path}',
+              file=sys.stderr)
 
 
 def _run(restorer, jobs, results) -> int:

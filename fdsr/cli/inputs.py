@@ -1,11 +1,12 @@
 """Turns the inputs of a command line into jobs, each with a file for its result."""
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fdsr.apis.images import SUFFIXES, files_in
+from fdsr.apis.images import sort_folder
 
 VIDEOS = ('.mp4', '.mov', '.avi', '.mkv', '.webm', '.m4v')
 
@@ -28,7 +29,8 @@ class Job:
         return self.source.suffix.lower() in VIDEOS
 
 
-def find_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
+def find_jobs(inputs: Iterable[str], out: Path,
+              skipped: list[tuple[Path, str]] | None = None) -> list[Job]:
     """Returns a job for each input file, in order and without duplicates.
 
     Args:
@@ -36,13 +38,17 @@ def find_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
             ``photos/*.jpg`` that the shell has not expanded.
         out: folder of the results: ``NAME.png`` for an image, ``NAME.mp4`` for a video.
             A second NAME becomes ``NAME_2``.
+        skipped: receives what is neither an image nor a video in the folders, with the
+            reason.
 
     Raises:
         FileNotFoundError: a path or a pattern matches no file, or a folder has no
             images and videos.
         ValueError: a result would overwrite an input.
     """
-    sources = {path.resolve(): path for text in inputs for path in _expanded(text)}
+    skipped = [] if skipped is None else skipped
+    sources = {path.resolve(): path for text in inputs
+               for path in _expanded(text, skipped)}
     jobs: list[Job] = []
     taken = set()
     for source in sources.values():
@@ -60,14 +66,31 @@ def find_jobs(inputs: Iterable[str], out: Path) -> list[Job]:
     return jobs
 
 
-def _expanded(text: str) -> Sequence[Path]:
+def _expanded(text: str, skipped: list[tuple[Path, str]]) -> Sequence[Path]:
     path = Path(text).expanduser()
-    if path.is_dir():
-        return files_in(path, SUFFIXES + VIDEOS, 'image or video')
-    if path.exists():
+    if os.path.isdir(path):  # Path.is_dir raises on a name that is too long
+        folder = sort_folder(path, VIDEOS, 'image or video')
+        skipped.extend(folder.skipped)
+        return folder.files
+    if os.path.exists(path):
         return [path]
-    found = sorted(Path(name) for name in glob.glob(str(path), recursive=True))
-    files = [path for path in found if path.is_file()]
+    files = _matches(path)
     if not files:
-        raise FileNotFoundError(f'{text} matches no file or folder.')
+        raise FileNotFoundError(f'{text[:1000]} matches no file or folder.')
     return files
+
+
+def _matches(pattern: Path) -> Sequence[Path]:
+    """Returns the files that match a pattern, sorted.
+
+    Brackets in the name of an existing folder are literal. Those in the rest of the
+    pattern are literal only if nothing matches otherwise.
+    """
+    folder = next(parent for parent in pattern.parents if os.path.isdir(parent))
+    rest = str(pattern.relative_to(folder))
+    for text in (rest, rest.replace('[', '[[]')):
+        found = glob.glob(os.path.join(glob.escape(str(folder)), text), recursive=True)
+        files = sorted(path for path in map(Path, found) if path.is_file())
+        if files:
+            return files
+    return []

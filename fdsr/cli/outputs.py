@@ -3,14 +3,16 @@
 import csv
 import errno
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdsr.utils.files import atomic_path
+from fdsr.apis.images import srgb_tag
+from fdsr.utils.files import atomic_path, remove_leftovers
+from fdsr.utils.locks import FolderInUse, folder_lock
 
 RESULTS = 'results.csv'
 
@@ -26,7 +28,8 @@ class Result:
     Args:
         input: path of the input.
         output: path of the result; empty if there is none.
-        status: ``ok``, ``no face`` or ``failed``.
+        status: ``ok``, ``no face``, ``failed``, or ``skipped`` for what is not an image
+            in a folder.
         faces: number of faces found; for a video, in all frames together.
         restored: number of faces restored.
         message: details, or the error.
@@ -43,29 +46,45 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether the input has no result."""
-        return self.status != 'ok'
+        """Whether the input has no result although it should have one."""
+        return self.status not in ('ok', 'skipped')
 
 
 class ResultsFile:
     """``results.csv``, which receives each row as soon as its input is done.
 
+    The folder is locked until the file is closed, and temporary files that a killed
+    run left in it are removed.
+
     Args:
         folder: folder of the results; created if missing.
 
     Raises:
+        FolderInUse: another run is writing to the folder.
         CannotWrite: the folder or the file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / RESULTS
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            self._file = self.path.open('w', newline='', encoding='utf-8')
-        except OSError as error:
-            raise cannot_write(self.path, error) from error
-        self._writer = csv.writer(self._file)
-        self._row([field.name for field in fields(Result)])
+        with ExitStack() as stack:
+            try:
+                stack.enter_context(folder_lock(folder))
+                remove_leftovers(folder)
+                self._file = stack.enter_context(
+                    self.path.open('w', newline='', encoding='utf-8'))
+            except FolderInUse:
+                raise
+            except OSError as error:
+                raise cannot_write(self.path, error) from error
+            self._writer = csv.writer(self._file)
+            self._row([field.name for field in fields(Result)])
+            self._open = stack.pop_all()
+
+    def __enter__(self) -> 'ResultsFile':
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def add(self, result: Result) -> None:
         """Writes a row and flushes the file."""
@@ -80,8 +99,8 @@ class ResultsFile:
             raise cannot_write(self.path, error) from error
 
     def close(self) -> None:
-        """Closes the file."""
-        self._file.close()
+        """Closes the file and releases the folder."""
+        self._open.close()
 
 
 def cannot_write(path: Path, error: OSError) -> CannotWrite:
@@ -92,14 +111,14 @@ def cannot_write(path: Path, error: OSError) -> CannotWrite:
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
-    """Writes uint8 (H, W, 3) RGB as a PNG, atomically.
+    """Writes uint8 (H, W, 3) sRGB as a PNG that says so, atomically.
 
     Raises:
         CannotWrite: the file cannot be written.
     """
     from PIL import Image
     with written_whole(path) as part:
-        Image.fromarray(image).save(part, 'png')
+        Image.fromarray(image).save(part, 'png', pnginfo=srgb_tag())
 
 
 @contextmanager

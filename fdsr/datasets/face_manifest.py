@@ -11,7 +11,7 @@ import numpy as np
 
 from fdsr.datasets.base import BadSample, FaceDataset, random_subset
 from fdsr.datasets.image_storage import decode
-from fdsr.datasets.manifest import MANIFEST, Manifest
+from fdsr.datasets.manifest import MANIFEST, Manifest, check_image
 from fdsr.registry import DATASETS
 
 
@@ -84,6 +84,7 @@ class FaceManifestDataset(FaceDataset):
         try:
             record, data = self.manifest.read(self._row(index))
             img = decode(data, self.manifest.facts['encoding'], self.size)
+            check_image(record, data)
         except (OSError, ValueError) as error:
             raise BadSample(self.sample_name(index),
                             f'cannot be read from {self.manifest.folder}: {error}'

@@ -4,21 +4,20 @@ from __future__ import annotations
 import contextlib
 import errno
 import io
-import weakref
 from pathlib import Path
-from typing import Any, Iterator
+from typing import Iterator
 
 import numpy as np
 from PIL import Image
 
-from fdsr.datasets.reading import complete_images, said_by
+from fdsr.datasets.lmdb_file import LmdbFile
+from fdsr.datasets.reading import BadImage
+from fdsr.datasets.reading import decode as decode_file
 
 #: Encodings and the suffixes of their files; ``raw`` requires LMDB.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
 STORAGES = ('folder', 'lmdb')
 LMDB_FILE = 'pictures.lmdb'
-#: LMDBs opened for reading; a process must not open a file twice.
-_READ: weakref.WeakValueDictionary[str, Any] = weakref.WeakValueDictionary()
 
 
 def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
@@ -57,10 +56,9 @@ def decode(data: bytes, encoding: str, size: int) -> np.ndarray:
                              f'{size}x{size} px')
         return np.frombuffer(bytearray(data), np.uint8).reshape(size, size, 3)
     try:
-        with complete_images(), Image.open(io.BytesIO(data)) as file:
-            img = np.array(file if file.mode == 'RGB' else file.convert('RGB'))
-    except Exception as error:  # decoders raise many types for damaged files
-        raise ValueError(f'cannot be decoded ({said_by(error)})') from error
+        img = np.array(decode_file(data))
+    except BadImage as error:
+        raise ValueError(f'cannot be decoded ({error})') from error
     if img.shape != (size, size, 3):
         raise ValueError(f'has {img.shape[1]}x{img.shape[0]} px, expected {size}x'
                          f'{size}')
@@ -100,18 +98,43 @@ class FolderImages:
 
 
 class LmdbImages:
-    """Images in one LMDB, keyed by number.
+    """Images in one LMDB, keyed by number, for reading.
 
     Args:
         folder: Folder of the shard.
-        room: Maximum size in bytes for writing; 0 opens the LMDB for reading.
+
+    Raises:
+        OSError: The LMDB cannot be opened, or is damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = LmdbFile(folder / LMDB_FILE)
+
+    def read(self, key: int, name: str) -> bytes:
+        """Returns one image."""
+        data = self._file.get(_key(key))
+        if data is None:
+            raise ValueError(f'{self._file.path} has no image {key} ({name})')
+        return data
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._file.close()
+
+
+class LmdbWriter:
+    """Writer of the images of one LMDB.
+
+    Args:
+        folder: Folder of the shard.
+        room: Maximum size in bytes.
 
     Raises:
         ImportError: The package ``lmdb`` is missing.
-        OSError: The LMDB cannot be opened.
+        OSError: The LMDB cannot be written.
     """
 
-    def __init__(self, folder: Path, room: int = 0) -> None:
+    def __init__(self, folder: Path, room: int) -> None:
         try:
             import lmdb
         except ImportError as error:
@@ -119,24 +142,10 @@ class LmdbImages:
                               'pip install "fdsr[train]"') from error
         self._file = folder / LMDB_FILE
         with _explained(self._file):
-            if room:
-                # no lock: one process writes the shard, afterwards it is read-only
-                self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False,
-                                       map_size=room)
-            else:
-                name = str(self._file.resolve())
-                self._lmdb = _READ.get(name) or lmdb.open(
-                    name, subdir=False, lock=False, readonly=True, readahead=False)
-                _READ[name] = self._lmdb
-            self._transaction = self._lmdb.begin(write=bool(room))
-
-    def read(self, key: int, name: str) -> bytes:
-        """Returns one image."""
-        with _explained(self._file):
-            data = self._transaction.get(_key(key))
-        if data is None:
-            raise ValueError(f'{self._file} has no image {key} ({name})')
-        return data
+            # no lock: one process writes the shard, afterwards it is read-only
+            self._lmdb = lmdb.open(str(self._file), subdir=False, lock=False,
+                                   map_size=room)
+            self._transaction = self._lmdb.begin(write=True)
 
     def write(self, key: int, name: str, data: bytes) -> None:
         """Writes one image."""
@@ -149,7 +158,7 @@ class LmdbImages:
                 raise
 
     def close(self) -> None:
-        """Commits, and closes the file after its last user in this process."""
+        """Commits, and closes the file."""
         with _explained(self._file):
             if self._transaction is not None:
                 self._transaction.commit()

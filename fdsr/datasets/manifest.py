@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import weakref
+import zlib
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple, Sequence
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple, Sequence
 import numpy as np
 
 from fdsr.datasets.image_storage import (
+    STORAGES,
     SUFFIXES,
     FolderImages,
     ImageReader,
@@ -27,8 +29,8 @@ from fdsr.datasets.image_storage import (
 )
 from fdsr.utils.files import write_bytes
 
-#: Version of the file format.
-FORMAT = 1
+#: Version of the file format. Version 1 has no digest of the facts.
+FORMAT = 2
 MANIFEST, INDEX = 'manifest.json', 'index.npy'
 #: Required keys of ``manifest.json``.
 FACTS = ('format', 'split', 'count', 'size', 'alignment', 'eye_share', 'storage',
@@ -61,12 +63,13 @@ def record_type(longest_name: int) -> np.dtype:
         ``name``, UTF-8; ``key``, number of the image in the shard; ``landmarks``, five
         points in pixels of HR; ``side``, side of the crop in pixels of the source;
         ``padded``, share of HR filled by reflection; ``sharpness``, variance of the
-        Laplacian; ``hash``, 64-bit dHash.
+        Laplacian; ``hash``, 64-bit dHash; ``crc``, CRC-32 of the encoded image, which
+        earlier manifests lack.
     """
     return np.dtype([
         ('name', f'S{max(longest_name, 1)}'), ('key', '<u4'),
         ('landmarks', '<f4', (5, 2)), ('side', '<f4'), ('padded', '<f4'),
-        ('sharpness', '<f4'), ('hash', '<u8')])
+        ('sharpness', '<f4'), ('hash', '<u8'), ('crc', '<u4')])
 
 
 COLUMNS = record_type(1).names
@@ -83,14 +86,15 @@ def write_manifest(folder: Path, facts: dict[str, Any], shards: Sequence[Shard]
 
     Args:
         folder: Folder of the manifest and its shards.
-        facts: Plain JSON, see :data:`FACTS`; ``format``, ``count`` and ``shards`` are
-            added.
+        facts: Plain JSON, see :data:`FACTS`; ``format``, ``count``, ``shards`` and a
+            ``digest`` of all of them are added.
         shards: Shards in the order of their faces.
 
     Returns:
         The path of the manifest.
     """
     whole = {'format': FORMAT, **facts, 'count': sum(shard.count for shard in shards)}
+    whole['digest'] = _digest_of_facts({**whole, 'shards': shards})
     text = json.dumps(whole, indent=1)
     rows = ',\n  '.join(json.dumps(list(shard)) for shard in shards)
     text = f'{text[:-2]},\n "shards": [\n  {rows}\n ]\n}}\n'
@@ -156,19 +160,28 @@ class Manifest:
 
     Raises:
         FileNotFoundError: The manifest is missing.
-        ValueError: The manifest is malformed or has another format.
+        ValueError: The manifest is malformed, damaged or has another format.
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
         self.folder = Path(folder)
         self.facts = _read_facts(self.folder / MANIFEST)
+        digest = self.facts.pop('digest', None)
+        damaged = ((digest is not None or self.facts['format'] > 1)
+                   and digest != _digest_of_facts(self.facts))
         self.shards = [Shard(*row) for row in self.facts.pop('shards')]
         self.ends = np.cumsum([shard.count for shard in self.shards], dtype=np.int64)
         self._open: OrderedDict[int, tuple[np.ndarray, ImageReader]] = OrderedDict()
+        self._verified: set[int] = set()
         _MANIFESTS.add(self)
         if len(self) != self.facts['count']:
             raise ValueError(f'{self.folder / MANIFEST} counts {self.facts["count"]} '
                              f'faces, its shards have {len(self)}. {_REMEDY}')
+        if damaged and len(self):
+            raise ValueError(
+                f'{self.folder / MANIFEST} differs from its digest: it is damaged or '
+                f'was edited. {_REMEDY} If you edited it yourself, delete its '
+                '"digest" and set its "format" to 1.')
 
     def __len__(self) -> int:
         return int(self.ends[-1]) if len(self.ends) else 0
@@ -226,16 +239,48 @@ class Manifest:
             return self._open[number]
         shard = self.shards[number]
         folder = self.folder / shard.folder
-        records = np.load(folder / INDEX, mmap_mode='r')
-        if len(records) != shard.count or records.dtype.names != COLUMNS:
+        records = self._index(folder / INDEX)
+        if len(records) != shard.count or records.dtype.names not in (
+                COLUMNS, COLUMNS[:-1]):  # earlier ones have no CRC
             raise ValueError(f'{folder / INDEX} is not the index of {shard.count} '
                              f'faces that {self.folder / MANIFEST} lists. {_REMEDY}')
+        if number not in self._verified:
+            if digest_of(folder / INDEX) != shard.digest:
+                raise ValueError(
+                    f'{folder / INDEX} differs from its digest in '
+                    f'{self.folder / MANIFEST}: it is damaged, or belongs to another '
+                    f'preparation. {_REMEDY}')
+            self._verified.add(number)
         self._open[number] = records, (
             LmdbImages(folder) if self.facts['storage'] == 'lmdb'
             else FolderImages(folder, SUFFIXES[self.facts['encoding']]))
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)[1][1].close()
         return self._open[number]
+
+    @staticmethod
+    def _index(path: Path) -> np.ndarray:
+        try:
+            return np.load(path, mmap_mode='r')
+        except OSError:
+            raise
+        except Exception as error:  # numpy's parser raises many types
+            raise ValueError(f'{path} is damaged ({error!r}). {_REMEDY}') from error
+
+
+def check_image(record: np.void, data: bytes) -> None:
+    """Checks that an encoded image is the one that was prepared.
+
+    Args:
+        record: Record of the face.
+        data: The encoded image.
+
+    Raises:
+        ValueError: The CRC-32 differs. Records of earlier manifests have none.
+    """
+    if 'crc' in record.dtype.names and zlib.crc32(data) != record['crc']:
+        raise ValueError('its image differs from the CRC-32 in the index: it is '
+                         f'damaged or was changed. {_REMEDY}')
 
 
 _MANIFESTS: weakref.WeakSet[Manifest] = weakref.WeakSet()
@@ -261,12 +306,40 @@ def _read_facts(path: Path) -> dict[str, Any]:
             'its manifests when it is resumed.')
     try:
         facts = json.loads(path.read_text(encoding='utf-8'))
+        if type(facts) is not dict:
+            raise TypeError(f'a {type(facts).__name__}')
         missing = [fact for fact in FACTS if fact not in facts]
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ValueError(f'{path} is not a manifest: {error}. {_REMEDY}') from error
     if missing:
         raise ValueError(f'{path} lacks {", ".join(missing)}. {_REMEDY}')
-    if facts['format'] != FORMAT:
-        raise ValueError(f'{path} has format {facts["format"]}, expected {FORMAT}. '
-                         f'{_REMEDY}')
+    if facts['format'] not in (1, FORMAT):
+        raise ValueError(f'{path} has format {facts["format"]}, expected at most '
+                         f'{FORMAT}. {_REMEDY}')
+    _check_types(path, facts)
     return facts
+
+
+def _digest_of_facts(facts: dict[str, Any]) -> str:
+    text = json.dumps(facts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _check_types(path: Path, facts: dict[str, Any]) -> None:
+    """Raises ValueError for a fact of another type than a dataset needs."""
+    checks = {
+        'count': lambda value: type(value) is int and value >= 0,
+        'size': lambda value: type(value) is int and value > 0,
+        'eye_share': lambda value: type(value) in (int, float) and 0 <= value <= 1,
+        'storage': lambda value: value in STORAGES,
+        'encoding': lambda value: type(value) is str and value in SUFFIXES,
+        'shards': lambda value: type(value) is list and all(map(_is_shard, value))}
+    for name, check in checks.items():
+        if not check(facts[name]):
+            raise ValueError(f'{path} has an invalid {name}: {str(facts[name])[:100]}. '
+                             f'{_REMEDY}')
+
+
+def _is_shard(row: Any) -> bool:
+    return (type(row) is list and [type(value) for value in row] == [str, int, str]
+            and row[1] > 0)

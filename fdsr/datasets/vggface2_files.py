@@ -8,10 +8,19 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fdsr.datasets import image_formats
+from fdsr.utils.csv_rows import (
+    LONGEST_NAME,
+    check_decimal_comma,
+    malformed,
+    read_rows,
+)
+
 BOX_COLUMNS = ('X', 'Y', 'W', 'H')
 LANDMARK_COLUMNS = tuple(f'P{point}{axis}' for point in range(1, 6) for axis in 'XY')
-SUFFIXES = (b'.jpg', b'.jpeg', b'.png', b'.bmp', b'.webp')
-CHUNK = 100_000  # rows of a file that are converted to Python objects at a time
+SUFFIXES = tuple(suffix.encode() for suffix in image_formats.SUFFIXES)
+CHUNK = 100_000  # lines of a list that are converted to Python objects at a time
+CSV_CHUNK = 10_000  # rows of a CSV, likewise
 
 LAYOUT = f"""VGGFace2's layout is expected:
   <data_root>/train/n000002/0001_01.jpg, <data_root>/test/n000001/...
@@ -81,33 +90,59 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
         cells that are empty or not a number.
 
     Raises:
-        ValueError: The file is empty, not text, or lacks a column.
+        ValueError: The file is empty, lacks a column, or has a malformed line, which
+            the message names.
     """
-    import pandas as pd
-
     expected = ['NAME_ID', *columns]
     names, numbers = [np.empty(0, 'S1')], [np.empty((0, len(columns)), np.float32)]
-    try:
-        found = pd.read_csv(path, nrows=0, skipinitialspace=True).columns
-        missing = [column for column in expected if column not in found]
-        if missing:
-            raise ValueError(
-                f'{path} lacks the column(s) {", ".join(missing)}: expected '
-                f'{",".join(expected)}, found {",".join(map(str, found))}. {LAYOUT}')
-        # in chunks, because Python strings of millions of rows need much memory
-        for chunk in pd.read_csv(
-                path, engine='c', usecols=expected, skipinitialspace=True,
-                chunksize=CHUNK, low_memory=False, dtype={'NAME_ID': object},
-                keep_default_na=False,
-                na_values=dict.fromkeys(columns, ['', 'nan', 'NaN', 'NA', 'null'])):
-            names.append(np.array([name.encode() for name in chunk['NAME_ID']], 'S'))
-            cells = chunk[[*columns]].apply(pd.to_numeric, errors='coerce')
-            numbers.append(cells.to_numpy(np.float32))
-    except (pd.errors.ParserError, pd.errors.EmptyDataError,
-            UnicodeDecodeError) as error:
-        raise ValueError(f'{path} is not a valid CSV: {error}. Expected rows with the '
-                         f'columns {",".join(expected)}. {LAYOUT}') from error
+    rows = read_rows(path)
+    _, header = next(rows, (0, []))
+    header = [cell.strip() for cell in header]
+    missing = [column for column in expected if header.count(column) != 1]
+    if missing:
+        raise ValueError(
+            f'{path} lacks the column(s) {", ".join(missing)}, or has one twice: '
+            f'expected {",".join(expected)}, separated by commas, found '
+            f'{",".join(header)[:200]}. {LAYOUT}')
+    places = [header.index(column) for column in expected]
+    # in chunks, because Python objects of millions of rows need much memory
+    while chunk := list(itertools.islice(rows, CSV_CHUNK)):
+        found = []
+        for number, cells in chunk:
+            cells += [''] * (len(header) - len(cells))
+            name, *values = [cells[place] for place in places]
+            encoded = name.encode()
+            _check_length(path, number, encoded)
+            found.append((encoded, _numbers(path, number, values)))
+        chunk_names, values = zip(*found)
+        names.append(np.array(chunk_names, 'S'))
+        numbers.append(np.array(values, np.float32))
     return np.concatenate(names), np.concatenate(numbers)
+
+
+def _check_length(path: Path, number: int, name: bytes) -> None:
+    """Checks a length that the index would reserve for every row."""
+    if len(name) > LONGEST_NAME:
+        raise malformed(path, number, (
+            f'a name of {len(name):,} bytes, expected at most {LONGEST_NAME:,}'))
+
+
+def _numbers(path: Path, number: int, cells: list[str]) -> list[float]:
+    """Returns the numbers of a row, with NaN for cells that are not a number."""
+    text = ''.join(cells)
+    if ',' not in text and '_' not in text:  # Python ignores underscores in numbers
+        try:
+            return [float(cell) for cell in cells]
+        except ValueError:
+            pass
+    check_decimal_comma(path, number, cells)
+    values = []
+    for cell in cells:
+        try:
+            values.append(float(cell.replace('_', 'x')))
+        except ValueError:
+            values.append(np.nan)
+    return values
 
 
 def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -141,6 +176,8 @@ def read_listing(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _check_text(path: Path, lines: list[bytes], before: int) -> None:
+    for number, line in enumerate(lines, before + 1):
+        _check_length(path, number, line)
     try:
         b''.join(lines).decode()
     except UnicodeDecodeError as error:

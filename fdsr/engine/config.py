@@ -1,6 +1,5 @@
 """Reads configs and applies the command line's overrides."""
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from fdsr.engine.config_options import merge_options
 from fdsr.utils.configs import read_config
+from fdsr.utils.files import temporary_path
 
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
@@ -80,8 +80,8 @@ def temporary_config(path: str | Path, **options: Any) -> Iterator[Config]:
         path: the config file.
         **options: ``data_root`` and ``cfg_options`` of :func:`load_config`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        yield load_config(path, **options, work_dir=folder)
+    with temporary_path(tempfile.gettempdir(), 'fdsr-config', folder=True) as folder:
+        yield load_config(path, **options, work_dir=str(folder))
 
 
 def default_work_dir(path: str | Path) -> str:
@@ -122,11 +122,10 @@ def check_writable(work_dir: str | Path) -> None:
     Raises:
         PermissionError: it cannot be created or written.
     """
-    probe = Path(work_dir) / f'.writable-{os.getpid()}'
     try:
         Path(work_dir).mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=work_dir):
+            pass
     except OSError as error:
         raise PermissionError(
             f'The work directory {work_dir} cannot be written ({error.strerror}). Name '

@@ -1,5 +1,7 @@
 """Builds runners for one or several processes."""
 
+import contextlib
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +10,11 @@ from mmengine.config import Config
 from mmengine.registry import OPTIMIZERS
 
 from fdsr import openmmlab
+from fdsr.utils.locks import folder_lock
 
 # mmengine imports transformers only to register its Adafactor, which takes seconds.
 with openmmlab.hidden('transformers'):
-    from mmengine.runner import Runner
+    from fdsr.engine.runner import FaceRunner
 
 
 def _adafactor(params: Any, **settings: Any) -> torch.optim.Optimizer:
@@ -39,7 +42,7 @@ class _Config(Config):
         return _TEXTS[content]
 
 
-def build_runner(config: Config, launcher: str = 'none') -> Runner:
+def build_runner(config: Config, launcher: str = 'none') -> FaceRunner:
     """Builds the runner of a config.
 
     Args:
@@ -49,6 +52,7 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
 
     Raises:
         FileNotFoundError: the checkpoint ``load_from`` does not exist.
+        FolderInUse: the config trains, and another training uses its work directory.
     """
     path = config.get('load_from')
     if path and '://' not in path and not Path(path).is_file():
@@ -63,8 +67,11 @@ def build_runner(config: Config, launcher: str = 'none') -> Runner:
         config.model_wrapper_cfg = dict(
             config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'),
             device_ids=None)
-    return Runner.from_cfg(_Config(
-        config._cfg_dict, cfg_text=config.text, filename=config.filename))
+    trains = config.get('train_cfg') and os.environ.get('RANK', '0') == '0'
+    # before the runner replaces the config in the folder; train() locks it again
+    with folder_lock(config.work_dir) if trains else contextlib.nullcontext():
+        return FaceRunner.from_cfg(_Config(
+            config._cfg_dict, cfg_text=config.text, filename=config.filename))
 
 
 def end_processes() -> None:

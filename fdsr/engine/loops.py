@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 from typing import Any
 
-from mmengine.dist import get_world_size
+import torch
+from mmengine.dist import get_rank, get_world_size
 from mmengine.optim import OptimWrapperDict
 from mmengine.runner import IterBasedTrainLoop, TestLoop, ValLoop
 from mmengine.runner.loops import _InfiniteDataloaderIterator
 
+from fdsr.engine.random_states import same_random_states_after, set_random_states
 from fdsr.registry import LOOPS
 
 
@@ -23,22 +25,31 @@ class ExactTrainLoop(IterBasedTrainLoop):
     With ``EpochSampler``, a resumed run continues after the last used sample. Batches
     whose samples were all skipped are replaced by the next.
 
+    A checkpoint is saved before the validation of its iteration, so a resumed run
+    repeats that validation.
+
     Attributes:
-        consumed: number of samples used so far by all processes together;
-            ``ExactResumeHook`` sets it in a resumed run.
+        consumed: number of samples used so far by all processes together.
+        resumed_position: the position of a resumed run, set by ``FaceRunner``; None in
+            a new run, or if the checkpoint has no position.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.consumed = 0
+        self.resumed_position: Any = None
 
     def run(self) -> Any:
         """Trains until the last iteration."""
         runner = self.runner
         runner.call_hook('before_train')
         runner.call_hook('before_train_epoch')
-        self._move_to_position()
         self._count_accumulation()
+        if self._iter > 0:
+            self._move_to_position()
+            self._decide_current_val_interval()
+            if self._is_time_to_validate():
+                runner.val_loop.run()
         while self._iter < self._max_iters and not self.stop_training:
             runner.model.train()
             self.run_iter(self._next_batch())
@@ -57,17 +68,29 @@ class ExactTrainLoop(IterBasedTrainLoop):
                 return batch
 
     def _move_to_position(self) -> None:
-        if self._iter == 0:
-            return
-        sampler = self.dataloader.sampler
+        position, sampler = self.resumed_position, self.dataloader.sampler
         if not hasattr(sampler, 'start_at'):
             raise TypeError(
                 f'Exact resume needs a sampler with a start position, found '
                 f'{type(sampler).__name__}: set train_dataloader.'
                 f"sampler=dict(type='fdsr.EpochSampler').")
+        if position is None:
+            self.runner.logger.warning(
+                'The checkpoint was saved without fdsr.ExactResumeHook: the resume is '
+                'not exact.')
+            self.consumed = self._iter * self.dataloader.batch_size * get_world_size()
+        else:
+            self.consumed = position.consumed
+            if position.sampler_seed is not None:
+                sampler.seed = position.sampler_seed
         sampler.start_at(self.consumed)
         # The existing iterator has already fetched batches from the beginning.
         self.dataloader_iterator = _InfiniteDataloaderIterator(self.dataloader)
+        # Last, because a new iterator draws a random number
+        if position is not None and position.random is not None:
+            set_random_states(position.random)
+        else:
+            torch.manual_seed(self._iter * 1000003 + get_rank())
 
     def _count_accumulation(self) -> None:
         """Initializes the counters of every optimizer; mmengine omits several."""
@@ -94,7 +117,15 @@ class _SkipEmpty:
 
 @LOOPS.register_module()
 class FaceValLoop(_SkipEmpty, ValLoop):
-    """mmengine's validation loop, which also skips batches without samples."""
+    """mmengine's validation loop, which also skips batches without samples.
+
+    A validation does not change the random numbers of the training.
+    """
+
+    def run(self) -> dict:
+        """Returns the results of a validation."""
+        with same_random_states_after():
+            return super().run()
 
 
 @LOOPS.register_module()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
-from torch import nn
+from torch import Tensor, nn
 
 from fdsr.models.autocast import bf16_autocast
 from fdsr.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS
@@ -91,3 +92,58 @@ def _build(config: dict, modules: list[nn.Module]) -> OptimWrapper:
     optimizer = OPTIMIZERS.build({**config['optimizer'], 'params': parameters})
     return OPTIM_WRAPPERS.build(
         {'type': 'OptimWrapper', **config, 'optimizer': optimizer})
+
+
+def named_wrappers(wrappers: OptimWrapper | OptimWrapperDict) -> dict[str, Any]:
+    """Returns the optim wrappers by name; the name of a single one is empty."""
+    if isinstance(wrappers, OptimWrapperDict):
+        return dict(wrappers.items())
+    return {'': wrappers}
+
+
+def partial_gradients(wrappers: OptimWrapper | OptimWrapperDict
+                      ) -> dict[str, list[Tensor | None]] | None:
+    """Returns the gradients that are accumulated for the next optimizer step.
+
+    Returns:
+        Gradients by name of the optim wrapper, in the order of its parameters. None
+        right after a step, or with several processes, whose gradients differ.
+    """
+    named = named_wrappers(wrappers)
+    if get_world_size() > 1 or all(
+            wrapper.should_update() for wrapper in named.values()):
+        return None
+    return {name: [None if parameter.grad is None else parameter.grad.cpu().clone()
+                   for parameter in _parameters(wrapper)]
+            for name, wrapper in named.items()}
+
+
+def set_partial_gradients(wrappers: OptimWrapper | OptimWrapperDict,
+                          gradients: dict[str, list[Tensor | None]],
+                          iteration: int) -> None:
+    """Sets the gradients that ``partial_gradients`` returned.
+
+    Args:
+        wrappers: those that step after this iteration are left out.
+        gradients: by name of the optim wrapper.
+        iteration: number of finished iterations.
+
+    Raises:
+        ValueError: their number or shapes do not match the parameters.
+    """
+    for name, wrapper in named_wrappers(wrappers).items():
+        if iteration % wrapper._accumulative_counts == 0:
+            continue
+        for parameter, gradient in zip(
+                _parameters(wrapper), gradients[name], strict=True):
+            if gradient is not None and gradient.shape != parameter.shape:
+                raise ValueError(f'expected a gradient of shape '
+                                 f'{tuple(parameter.shape)}, found '
+                                 f'{tuple(gradient.shape)}')
+            parameter.grad = None if gradient is None else gradient.to(
+                parameter.device, parameter.dtype)
+
+
+def _parameters(wrapper: OptimWrapper) -> list[nn.Parameter]:
+    return [parameter for group in wrapper.optimizer.param_groups
+            for parameter in group['params']]

@@ -10,15 +10,18 @@ from typing import NamedTuple
 
 import numpy as np
 
+from fdsr.geometry.five_points import MOST_ROLL, problem_of
+
 #: FFHQ's mean left eye, right eye, nose tip, left and right mouth corner (image-left)
 #: in an image of 512 px, as used by DFDNet and its successors.
 FFHQ_TEMPLATE_512 = np.array([
     [192.98138, 239.94708], [318.90277, 240.1936], [256.63416, 314.01935],
     [201.26117, 371.41043], [313.08905, 371.15118]])
 
-#: Limits of the side of a crop: multiples of the longer image side, and pixels.
+#: Limits of the side of a crop: multiples of the longer image side, and pixels. The
+#: last one limits the memory of a crop to 600 MB; OpenCV's own limit is higher.
 LARGEST_CROP = 4.0
-SMALLEST_CROP = 8
+SMALLEST_CROP, LARGEST_SIDE = 8, 14_142
 
 
 class FaceCrop(NamedTuple):
@@ -140,11 +143,14 @@ def five_point_crop(landmarks: np.ndarray, image_size: tuple[int, int],
         eye_share: Eye distance of the template as a share of the side.
 
     Raises:
-        ValueError: The landmarks coincide, the square is outside of the image, or the
-            crop is too small or large.
+        ValueError: The landmarks coincide or are not in the order of the template, the
+            square is outside of the image, or the crop is too small or large.
     """
     to_unit = similarity(landmarks, five_point_template(1, eye_share))
-    side = _checked_side(1 / np.hypot(*to_unit[:, 0]), image_size)
+    side = 1 / np.hypot(*to_unit[:, 0])
+    if side >= SMALLEST_CROP:  # a wrong order also gives a wrong side
+        _check_landmarks(landmarks)
+    side = _checked_side(side, image_size)
     crop = FaceCrop(similarity(landmarks, five_point_template(side, eye_share)), side)
     if padded_share(crop, image_size) == 1:
         raise ValueError(f'the aligned square misses the image of {image_size[0]}x'
@@ -165,13 +171,23 @@ def face_crop(box: np.ndarray, landmarks: np.ndarray, image_size: tuple[int, int
         eye_share: Eye distance of the template as a share of the side.
 
     Raises:
-        ValueError: The crop is impossible.
+        ValueError: The crop is impossible, or the landmarks are not in the order of
+            the template; or they are rotated by more than ``MOST_ROLL`` degrees, and
+            the crop follows the box.
     """
     if not aligned:
+        _check_landmarks(landmarks, MOST_ROLL)
         return box_crop(box, image_size, crop_scale)
     # not needed for the crop, but it detects a row that belongs to another image
     _check_box(box, image_size)
     return five_point_crop(landmarks, image_size, eye_share)
+
+
+def _check_landmarks(landmarks: np.ndarray, most_roll: float = 180) -> None:
+    """Checks the order and the rotation of five landmarks."""
+    problem = problem_of(landmarks, most_roll)
+    if problem:
+        raise ValueError(problem)
 
 
 def crop_in_words(aligned: bool, crop_scale: float, eye_share: float, size: int) -> str:
@@ -188,6 +204,9 @@ def _checked_side(side: float, image_size: tuple[int, int]) -> int:
         raise ValueError(
             f'the crop would be {side} px wide, expected {SMALLEST_CROP} to '
             f'{LARGEST_CROP:g} times the image of {image_size[0]}x{image_size[1]} px')
+    if side > LARGEST_SIDE:
+        raise ValueError(f'the crop would be {side} px wide, at most {LARGEST_SIDE:,} '
+                         'px are supported')
     return side
 
 

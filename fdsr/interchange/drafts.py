@@ -1,9 +1,10 @@
 """Writes results that consist of several files, all of them or none."""
 
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from fdsr.utils.files import temporary_path
 
 
 class CannotWrite(OSError):
@@ -21,9 +22,8 @@ def draft_folder(folder: Path) -> Iterator[Path]:
         CannotWrite: the folder cannot be written, or the disk is full.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder, prefix='.draft-') as draft:
-            yield Path(draft)
+        with temporary_path(folder, '.draft', folder=True) as draft:
+            yield draft
     except OSError as error:
         raise CannotWrite(f'{folder} cannot be written ({error}). Free space, or name '
                           'another output.') from error

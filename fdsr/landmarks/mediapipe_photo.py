@@ -7,8 +7,10 @@ import numpy as np
 
 from fdsr.landmarks.base import FaceLandmarks, FoundFace, LandmarkDetector, check_image
 from fdsr.landmarks.mediapipe import MediaPipeLandmarks, load_solution
+from fdsr.landmarks.orientation import face_in_box
 from fdsr.landmarks.views import (
     Box,
+    bounded,
     distinct,
     is_same_face,
     near,
@@ -16,9 +18,6 @@ from fdsr.landmarks.views import (
     windows,
 )
 from fdsr.registry import LANDMARKS
-
-#: Side of the crop for Face Mesh in sides of the box.
-_SURROUNDINGS = 2.0
 
 
 class _Candidate(NamedTuple):
@@ -34,7 +33,8 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
     must fill about a sixth of it. The detector runs on the photograph, then on windows
     of half its longer side that overlap by a half, on windows of a quarter, and so on.
     Duplicate detections are merged. Each face is cropped, upsampled and passed to
-    ``MediaPipeLandmarks``; if that fails, the face has no landmarks.
+    ``MediaPipeLandmarks``, in doubt in several rotations; if that fails, the face has
+    no landmarks.
 
     Args:
         min_confidence: minimum confidence of the detector, 0 to 1.
@@ -47,6 +47,8 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
     Raises:
         ValueError: an argument is out of range.
     """
+
+    check_orientation = False
 
     def __init__(self, min_confidence: float = 0.5, min_box: float = 10,
                  halvings: int = 4, landmarks: dict[str, Any] | None = None) -> None:
@@ -76,7 +78,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
             ValueError: the image is not uint8 (H, W, 3).
         """
         image = check_image(image)
-        found = distinct((FoundFace(box, self._landmarks_of(image, box))
+        found = distinct((FoundFace(box, face_in_box(self.landmarks, image, box))
                           for _, box in self._candidates(image)), is_same_face)
         sure = [face.box for face in found if face.landmarks is not None]
         found = [face for face in found if face.landmarks is not None
@@ -97,7 +99,7 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
                 'face_detection', 'FaceDetection', model_selection=1,
                 min_detection_confidence=self.min_confidence)
         x1, y1, x2, y2 = window
-        crop = np.ascontiguousarray(image[y1:y2, x1:x2])
+        crop = np.ascontiguousarray(bounded(image[y1:y2, x1:x2]))
         for face in self._detector.process(crop).detections or []:
             box = face.location_data.relative_bounding_box
             if box.width * (x2 - x1) < self.min_box:
@@ -105,19 +107,3 @@ class MediaPipePhotoLandmarks(LandmarkDetector):
             left, top = x1 + box.xmin * (x2 - x1), y1 + box.ymin * (y2 - y1)
             yield _Candidate(face.score[0], (
                 left, top, left + box.width * (x2 - x1), top + box.height * (y2 - y1)))
-
-    def _landmarks_of(self, image: np.ndarray, box: Box) -> FaceLandmarks | None:
-        """Returns the landmarks of the face nearest to the centre of a box, or None."""
-        centre = np.array([box[0] + box[2], box[1] + box[3]]) / 2
-        half = _SURROUNDINGS / 2 * max(box[2] - box[0], box[3] - box[1])
-        x1, y1 = np.maximum(np.floor(centre - half), 0).astype(int)
-        x2, y2 = np.minimum(np.ceil(centre + half), image.shape[1::-1]).astype(int)
-        if min(x2 - x1, y2 - y1) < 2:
-            return None
-        crop = np.ascontiguousarray(image[y1:y2, x1:x2])
-        faces = [FaceLandmarks(face.points + np.array([x1, y1], np.float32))
-                 for face in self.landmarks.detect_faces(crop)]
-        distances = [np.abs(face.points.mean(axis=0) - centre).max() for face in faces]
-        if not faces or min(distances) > half / _SURROUNDINGS:
-            return None
-        return faces[int(np.argmin(distances))]

@@ -15,6 +15,9 @@ Box = tuple[float, float, float, float]
 _SAME_UNION, _SAME_INSIDE = 0.3, 0.6
 #: Minimum side of a window; faces in smaller ones cannot be restored.
 _SMALLEST_WINDOW = 96
+#: Maximum of the longer side of what a native detector gets. MediaPipe's OpenCV aborts
+#: the process on 32,767 pixels, and a padded image must stay below as well.
+LONGEST_SEEN, _LONGEST_PADDED = 8192, 32_766
 #: Maximum aspect ratio for the width of a border, which limits the memory for strips.
 _LONGEST = 4
 
@@ -22,18 +25,21 @@ _LONGEST = 4
 def enlarged(image: np.ndarray, min_side: int) -> tuple[np.ndarray, float]:
     """Upsamples an image to a minimum shorter side with PIL's bicubic.
 
+    The longer side is limited to ``LONGEST_SEEN``; beyond, the image is downsampled.
+
     Args:
         image: uint8 (H, W, 3).
         min_side: minimum of the shorter side in pixels.
 
     Returns:
-        The contiguous image and the factor, at least 1.
+        The contiguous image and the factor.
     """
     from PIL import Image
     height, width = image.shape[:2]
-    factor = max(1.0, min_side / min(height, width))
-    if factor > 1:
-        size = (round(width * factor), round(height * factor))
+    factor = min(max(1.0, min_side / min(height, width)),
+                 LONGEST_SEEN / max(height, width))
+    if factor != 1:
+        size = (max(1, round(width * factor)), max(1, round(height * factor)))
         image = np.array(Image.fromarray(image).resize(size, Image.BICUBIC))
     return np.ascontiguousarray(image), factor
 
@@ -49,11 +55,17 @@ def padded(image: np.ndarray, padding: float) -> tuple[np.ndarray, int]:
         The padded image and the width of its border in pixels.
     """
     short, long = sorted(image.shape[:2])
-    border = round(padding * min(long, _LONGEST * short))
+    border = min(round(padding * min(long, _LONGEST * short)),
+                 max(0, (_LONGEST_PADDED - long) // 2))
     if not border:
         return image, 0
     return cv2.copyMakeBorder(
         image, border, border, border, border, cv2.BORDER_REPLICATE), border
+
+
+def bounded(image: np.ndarray) -> np.ndarray:
+    """Downsamples an image to a longer side of at most ``LONGEST_SEEN``."""
+    return rescaled(image, min(1.0, LONGEST_SEEN / max(image.shape[:2])))
 
 
 def rescaled(image: np.ndarray, factor: float) -> np.ndarray:

@@ -90,7 +90,7 @@ class YuNetLandmarks(LandmarkDetector):
             ValueError: the image is not uint8 (H, W, 3), or the file is not YuNet.
         """
         found = merged(self._whole(check_image(image)))
-        return sorted((FaceLandmarks(face.points) for face in found),
+        return sorted((FaceLandmarks(face.points, score=face.score) for face in found),
                       key=lambda face: -face.eye_distance)
 
     def find_faces(self, image: np.ndarray) -> list[FoundFace]:
@@ -103,7 +103,7 @@ class YuNetLandmarks(LandmarkDetector):
         for window in windows(image.shape, self.halvings, _SMALLEST_WINDOW)[1:]:
             found += self._in_window(image, window)
         wide = [face for face in found if face.box[2] - face.box[0] >= self.min_box]
-        faces = [FoundFace(face.box, FaceLandmarks(face.points))
+        faces = [FoundFace(face.box, FaceLandmarks(face.points, score=face.score))
                  for face in merged(wide)]
         return sorted(faces, key=lambda face: face.box[0] - face.box[2])
 
@@ -154,8 +154,12 @@ class YuNetLandmarks(LandmarkDetector):
 class YuNetPhotoLandmarks(YuNetLandmarks):
     """YuNet for photographs: ``detect_faces`` also searches windows.
 
+    Faces must be upright: rotated copies would multiply the number of windows.
+
     Args: see ``YuNetLandmarks``.
     """
+
+    check_orientation = False
 
     def detect_faces(self, image: np.ndarray) -> list[FaceLandmarks]:
         """Detects all faces of a photograph, the largest first."""

@@ -9,9 +9,9 @@ from fdsr.weights.announce import (
     weights_are_to_follow,
     weights_follow,
 )
+from fdsr.weights.errors import ModelFileError, RefusedCheckpointError
 from fdsr.weights.files import sha256_of
 from fdsr.weights.safe import (
-    RefusedCheckpointError,
     check_torch_version,
     install_safe_loader,
     safe_load,
@@ -19,7 +19,7 @@ from fdsr.weights.safe import (
 from fdsr.weights.sources import SOURCES, ExternalWeights, Source
 from fdsr.weights.vgg import lpips_heads, preferring, vgg_state_dict
 
-__all__ = ['SOURCES', 'ExternalWeights', 'RefusedCheckpointError', 'Source',
-           'announce_random', 'check_torch_version', 'install_safe_loader',
+__all__ = ['SOURCES', 'ExternalWeights', 'ModelFileError', 'RefusedCheckpointError',
+           'Source', 'announce_random', 'check_torch_version', 'install_safe_loader',
            'lpips_heads', 'preferring', 'safe_load', 'sha256_of', 'vgg_state_dict',
            'weights_are_to_follow', 'weights_follow']

@@ -44,8 +44,8 @@ def check_file(file: str | Path | BinaryIO) -> int:
         The size in bytes.
 
     Raises:
-        UnexpectedContent: a record is compressed, the records exceed the file, or the
-            file contains a ``bytearray``.
+        UnexpectedContent: a record is compressed or does not match its checksum, the
+            records exceed the file, or the file contains a ``bytearray``.
     """
     if isinstance(file, (str, Path)):
         with open(file, 'rb') as opened:
@@ -71,13 +71,17 @@ def _check_records(file: BinaryIO, size: int) -> None:
     try:
         with zipfile.ZipFile(file) as container:
             records = container.infolist()
+            for record in records:
+                if record.compress_type != zipfile.ZIP_STORED:
+                    raise UnexpectedContent(
+                        f'the compressed record {record.filename!r}')
+            if sum(record.file_size for record in records) > size:
+                raise UnexpectedContent('records that are larger than the file')
+            damaged = container.testzip()  # compares the CRC-32 of each record
     except zipfile.BadZipFile as error:
         raise UnexpectedContent(f'a damaged zip archive ({error})') from error
-    for record in records:
-        if record.compress_type != zipfile.ZIP_STORED:
-            raise UnexpectedContent(f'the compressed record {record.filename!r}')
-    if sum(record.file_size for record in records) > size:
-        raise UnexpectedContent('records that are larger than the file')
+    if damaged is not None:
+        raise UnexpectedContent(f'the record {damaged!r}, whose checksum is wrong')
 
 
 def check_content(content: Any, size: int, on_cpu: bool = True) -> None:

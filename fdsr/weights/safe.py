@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import pickle
 import re
 import threading
 from contextlib import contextmanager
@@ -10,16 +9,13 @@ from pathlib import Path
 from typing import Any, Callable, Iterator
 
 from fdsr.weights.content import UnexpectedContent, check_content, check_file
+from fdsr.weights.errors import RefusedCheckpointError
 from fdsr.weights.files import check_ordinary
 
 #: Minimum version for ``weights_only=True`` to be safe: CVE-2025-32434, CVE-2026-24747.
 TORCH_FLOOR = (2, 10)
 _ONE_AT_A_TIME = threading.RLock()
 _INSTALLED_MARK = '_fdsr_weights_only'
-
-
-class RefusedCheckpointError(pickle.UnpicklingError):
-    """Raised for a checkpoint that is damaged or not only tensors and plain data."""
 
 
 def check_torch_version() -> None:

@@ -56,7 +56,7 @@ def face_at(x, y, side, eye_share, angle=0.0):
                      FaceLandmarks(points))
 
 
-@pytest.mark.parametrize('angle', [0, 0.4])
+@pytest.mark.parametrize('angle', [0, 0.4, np.pi])  # also upside-down
 @pytest.mark.parametrize('scale', [1, 2, 3])
 def test_a_face_pasted_back_lies_where_it_was_cut_out(scale, angle):
     photo = smooth_photo()

@@ -79,6 +79,23 @@ def test_larger_faces_are_brought_to_lr(student):
         sr([face, noise(50, 60, 3)])
 
 
+def test_a_file_that_is_not_square_is_named(student, tmp_path):
+    sr = FaceSuperResolver(student)
+    for name, shape in (('a.png', (50, 50, 3)), ('b.png', (50, 60, 3))):
+        Image.fromarray(noise(*shape)).save(tmp_path / name)
+    files = [tmp_path / 'a.png', tmp_path / 'b.png']
+    for given in (files[1], tmp_path, files):
+        with pytest.raises(BadImage, match='b.png: .*square, found 60x50'):
+            sr(given)
+
+
+def test_tensors_equal_arrays(student):
+    sr, face = FaceSuperResolver(student), noise(LR_SIZE, LR_SIZE, 3)
+    tensor = torch.from_numpy(face).permute(2, 0, 1) / 255
+    assert np.array_equal(sr(tensor), sr(face))
+    assert np.array_equal(sr(tensor[None])[0], sr(face))
+
+
 def test_the_setting_comes_with_the_file(student, teacher, tmp_path):
     for weights in (student, teacher):
         setting = FaceSuperResolver(weights).geometry

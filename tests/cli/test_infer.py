@@ -15,15 +15,15 @@ import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from fdsr.cli import video
 from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
 from fdsr.cli.restoring import Restorer
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
+from fdsr.utils.locks import folder_lock
 from tests import toy
-from tests.hostile import Code
+from tests.hostile import Code, display_p3, encoded
 
 ROOT = Path(__file__).parents[2]
 LR_SIZE = toy.SIZE // toy.SCALE
@@ -115,6 +115,62 @@ def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, c
     assert f'{bad / "d.png"}: failed: ' in shown.err  # the text itself names no file
 
 
+def test_a_folder_of_many_kinds(student, tmp_path, capsys):
+    folder = tmp_path / 'in'
+    for name, kind in (('a.png', 'PNG'), ('noext', 'JPEG'), ('old.gif', 'GIF'),
+                       ('web.jfif', 'JPEG'), ('phone.avif', 'AVIF')):
+        save(folder / 'x.png', noise(LR_SIZE, LR_SIZE, 3))
+        (folder / name).write_bytes(encoded(Image.open(folder / 'x.png'), kind))
+    (folder / 'x.png').unlink()
+    for hidden in ('._a.png', '.DS_Store'):
+        (folder / hidden).write_bytes(b'\0\5\x16\7')
+    (folder / 'notes.txt').write_text('words')
+    save(folder / 'more/b.png', noise(LR_SIZE, LR_SIZE, 3))
+    out = tmp_path / 'out'
+    assert run(student, out, folder) == 0
+    status = {Path(row['input']).name: row['status'] for row in rows(out)}
+    assert status == {**dict.fromkeys(
+        ('a.png', 'noext', 'old.gif', 'phone.avif', 'web.jfif'), 'ok'),
+        'more': 'skipped', 'notes.txt': 'skipped'}
+    shown = capsys.readouterr()
+    assert '5 of 5 restored, 2 skipped' in shown.out
+    assert f'{folder / "notes.txt"}: skipped: not an image' in shown.err
+    assert f'{folder / "more"}: skipped: a subfolder' in shown.err
+    assert run(student, out, folder / 'notes.txt', folder / 'a.png') == 1
+    assert [row['status'] for row in rows(out)] == ['failed', 'ok']
+
+
+@pytest.mark.parametrize('size', [(64, 32767), (1, 65000), (33000, 40)])
+def test_images_beyond_the_limits_do_not_stop_the_others(student, placed, tmp_path,
+                                                         size):
+    save(tmp_path / 'in/a.png', np.zeros(size, np.uint8))
+    save(tmp_path / 'in/b.png', noise(60, 80, 3))
+    assert run(student, tmp_path / 'out', tmp_path / 'in', '--whole-photo') == 1
+    first, second = rows(tmp_path / 'out')
+    assert first['status'] == 'failed' and '32,766 pixels per side' in first['message']
+    assert second['status'] == 'ok'
+
+
+def test_results_are_srgb_and_say_so(student, tmp_path):
+    path = tmp_path / 'p3.png'
+    Image.new('RGB', (LR_SIZE, LR_SIZE), (234, 51, 35)).save(
+        path, icc_profile=display_p3())
+    save(tmp_path / 'srgb.png', np.full((LR_SIZE, LR_SIZE, 3), (255, 0, 0), np.uint8))
+    out = tmp_path / 'out'
+    assert run(student, out, path, tmp_path / 'srgb.png') == 0
+    with Image.open(out / 'p3.png') as one, Image.open(out / 'srgb.png') as other:
+        assert one.info['srgb'] == other.info['srgb'] == 0
+        assert np.abs(np.asarray(one, int) - np.asarray(other, int)).max() <= 4
+
+
+def test_patterns_in_a_folder_with_brackets(tmp_path):
+    for name in ('1.png', '2.png', '3.jpg'):
+        save(tmp_path / 'trip [2020]' / name, noise(4, 4, 3))
+    for pattern, count in (('*.png', 2), ('[12].*', 2), ('*', 3)):
+        jobs = find_jobs([f'{tmp_path}/trip [2020]/{pattern}'], tmp_path / 'out')
+        assert len(jobs) == count
+
+
 def test_photographs(student, placed, tmp_path):
     photo = save(tmp_path / 'photo.png', noise(60, 80, 3))
     save(tmp_path / 'black.png', np.zeros((60, 80, 3), np.uint8))
@@ -177,20 +233,26 @@ def test_videos_that_are_none(student, placed, tmp_path):
     assert [path.name for path in out.iterdir()] == ['results.csv']
 
 
-def test_a_video_that_the_disk_takes_only_half(student, placed, tmp_path, monkeypatch):
-    """OpenCV says nothing of it: only the file itself does."""
-    write_video(tmp_path / 'clip.mp4', 5, (64, 48))
-
+def test_a_folder_that_another_run_writes_to(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
     out = tmp_path / 'out'
-    real = video._check_whole
+    assert run(student, out, face) == 0
+    before = rows(out)
+    with folder_lock(out):
+        with pytest.raises(SystemExit, match='out is in use by another run. Wait'):
+            run(student, out, face)
+    assert rows(out) == before
+    assert run(student, out, face) == 0
 
-    def cut_short(path, *arguments):
-        path.write_bytes(path.read_bytes()[:100])
-        real(path, *arguments)
-    monkeypatch.setattr(video, '_check_whole', cut_short)
-    with pytest.raises(SystemExit, match='0 of 5 frames.*disk may be full'):
-        run(student, out, tmp_path / 'clip.mp4', '--whole-photo')
-    assert [path.name for path in out.iterdir()] == ['results.csv']
+
+def test_temporary_files_of_a_killed_run_are_removed(student, tmp_path):
+    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
+    out = tmp_path / 'out'
+    out.mkdir()
+    for _ in range(2):  # also if this process has written to the folder before
+        (out / 'other.png.part-fdsr-0123abcd.png').touch()
+        assert run(student, out, face) == 0
+        assert sorted(os.listdir(out)) == ['face.png', 'results.csv']
 
 
 def test_a_video_too_large_for_its_format_does_not_stop_the_others(

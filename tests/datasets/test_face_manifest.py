@@ -27,6 +27,9 @@ PIPELINE = [dict(type='fdsr.FlipFace', prob=0.5), dict(type='fdsr.ComponentBoxes
             dict(type='fdsr.DownsampleToLR', scale=8),
             dict(type='mmagic.PackInputs', meta_keys=['name'], data_keys=['boxes'])]
 
+FACTS = dict(split='train', size=32, alignment='none', eye_share=0.3, storage='folder',
+             encoding='png', source=None)
+
 
 @pytest.fixture(params=['folder', 'lmdb'])
 def storage(request):
@@ -176,9 +179,7 @@ def test_wrong_arguments(root):
 
 def test_a_hundred_million_faces_are_found_without_a_list(tmp_path):
     shards = [Shard(f'{number:06d}', 2000, '0' * 16) for number in range(50_000)]
-    facts = dict.fromkeys(manifest.FACTS, None)
-    facts.pop('shards')
-    write_manifest(tmp_path, {**facts, 'format': 1}, shards)
+    write_manifest(tmp_path, FACTS, shards)
     found = Manifest(tmp_path)
     assert len(found) == 100_000_000
     assert found.locate(0) == (0, 0) and found.locate(1999) == (0, 1999)
@@ -199,6 +200,97 @@ def test_encodings(encoding):
             decode(bad, encoding, 24)
     with pytest.raises(ValueError, match='expected'):
         decode(data, encoding, 25)
+
+
+def flipped(path, place, bit=3):
+    """Flips a bit of a file and returns its content before."""
+    before = path.read_bytes()
+    data = bytearray(before)
+    data[place] ^= 1 << bit
+    path.write_bytes(data)
+    return before
+
+
+@pytest.mark.parametrize('storage', ['folder'], indirect=True)
+def test_a_flipped_bit_of_an_index_is_found(root, tmp_path):
+    """The digest covers names, keys, landmarks and the header."""
+    index = root / 'train' / '000001' / 'index.npy'
+    for number, place in enumerate((10, 60, 140, 170, -1)):
+        before = flipped(index, place)
+        faces = FaceManifestDataset(root, report_dir=tmp_path / str(number))
+        assert faces[6] is None and faces[0] is not None
+        assert 'index.npy' in faces.report.rows()[0]['reason']
+        index.write_bytes(before)
+    assert FaceManifestDataset(root)[6] is not None
+
+
+def test_a_flipped_bit_of_an_image_is_found(root, storage, tmp_path):
+    images = sorted((root / 'train' / '000001').rglob('*.*'))
+    image = next(path for path in images if path.name != 'index.npy')
+    size = image.stat().st_size
+    good = FaceManifestDataset(root)
+    expected = [good[index]['img'] for index in range(5, 10)]
+    good.manifest.close()
+    for number in range(20):
+        before = flipped(image, number * size // 20, number % 8)
+        faces = FaceManifestDataset(root, report_dir=tmp_path / str(number),
+                                    max_bad_share=1)
+        for face, img in zip((faces[index] for index in range(5, 10)), expected):
+            assert face is None or np.array_equal(face['img'], img)
+        if storage == 'folder':
+            assert any(faces[index] is None for index in range(5, 10))
+        image.write_bytes(before)
+
+
+@pytest.mark.parametrize('storage', ['lmdb'], indirect=True)
+@pytest.mark.parametrize('kept', [0, 100, 4096, 5000, 8192, 0.3, 0.5, 0.9])
+def test_a_truncated_lmdb_is_a_row_of_the_report(root, tmp_path, kept):
+    """The package lmdb would end the process with SIGBUS."""
+    file = root / 'train' / '000001' / 'pictures.lmdb'
+    data = file.read_bytes()
+    file.write_bytes(data[:int(kept * len(data)) if kept < 1 else kept])
+    faces = FaceManifestDataset(root, report_dir=tmp_path, max_bad_share=1)
+    assert [faces[index] for index in range(5, 10)].count(None)
+    assert faces[0] is not None and faces[10] is not None
+    reason = faces.report.rows()[0]['reason']
+    assert 'pictures.lmdb' in reason and 'damaged or truncated' in reason
+
+
+def test_an_earlier_manifest_without_hashes_is_read(root):
+    expected = FaceManifestDataset(root)[7]
+    part = Manifest(root / 'train')
+    shards = []
+    for shard in part.shards:
+        index = root / 'train' / shard.folder / 'index.npy'
+        records = np.load(index)
+        old = np.empty(len(records), [
+            column for column in records.dtype.descr if column[0] != 'crc'])
+        for column in old.dtype.names:
+            old[column] = records[column]
+        np.save(index, old)
+        shards.append(shard._replace(digest=manifest.digest_of(index)))
+    write_manifest(root / 'train', part.facts, shards)
+    file = root / 'train' / 'manifest.json'
+    facts = json.loads(file.read_text())
+    del facts['digest']
+    file.write_text(json.dumps({**facts, 'format': 1}))
+    found = FaceManifestDataset(root)[7]
+    assert np.array_equal(found['img'], expected['img'])
+    assert found['name'] == expected['name']
+
+
+@pytest.mark.parametrize('storage', ['folder'], indirect=True)
+@pytest.mark.parametrize('fact, value', [
+    ('size', '32'), ('size', True), ('eye_share', 2), ('eye_share', [1]),
+    ('storage', ['lmdb']), ('encoding', {}), ('encoding', 'gif'), ('count', 24.5),
+    ('shards', 5), ('shards', [['000000', 5]]), ('shards', [[0, 5, 'x']]),
+    ('shards', [['000000', -5, 'x']]), ('eye_share', 0.31)])
+def test_mistyped_facts_are_named(root, fact, value):
+    file = root / 'train' / 'manifest.json'
+    facts = json.loads(file.read_text())
+    file.write_text(json.dumps({**facts, fact: value}))
+    with pytest.raises(ValueError, match=rf'manifest\.json .*({fact}|digest)'):
+        FaceManifestDataset(root)
 
 
 def in_two_processes(root, out, *starts):
@@ -236,10 +328,9 @@ def test_sets_prepared_alike_become_one(root, tmp_path):
     assert both.eye_share == one.eye_share
     assert both.sample_name(24 + 7) == both.sample_name(7) == one.sample_name(7)
     assert np.array_equal(both[24 + 13]['img'], one[13]['img'])
-    file = root / 'train' / 'manifest.json'
-    facts = json.loads(file.read_text())
+    part = Manifest(root / 'train')
     (tmp_path / 'other').mkdir()
-    (tmp_path / 'other' / 'manifest.json').write_text(json.dumps({**facts, 'size': 64}))
+    write_manifest(tmp_path / 'other', {**part.facts, 'size': 64}, part.shards)
     with pytest.raises(ValueError, match='has size 64'):
         join_manifests([root / 'train', tmp_path / 'other'], tmp_path / 'no')
     with pytest.raises(ValueError, match='folders is empty'):

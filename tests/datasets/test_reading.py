@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fdsr.apis import images as api
 from fdsr.apis.images import from_pil
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.base import BadSample
@@ -71,6 +72,7 @@ def test_the_api_sees_the_same(tmp_path, file, exif):
     path.write_bytes(GOOD[file])
     with Image.open(path) as image:
         assert np.array_equal(read_image(path, file, exif), from_pil(image))
+        assert np.array_equal(read_image(path, file, exif), api.read_image(path))
 
 
 def test_rgb_is_not_copied():

@@ -167,6 +167,12 @@ def test_boxes_and_landmarks_out_of_all_proportion():
         five_point_crop(face(middle=(900, 900)), (300, 240), 0.3125)
 
 
+def test_the_memory_of_a_crop_is_limited():
+    """Four times this image would take 55 GB."""
+    with pytest.raises(ValueError, match='100000 px wide, at most 14,142'):
+        alignment.box_crop(np.array([0., 0, 25000, 300]), (32000, 400), 4)
+
+
 def test_a_one_pixel_picture_can_be_continued():
     img = np.full((1, 1, 3), 7, np.uint8)
     crop = FaceCrop(np.array([[1., 0, 1], [0, 1, 1]]), 3)

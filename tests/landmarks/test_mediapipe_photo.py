@@ -113,3 +113,27 @@ def test_the_native_log_is_not_heard_and_ours_is():
     shown = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
                            capture_output=True, text=True)
     assert shown.stderr == '1\n' and shown.stdout == ''
+
+
+def test_no_shape_ends_the_process():
+    """In a process of its own: MediaPipe would abort it."""
+    import subprocess
+    import sys
+    code = ('import numpy as np\n'
+            'from fdsr.landmarks import MediaPipeLandmarks, MediaPipePhotoLandmarks\n'
+            'detectors = MediaPipeLandmarks(padding=2), '
+            'MediaPipePhotoLandmarks(halvings=1)\n'
+            'for shape in (64, 32767), (40000, 3), (1, 70000), (2, 2):\n'
+            '    for detector in detectors:\n'
+            '        image = np.full((*shape, 3), 90, np.uint8)\n'
+            '        assert detector.find_faces(image) == []')
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
+                          capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_face_of_a_long_strip_is_found(astronaut):
+    strip = np.full((256, 34000, 3), 120, np.uint8)
+    strip[:, 33000:33256] = np.array(astronaut.resize((256, 256)))
+    face, = MediaPipePhotoLandmarks(halvings=6).detect_faces(strip)
+    assert np.linalg.norm(face.points.mean(0) - (33000, 0) - CENTRE / 2) < 10

@@ -93,6 +93,24 @@ def test_the_command_restores_an_image_and_a_folder(tmp_path, folder):
                           np.asarray(Image.open(tmp_path / 'many/0.png')))
 
 
+def test_the_command_restores_a_video(tmp_path):
+    av = pytest.importorskip('av')
+    with av.open(str(tmp_path / 'clip.mp4'), 'w') as file:
+        stream = file.add_stream('mpeg4', rate=10)
+        stream.width = stream.height = SIDE
+        stream.pix_fmt = 'yuv420p'
+        for number in range(3):
+            frame = av.VideoFrame.from_ndarray(face(number), 'rgb24')
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+    done = run('-m', 'fdsr', tmp_path / 'clip.mp4', '--out', tmp_path / 'out')
+    assert done.returncode == 0, done.stderr
+    with av.open(str(tmp_path / 'out/clip.mp4')) as file:
+        frames = [(frame.width, frame.height, round(frame.time, 3))
+                  for frame in file.decode(video=0)]
+    assert frames == [(256, 256, 0), (256, 256, .1), (256, 256, .2)]
+
+
 def test_the_console_script_is_installed(tmp_path):
     script = Path(sys.executable).with_name('fdsr')
     result = subprocess.run([script, '--help'], text=True, capture_output=True)

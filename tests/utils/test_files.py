@@ -1,10 +1,20 @@
 """Files that appear whole or not at all."""
 
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
-from fdsr.utils.files import atomic_path, write_bytes, write_json, write_text
+from fdsr.utils.files import (
+    atomic_path,
+    remove_leftovers,
+    temporary_path,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
 
 def names(folder):
@@ -74,3 +84,68 @@ def test_where_nothing_can_be_written(tmp_path):
     (tmp_path / 'file').touch()
     with pytest.raises(OSError, match='cannot write .*choose a folder'):
         write_text(tmp_path / 'file' / 'inside.txt', '')
+
+
+def killed_while(block):
+    """Runs a block of atomic_path or temporary_path in a process that is killed."""
+    code = f"""
+import os, signal
+from fdsr.utils.files import atomic_path, temporary_path
+with {block} as part:
+    (part / 'upload' if part.is_dir() else part).write_text('half')
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    assert subprocess.run([sys.executable, '-c', code]).returncode == -9
+
+
+def test_leftovers_of_a_killed_process_are_removed_by_the_next_write(tmp_path):
+    folder = tmp_path / 'folder'
+    write_text(folder / 'file.txt', 'old')
+    killed_while(f"atomic_path({str(folder / 'file.txt')!r}, suffix='.txt')")
+    killed_while(f"atomic_path({str(folder / 'index')!r}, folder=True)")
+    killed_while(f"temporary_path({str(folder)!r}, '.draft', folder=True)")
+    # files of users and of other programs
+    for name in ('video.part-1', 'a.part-0123abcd', 'b.part'):
+        (folder / name).touch()
+    assert (folder / 'file.txt').read_text() == 'old'
+    code = ('import sys; from fdsr.utils.files import write_text; '
+            "write_text(sys.argv[1], 'new')")
+    subprocess.run([sys.executable, '-c', code, folder / 'other.txt'], check=True)
+    assert names(folder) == ['a.part-0123abcd', 'b.part', 'file.txt', 'other.txt',
+                             'video.part-1']
+
+
+def test_temporary_files_of_running_processes_stay(tmp_path):
+    with (atomic_path(tmp_path / 'file.txt') as file,
+          temporary_path(tmp_path, '.draft', folder=True) as folder):
+        subprocess.run([sys.executable, '-c', 'import sys\n'
+                        'from fdsr.utils.files import remove_leftovers\n'
+                        'remove_leftovers(sys.argv[1])', tmp_path], check=True)
+        remove_leftovers(tmp_path)
+        assert file.exists() and folder.exists()
+    assert names(tmp_path) == ['file.txt']
+
+
+def test_the_name_has_no_process_id(tmp_path):
+    with atomic_path(tmp_path / 'file.txt') as part:
+        assert str(os.getpid()) not in part.name.rpartition('-')[0]
+
+
+def test_a_private_folder(tmp_path):
+    with temporary_path(tmp_path, 'page', folder=True, mode=0o700) as folder:
+        assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_process_that_removes_a_file_before_it_is_locked(tmp_path, monkeypatch):
+    from fdsr.utils import files
+    real, calls = files.lock_descriptor, []
+
+    def late(descriptor, wait=False):
+        if wait and not calls:
+            calls.append(descriptor)
+            next(tmp_path.iterdir()).unlink()
+        return real(descriptor, wait)
+    monkeypatch.setattr(files, 'lock_descriptor', late)
+    write_text(tmp_path / 'file.txt', 'whole')
+    assert calls and names(tmp_path) == ['file.txt']
+    assert (tmp_path / 'file.txt').read_text() == 'whole'

@@ -1,6 +1,7 @@
-"""Hooks: resume, self-describing checkpoints, EMA, images, progress, divergence."""
+"""Hooks: checkpoints, exact resume, EMA, images, progress, divergence."""
 
 from fdsr.engine.hooks.channels_last import ChannelsLastHook
+from fdsr.engine.hooks.checkpoint import CheckpointHook
 from fdsr.engine.hooks.ema import TrainedEMAHook
 from fdsr.engine.hooks.exact_resume import ExactResumeHook
 from fdsr.engine.hooks.progress import ProgressHook
@@ -9,6 +10,6 @@ from fdsr.engine.hooks.self_describing import SelfDescribingHook
 from fdsr.engine.hooks.stop_on_non_finite import StopOnNonFiniteHook
 
 __all__ = [
-    'ChannelsLastHook', 'ExactResumeHook', 'ProgressHook', 'SaveImagesHook',
-    'SelfDescribingHook', 'StopOnNonFiniteHook', 'TrainedEMAHook'
+    'ChannelsLastHook', 'CheckpointHook', 'ExactResumeHook', 'ProgressHook',
+    'SaveImagesHook', 'SelfDescribingHook', 'StopOnNonFiniteHook', 'TrainedEMAHook'
 ]

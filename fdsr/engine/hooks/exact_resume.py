@@ -1,17 +1,19 @@
-"""Resumes interrupted runs exactly."""
+"""Stores the state that an exact resume needs."""
 
-import random
 from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import get_rank
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
 from mmengine.logging import HistoryBuffer
 
+from fdsr.engine.optim import partial_gradients
+from fdsr.engine.random_states import random_states
+from fdsr.engine.settings import settings_of
 from fdsr.registry import HOOKS
 
-_KEY = 'fdsr_resume'
+KEY = 'fdsr_resume'
 _BUFFER = '__history_buffer__'
 
 
@@ -22,48 +24,35 @@ class ExactResumeHook(Hook):
     - mmengine's message hub, whose ``HistoryBuffer`` objects do not load with
       ``weights_only=True``;
     - the number of consumed samples and the sampler's seed, for ``ExactTrainLoop``;
-    - the states of Python's, numpy's and torch's random generators in the first
-      process. The other processes resume with streams seeded by iteration and rank.
-      Data do not depend on them, because each sample has its own seed.
+    - the states of Python's, numpy's and torch's random generators in each process;
+    - with gradient accumulation in a single process, the gradients so far; with several
+      processes, resume is exact from multiples of the accumulated iterations only;
+    - the settings of the run, with which a resumed run compares its own.
 
-    With gradient accumulation, resume is exact from multiples of the accumulated
-    iterations only, because partial gradients are not saved.
+    ``FaceRunner.resume`` restores it.
     """
 
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
-        self._resumed: dict[str, Any] | None = None
+        self._random: list[dict[str, Any]] | None = None
+
+    def gather_random_states(self, runner: Any) -> None:
+        """Collects the random states of all processes for the next checkpoint."""
+        self._random = all_gather_object(random_states())
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Converts the checkpoint to plain values and adds the run's position."""
         checkpoint['message_hub'] = to_plain(checkpoint['message_hub'])
         checkpoint['meta'] = to_plain(checkpoint['meta'])
-        checkpoint[_KEY] = dict(
+        states, self._random = self._random or [random_states()], None
+        checkpoint[KEY] = dict(
             consumed=getattr(runner.train_loop, 'consumed', 0),
             sampler_seed=getattr(
                 runner.train_loop.dataloader.sampler, 'seed', None),
-            random=random_states())
-
-    def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Restores mmengine's message hub and keeps the position."""
-        if 'message_hub' in checkpoint:
-            checkpoint['message_hub'] = from_plain(checkpoint['message_hub'])
-        self._resumed = checkpoint.get(_KEY)
-
-    def before_train(self, runner: Any) -> None:
-        """Moves a resumed run to its position."""
-        if self._resumed is None or runner.iter == 0:
-            return
-        loop, sampler = runner.train_loop, runner.train_loop.dataloader.sampler
-        if self._resumed['sampler_seed'] is not None:
-            sampler.seed = self._resumed['sampler_seed']
-        loop.consumed = self._resumed['consumed']
-        if get_rank() == 0:
-            set_random_states(self._resumed['random'])
-        else:
-            torch.manual_seed(runner.iter * 1000003 + get_rank())
-        self._resumed = None
+            random=states[0], random_of_others=states[1:],
+            gradients=partial_gradients(runner.optim_wrapper),
+            settings=to_plain(settings_of(runner)))
 
 
 def to_plain(value: Any) -> Any:
@@ -85,28 +74,17 @@ def to_plain(value: Any) -> Any:
 
 
 def from_plain(value: Any) -> Any:
-    """Restores the history buffers that ``to_plain`` converted."""
-    if isinstance(value, dict):
-        if _BUFFER in value:
-            return HistoryBuffer(*value[_BUFFER])
+    """Restores the history buffers that ``to_plain`` converted.
+
+    Raises:
+        ValueError: a buffer does not have two lists of numbers and a length.
+    """
+    if not isinstance(value, dict):
+        return value
+    if _BUFFER not in value:
         return {key: from_plain(item) for key, item in value.items()}
-    return value
-
-
-def random_states() -> dict[str, Any]:
-    """Returns the states of all random generators as plain values."""
-    return dict(
-        python=to_plain(random.getstate()), numpy=to_plain(np.random.get_state()),
-        torch=torch.get_rng_state(),
-        cuda=torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [])
-
-
-def set_random_states(states: dict[str, Any]) -> None:
-    """Sets the states that ``random_states`` returned."""
-    version, words, gauss = states['python']
-    random.setstate((version, tuple(words), gauss))
-    kind, keys, *rest = states['numpy']
-    np.random.set_state((kind, np.array(keys, dtype=np.uint32), *rest))
-    torch.set_rng_state(states['torch'].cpu().to(torch.uint8))
-    if states['cuda'] and len(states['cuda']) == torch.cuda.device_count():
-        torch.cuda.set_rng_state_all([state.cpu() for state in states['cuda']])
+    values, counts, length = value[_BUFFER]
+    if type(length) is not int or any(
+            type(number) not in (int, float) for number in (*values, *counts)):
+        raise ValueError('expected a history of numbers')
+    return HistoryBuffer(values, counts, length)

@@ -4,12 +4,12 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import find_latest_checkpoint
 from torch import nn
 
 from fdsr.models.files import (
     CheckpointMismatch,
     check_external,
+    check_hashes,
     check_meta,
     check_values,
 )
@@ -21,6 +21,7 @@ from fdsr.models.files.checkpoints import (
 )
 from fdsr.registry import HOOKS
 from fdsr.utils.modules import unwrap
+from fdsr.weights.hashing import KEY, hashes_of
 
 _START_FROM = ('To start from the weights of another run, give its checkpoint as '
                'model.init_from.')
@@ -50,7 +51,7 @@ class SelfDescribingHook(Hook):
         check_own_description('The checkpoints of this run', bare(model), meta)
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
-        """Adds the description and removes values of external files."""
+        """Adds the description with hashes, and removes values of external files."""
         model = unwrap(runner.model)
         facts = _facts_of(model, runner.train_loop.dataloader.dataset)
         checkpoint['meta']['fdsr'] = facts
@@ -58,6 +59,7 @@ class SelfDescribingHook(Hook):
         checkpoint['state_dict'] = strip_external(
             {_bare_key(key, wrapped): value
              for key, value in checkpoint['state_dict'].items()}, facts['external'])
+        facts[KEY] = hashes_of(checkpoint['state_dict'])
 
     def after_load_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Checks the values and external files, and adds the values of the latter.
@@ -67,7 +69,7 @@ class SelfDescribingHook(Hook):
 
         Raises:
             CheckpointMismatch: the description is missing or wrong, an external file
-                differs, or the values do not match the model.
+                differs, or the values do not match the model or their hash.
         """
         source = _source_of(runner)
         meta, state = checkpoint.get('meta'), checkpoint.get('state_dict')
@@ -88,6 +90,7 @@ class SelfDescribingHook(Hook):
         values = {key: value for key, value in strip_external(state, live).items()
                   if key.partition('.')[0] in children}
         check_values(source, strip_external(bare_own, live), values, _START_FROM)
+        check_hashes(source, facts, hashes_of(state))
         checkpoint['state_dict'] = {
             key: values.get(_bare_key(key, wrapped), value)
             for key, value in own.items()
@@ -100,10 +103,7 @@ def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
 
 def _source_of(runner: Any) -> str:
     """Returns the file that is being loaded; mmengine does not pass it to hooks."""
-    found = runner._load_from
-    if not found and runner._resume:
-        found = find_latest_checkpoint(runner.work_dir)
-    return str(found or 'The checkpoint')
+    return str(runner._load_from or 'The checkpoint')
 
 
 def wrapped_children(model: nn.Module) -> set[str]:

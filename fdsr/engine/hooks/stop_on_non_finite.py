@@ -4,9 +4,10 @@ import math
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import find_latest_checkpoint
 from torch import Tensor
 
+from fdsr.engine.optim import named_wrappers
+from fdsr.engine.work_dir import checkpoints_of
 from fdsr.registry import HOOKS
 
 
@@ -34,9 +35,22 @@ class StopOnNonFiniteHook(Hook):
         bad = [f'{name} = {value}' for name, value in values.items()
                if not math.isfinite(value)]
         if bad:
-            last = find_latest_checkpoint(runner.work_dir)
-            fix = (f'The last good checkpoint is {last}: resume from it with --resume, '
-                   if last else 'No checkpoint has been saved yet: start again, ')
+            last = checkpoints_of(runner).latest()
+            fix = (f'The last good checkpoint is {last}: resume from it with --resume '
+                   if last else 'No checkpoint has been saved yet: start again ')
             raise FloatingPointError(
                 f'The run diverged in iteration {runner.iter + 1}: {", ".join(bad)}. '
-                f'{fix}with a lower learning rate or optim_wrapper.clip_grad.')
+                f'{fix}and a lower learning rate or clipped gradients: --cfg-options '
+                f'{_settings(runner.optim_wrapper)}.')
+
+
+def _settings(wrappers: Any) -> str:
+    """Returns settings for the command line with a tenth of each learning rate."""
+    rates, clips = [], []
+    for name, wrapper in named_wrappers(wrappers).items():
+        key = '.'.join(filter(None, ('optim_wrapper', name)))
+        group = wrapper.optimizer.param_groups[0]
+        rates.append(
+            f'{key}.optimizer.lr={group.get("initial_lr", group["lr"]) / 10:.3g}')
+        clips.append(f'{key}.clip_grad.max_norm=1.0')
+    return f'{" ".join(rates)}, or {" ".join(clips)}'

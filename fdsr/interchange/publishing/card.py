@@ -144,8 +144,11 @@ def results_of(path: str | Path) -> str:
             f'There are no metrics at {path}. tools/test.py --out writes them.')
     try:
         content = json.loads(path.read_text(encoding='utf-8'))
-        table = format_table(content['models'], content['protocol'],
-                             content['num_images'], content['skipped'])
+        # JSON has no infinity: `write_metrics` stores the PSNR of equal images as text
+        models = {model: {column: float(value) for column, value in means.items()}
+                  for model, means in content['models'].items()}
+        table = format_table(models, content['protocol'], content['num_images'],
+                             content['skipped'])
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a metrics.json of tools/test.py ({error!r}).') from error

@@ -1,6 +1,7 @@
 """Publishes one network of a training checkpoint as a file of its own."""
 
 import copy
+import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +25,8 @@ from fdsr.models.files.checkpoints import (
 from fdsr.weights import sha256_of
 
 _HASH_DIGITS = 8
+#: Maximum bytes of a file name, and those that follow a model's name in it.
+_MAX_NAME, _SUFFIX = 255, len('-.pth') + _HASH_DIGITS
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,17 @@ def publish(source: str | Path, folder: str | Path, name: str,
         FileNotFoundError: see ``load_backbone``.
         CheckpointMismatch: see ``load_backbone``; also if the values of an external
             file cannot be included.
-        ValueError: the licence is missing, the name is not a file name, a metrics file
-            has another format, or a value does not fit into fp16.
+        ValueError: the licence is missing, the name is too long or not a file name, a
+            metrics file has another format, or a value does not fit into fp16.
         CannotWrite: the folder cannot be written; it is left unchanged.
     """
     if not name or name != Path(name).name:
         raise ValueError(f'A model needs a file name as its name, not {name!r}: use '
                          'letters, digits and hyphens.')
+    if len(os.fsencode(name)) > _MAX_NAME - _SUFFIX:
+        raise ValueError(f'The name {name[:40]!r}… has {len(os.fsencode(name))} bytes; '
+                         f'the file NAME-HASH.pth allows {_MAX_NAME - _SUFFIX}. Choose '
+                         'a shorter one.')
     results = [results_of(file) for file in metrics]
     path, member, facts, _ = open_backbone(source, backbone)
     licence = licence or facts.get('licence')

@@ -4,7 +4,7 @@ A dictionary is one ``torch.save`` file of plain tensors and values::
 
     {'format': 'fdsr-dictionary', 'version': 1,
      'meta': {'layout', 'encoder': {'arch', 'sha256'}, 'sides', 'channels',
-              'unbiased', 'source', 'seed'},
+              'unbiased', 'source', 'seed', 'weights_sha256'},
      'atoms': {component: [normalized atoms (K, C, s, s) of each level]}}
 """
 
@@ -21,7 +21,14 @@ from fdsr.models.dictionary.component_dictionary import (
     DictionarySpec,
 )
 from fdsr.utils.files import atomic_path
-from fdsr.weights import ExternalWeights, RefusedCheckpointError, safe_load, sha256_of
+from fdsr.weights import (
+    ExternalWeights,
+    ModelFileError,
+    RefusedCheckpointError,
+    safe_load,
+    sha256_of,
+)
+from fdsr.weights.hashing import KEY, values_sha256
 from fdsr.weights.plain import MANY_VALUES, NotPlain, check_plain
 from fdsr.weights.walking import brief, short
 
@@ -34,7 +41,7 @@ _REBUILD = ('Build a matching one with: python tools/build_dictionary.py CONFIG 
             '--out FILE')
 
 
-class DictionaryMismatch(ValueError):
+class DictionaryMismatch(ModelFileError):
     """A dictionary that does not match the network, or a file without a dictionary."""
 
 
@@ -75,6 +82,9 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
     """
     path = Path(path)
     spec = dictionary.spec
+    atoms = {
+        name: [dictionary.atoms(name, level) for level in range(len(spec.channels))]
+        for name in COMPONENTS}
     content = {
         'format': FORMAT,
         'version': VERSION,
@@ -85,11 +95,9 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
             'channels': list(spec.channels),
             'unbiased': spec.unbiased,
             **facts,
+            KEY: _hash_of(atoms),
         },
-        'atoms': {
-            name: [dictionary.atoms(name, level) for level in range(len(spec.channels))]
-            for name in COMPONENTS
-        },
+        'atoms': atoms,
     }
     _check_plain(path, content['meta'])
     try:
@@ -120,8 +128,8 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
         FileNotFoundError: the file does not exist.
         RefusedCheckpointError: the file is damaged, or contains more than plain data.
         DictionaryMismatch: the file is not a dictionary, or was built for another
-            layout, encoder, size or alignment; the message names the first
-            difference.
+            layout, encoder, size or alignment, or its atoms differ from their hash;
+            the message names the first difference.
     """
     path = Path(path)
     content = read_dictionary(path)
@@ -148,6 +156,7 @@ def load_dictionary(path: Union[str, Path], encoder: 'FeatureEncoder',
                 f'{path}: the {name} atoms at level {level} contain values that are '
                 f'not finite in {dtype}. {_REBUILD}')
         dictionary.atoms(name, level).copy_(values)
+    check_hash(path, content)
     dictionary.metadata = meta
     dictionary.external_weights = ExternalWeights(
         name='dictionary', path=str(path.resolve()), sha256=sha256_of(path),
@@ -192,6 +201,28 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
             f'{path} is a damaged dictionary: {wrong} is missing or has another type. '
             f'{_REBUILD}')
     return content
+
+
+def check_hash(path: Path, content: Dict[str, Any]) -> None:
+    """Checks that the atoms are those that the file was written with.
+
+    Args:
+        path: the file.
+        content: result of ``read_dictionary``.
+
+    Raises:
+        DictionaryMismatch: the atoms differ from their hash. Earlier files have none.
+    """
+    expected = content['meta'].get(KEY)
+    if expected is not None and _hash_of(content['atoms']) != expected:
+        raise DictionaryMismatch(
+            f'{path} is a damaged dictionary: the atoms differ from their SHA-256 in '
+            f'meta.{KEY}. Copy or fetch the file again. {_REBUILD}')
+
+
+def _hash_of(atoms: Dict[str, Sequence[torch.Tensor]]) -> str:
+    return values_sha256({f'{name}.{level}': values for name in COMPONENTS
+                          for level, values in enumerate(atoms[name])})
 
 
 def _check_plain(path: Union[str, Path], meta: Any) -> None:

@@ -1,19 +1,21 @@
 """Self-describing checkpoints: saving, reading and building their backbones.
 
-A checkpoint is a ``torch.save`` file of plain values::
+A checkpoint is a ``torch.save`` file of plain values, or the same in safetensors::
 
     {'meta': {'fdsr': {'format': 1,
                        'backbones': {name: config},
                        'default': name,
                        'external': {module path: {name, path, sha256, licence,
                                                   member}},
-                       'traits': {name: {scale, size, eye_share, uses_boxes}}}, …},
+                       'traits': {name: {scale, size, eye_share, uses_boxes}},
+                       'weights_sha256': {name: hash}}, …},
      'state_dict': {'NAME.module.weight': tensor, …}, …}
 
 ``external`` lists modules whose values are in a separate file: a frozen VGG, a
 dictionary, the teacher of a distillation. The checkpoint records path and SHA-256
 instead of a copy of the values. ``traits`` are those of ``fdsr.models.contract``.
 Earlier files have ``faces`` instead: size, scale and eye_share of the training set.
+``weights_sha256`` are the hashes of ``fdsr.weights.hashing``; earlier files have none.
 """
 
 import os
@@ -30,14 +32,17 @@ from fdsr.models.files import (
     CheckpointMismatch,
     build_network,
     check_external,
+    check_hashes,
     check_loadable,
     check_meta,
     check_values,
     find_external,
     relocated,
+    safetensors_files,
 )
 from fdsr.utils.files import atomic_path
 from fdsr.weights import ExternalWeights, preferring, safe_load
+from fdsr.weights.hashing import KEY, hashes_of, values_sha256
 from fdsr.weights.walking import brief, short
 
 #: Maximum length of a chain of files that refer to each other for a backbone.
@@ -154,7 +159,7 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     Args:
         network: the backbone.
         config: its config.
-        path: path of the file.
+        path: path of the file; ``.safetensors`` selects that format.
         name: name of the backbone in the file.
         **meta: plain values for the file's ``meta``; ``licence`` is the licence of the
             file.
@@ -170,11 +175,15 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     facts = describe(holder)
     state = strip_external(holder.state_dict(), facts['external'])
     path = Path(path)
+    facts[KEY] = hashes_of(state)
     content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
     check_own_description(path, holder, content['meta'])
     try:
         with atomic_path(path) as part:
-            torch.save(content, part)
+            if path.suffix == safetensors_files.SUFFIX:
+                safetensors_files.save(content['meta'], state, part)
+            else:
+                torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch raises both on a full disk
         raise OSError(f'{path} cannot be written ({error}). Free disk space, or choose '
                       'another path.') from error
@@ -198,7 +207,8 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         raise FileNotFoundError(
             f'There is no checkpoint at {path}. Train one with tools/train.py, or '
             f'correct the path.')
-    content = safe_load(path)
+    content = (safetensors_files.load(path)
+               if path.suffix == safetensors_files.SUFFIX else safe_load(path))
     facts = None
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         facts = content['meta'].get('fdsr')
@@ -249,9 +259,10 @@ def load_backbone(path: str | Path, name: str | None = None) -> nn.Module:
         network = build_network(path, config, Budget.of(values, moved.values()))
     check_external(str(path), external, external_parts(network))
     own = strip_external(network.state_dict(), external)
-    values = strip_external(values, external)
-    check_values(str(path), own, values)
-    network.load_state_dict(values, strict=False)
+    fitting = strip_external(values, external)
+    check_values(str(path), own, fitting)
+    check_hashes(str(path), facts, {name: values_sha256(values)})
+    network.load_state_dict(fitting, strict=False)
     # an earlier file has `faces` in place of traits
     traits = (facts.get('faces') if facts.get('traits') is None else
               facts['traits'].get(name))
@@ -317,10 +328,12 @@ def copy_trained_weights(path: str | Path, network: nn.Module,
         name: name of the backbone in the file; default: the file's default.
 
     Raises:
-        CheckpointMismatch: a trained value is missing or has another shape.
+        CheckpointMismatch: a trained value is missing, has another shape, or the
+            values differ from their hash.
     """
-    path, _, _, values = open_backbone(path, name)
+    path, name, facts, values = open_backbone(path, name)
     copy_matching(str(path), values, network)
+    check_hashes(str(path), facts, {name: values_sha256(values)})
 
 
 def copy_matching(source: str, values: dict[str, Tensor], network: nn.Module) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Mapping
 from fdsr.models.contract import MAX_SCALE, MAX_SIZE, Traits
 from fdsr.models.files.fitting import CheckpointMismatch
 from fdsr.weights import RefusedCheckpointError
+from fdsr.weights.hashing import KEY
 from fdsr.weights.plain import LONG_TEXT, MANY_VALUES, NotPlain, check_plain
 from fdsr.weights.walking import brief, short
 
@@ -76,6 +77,13 @@ def check_description(source: str | Path, facts: Any) -> None:
     for name, check in (('traits', _check_traits), ('faces', _check_faces)):
         if facts.get(name) is not None:
             check(source, facts[name])
+    hashes = facts.get(KEY, {})  # earlier files have none
+    _expect(isinstance(hashes, dict), source, KEY, 'a dict of SHA-256 by module',
+            hashes)
+    for name, digest in hashes.items():
+        _expect(isinstance(name, str) and isinstance(digest, str)
+                and _SHA256.fullmatch(digest), source, f'{KEY}.{brief(name)}',
+                '64 hex digits', digest)
     _expect(isinstance(facts.get('licence', ''), str), source, 'licence', 'a string',
             facts.get('licence'))
 

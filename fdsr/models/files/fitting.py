@@ -5,10 +5,11 @@ from typing import Any, Mapping
 import torch
 from torch import Tensor
 
-from fdsr.weights import ExternalWeights
+from fdsr.weights import ExternalWeights, ModelFileError
+from fdsr.weights.hashing import KEY
 
 
-class CheckpointMismatch(ValueError):
+class CheckpointMismatch(ModelFileError):
     """A checkpoint does not match the network that loads it."""
 
 
@@ -48,10 +49,11 @@ def _problem_of(own: Tensor, value: Any) -> str | None:
         return f': expected {tuple(own.shape)}, found {tuple(value.shape)}'
     if _kind_of(own) != _kind_of(value):
         return f': expected {_kind_of(own)} values, found {value.dtype}'
-    # an attention mask contains -inf by design
-    if own.is_floating_point() and torch.isfinite(own).all():
+    if own.is_floating_point():
         # a value such as 1e300 becomes infinite when cast to fp32
-        if not torch.isfinite(value.to(own.dtype)).all():
+        cast = value.to(own.dtype)
+        # an attention mask contains -inf by design
+        if not (torch.isfinite(cast) | (cast == own.to(cast.device))).all():
             return f' holds values that are not finite in {own.dtype}'
     return None
 
@@ -62,6 +64,31 @@ def _kind_of(tensor: Tensor) -> str:
     if tensor.is_complex():
         return 'complex'
     return 'floating-point' if tensor.is_floating_point() else 'integer'
+
+
+def check_hashes(source: str, facts: Mapping[str, Any],
+                 found: Mapping[str, str]) -> None:
+    """Checks that values are those that the file was written with.
+
+    Call it after ``check_values``, whose messages are more precise.
+
+    Args:
+        source: the file with the values.
+        facts: its description; earlier files have no hashes.
+        found: hashes of the values by module, see ``hashes_of``.
+
+    Raises:
+        CheckpointMismatch: a hash differs.
+    """
+    recorded = facts.get(KEY) or {}
+    for name in sorted(recorded.keys() & found.keys()):
+        if recorded[name] != found[name]:
+            raise CheckpointMismatch(
+                f'{source}: the weights of {name!r} differ from the SHA-256 in the '
+                f'description: expected {recorded[name][:12]}…, found '
+                f'{found[name][:12]}…. The file is damaged or was edited. Copy or '
+                'fetch it again. If you changed the weights yourself, delete '
+                f'meta["fdsr"]["{KEY}"] when you save them.')
 
 
 def check_external(checkpoint: str, recorded: Mapping[str, Mapping[str, str]],

@@ -204,7 +204,10 @@ def _filtered(job: Job, unit: Unit, records: np.ndarray, alike: _Alike
 def _write_index(job: Job, unit: Unit, records: np.ndarray, kept: np.ndarray) -> Shard:
     """Writes the index of a shard and removes images that it does not list."""
     folder = job.shard(unit)
-    index = np.empty(len(kept), record_type(kept.dtype['name'].itemsize))
+    columns = record_type(kept.dtype['name'].itemsize).descr
+    # an earlier version may have started this preparation without CRCs
+    index = np.empty(len(kept), [
+        column for column in columns if column[0] in kept.dtype.names])
     for column in index.dtype.names:
         index[column] = kept[column]
     write_bytes(folder / INDEX, as_npy(index))

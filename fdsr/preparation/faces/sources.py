@@ -3,10 +3,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from string import whitespace
 
 import numpy as np
 
-from fdsr.datasets.reading import files_below
+from fdsr.datasets.reading import files_below, format_at
 from fdsr.datasets.vggface2_files import (
     LANDMARK_COLUMNS,
     SUFFIXES,
@@ -55,6 +56,11 @@ def _write_list(root: Path, listing: Path) -> None:
         with part.open('w', encoding='utf-8') as file:
             for path in files_below(root):
                 if os.path.splitext(path)[1].lower().encode() not in SUFFIXES:
+                    kind = format_at(root / path)
+                    if kind:
+                        unlisted.append((repr(path)[1:-1], 'format', (
+                            f'it is a {kind} image with another suffix: rename it')))
+                        found += 1
                     continue
                 found += 1
                 if _is_listable(path):
@@ -76,7 +82,8 @@ def _is_listable(path: str) -> bool:
         path.encode()
     except UnicodeEncodeError:  # os.walk decodes other bytes to surrogates
         return False
-    return path.strip() == path and '\n' not in path and '\r' not in path
+    # ASCII only: a list is read as bytes, where other spaces are part of the name
+    return path.strip(whitespace) == path and '\n' not in path and '\r' not in path
 
 
 def _write_boxes(landmarks: Path, boxes: Path) -> None:

@@ -6,13 +6,14 @@ import io
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
 from fdsr.datasets.image_storage import (
     SUFFIXES,
     FolderImages,
-    LmdbImages,
+    LmdbWriter,
     encode,
 )
 from fdsr.datasets.manifest import record_type
@@ -106,9 +107,9 @@ def _write_images(job: Job, unit: Unit, folder: Path
             except Skipped as error:
                 skipped.append((name, error.kind, error.reason))
                 continue
-            images.write(key, name,
-                           encode(face.img, settings.encoding, settings.quality))
-            for column, value in dict(name=name.encode(), key=key,
+            data = encode(face.img, settings.encoding, settings.quality)
+            images.write(key, name, data)
+            for column, value in dict(name=name.encode(), key=key, crc=crc32(data),
                                       **face.values).items():
                 records[kept][column] = value
             kept += 1
@@ -118,13 +119,13 @@ def _write_images(job: Job, unit: Unit, folder: Path
 
 
 def _writer(settings: Settings, folder: Path, faces: int
-            ) -> FolderImages | LmdbImages:
+            ) -> FolderImages | LmdbWriter:
     if settings.storage == 'folder':
         return FolderImages(folder, SUFFIXES[settings.encoding])
     # upper limit: uncompressed pixels and some pages; the file itself is not larger
     # than its content
     most = settings.size * settings.size * 4 + 16384
-    return LmdbImages(folder, room=faces * most + (1 << 20))
+    return LmdbWriter(folder, room=faces * most + (1 << 20))
 
 
 def as_csv(rows: list[tuple[str, ...]]) -> bytes:

@@ -1,27 +1,36 @@
 """Extraction of landmarks and boxes from a folder of images to VGGFace2's CSVs."""
 
 import os
-import warnings
 from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import whitespace
 from typing import Any, ContextManager, NamedTuple
+from unicodedata import category
 
 import cv2
 import numpy as np
 
-from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import files_below, read_image
+from fdsr.datasets.reading import (
+    decode,
+    files_below,
+    format_at,
+    opened,
+    read_file,
+    strict_decoders,
+)
 from fdsr.datasets.vggface2_files import SUFFIXES
 from fdsr.datasets.workers import in_processes
+from fdsr.geometry.five_points import problem_of
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
+from fdsr.landmarks.orientation import oriented_faces
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
 
 #: Suffixes of images that ``VGGFace2Dataset`` does not read.
-OTHER_SUFFIXES = ('.gif', '.tif', '.tiff', '.jfif', '.jp2', '.heic', '.avif')
+OTHER_SUFFIXES = ('.jp2', '.j2k', '.jxl', '.psd', '.dng', '.tga')
 #: Minimum of the shorter side in pixels and maximum aspect ratio. Other images have no
 #: usable face, and a detector would upsample them to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
@@ -107,13 +116,17 @@ def find_images(source: Path) -> list[ImageFile]:
     found, owners = [], {}
     for path in sorted(files_below(source), key=os.fsencode):
         stem, suffix = os.path.splitext(path)
-        if suffix.lower() not in known + OTHER_SUFFIXES:
-            continue
         printable = _printable(path)
-        if suffix.lower() not in known:
+        if suffix.lower() not in known + OTHER_SUFFIXES:
+            kind = format_at(source / path)
+            if kind:
+                found.append(ImageFile(path, '', 'format', (
+                    f'the dataset does not know the suffix of this {kind} image: '
+                    'rename it')))
+        elif suffix.lower() not in known:
             found.append(ImageFile(path, '', 'format', (
                 f'the dataset does not read {suffix.lower()}: convert it to .png')))
-        elif printable != path or path.strip() != path:
+        elif printable != path or path.strip(whitespace) != path:
             found.append(ImageFile(path, '', 'name', (
                 'a NAME_ID must be UTF-8 without line breaks and without spaces at its '
                 'beginning')))
@@ -130,9 +143,13 @@ def find_images(source: Path) -> list[ImageFile]:
 
 
 def _printable(path: str) -> str:
-    """Escapes a path for a cell: line breaks and bytes that are not UTF-8."""
+    """Escapes a path for a cell: control characters and bytes that are not UTF-8.
+
+    Other spaces than ASCII's and joined emoji are kept.
+    """
     text = path.encode('utf-8', 'backslashreplace').decode('utf-8')
-    return ''.join(letter if letter.isprintable() else repr(letter)[1:-1]
+    return ''.join(letter if category(letter) not in ('Cc', 'Zl', 'Zp')
+                   else repr(letter)[1:-1]
                    for letter in text)
 
 
@@ -176,19 +193,15 @@ class Examiner:
 
     def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
         """Returns the image, read as in the dataset, and its EXIF orientation."""
-        from PIL import Image
         file = self.source / path
         if not file.is_file():  # a pipe would block; a link can be broken
             return Skipped('unreadable', 'it is not a file')
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore')  # about size and damaged EXIF
-                with Image.open(file) as image:
-                    unusable = _unusable(image)
-                    orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-                return unusable or (read_image(file, path), orientation)
-        except BadSample as error:
-            cause = error.__cause__ or error
+            content = read_file(file)
+            with strict_decoders(None), opened(content) as image:
+                unusable = _unusable(image)
+                orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            return unusable or (np.asarray(decode(content)), orientation)
         except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()
@@ -199,12 +212,13 @@ class Examiner:
         height, width = image.shape[:2]
         factor = min(1.0, LONGEST_SEEN / max(height, width))
         if factor == 1:
-            return self._detector.detect_faces(image)
+            return oriented_faces(self._detector, image)
         size = (max(1, round(width * factor)), max(1, round(height * factor)))
         scale = np.array([width, height]) / size
         small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-        return [FaceLandmarks(((face.points + 0.5) * scale - 0.5).astype(np.float32))
-                for face in self._detector.detect_faces(small)]
+        back = np.column_stack([np.diag(scale), (scale - 1) / 2])
+        return [face.transformed(back)
+                for face in oriented_faces(self._detector, small)]
 
     def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
         if not faces:
@@ -218,7 +232,8 @@ class Examiner:
             return Skipped('no face', 'the detector returned NaN')
         if face.eye_distance < max(self.settings.min_eyes, 1):
             return Skipped('too small', f'eyes {face.eye_distance:.1f} px apart')
-        return face
+        problem = problem_of(face.points)
+        return Skipped('pose', problem) if problem else face
 
 
 def _unusable(image: Any) -> Skipped | None:

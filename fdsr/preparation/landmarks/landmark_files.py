@@ -16,6 +16,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from fdsr.datasets.vggface2_files import BOX_COLUMNS, LANDMARK_COLUMNS
+from fdsr.utils.csv_rows import malformed
 from fdsr.utils.files import write_bytes
 
 SKIPPED_COLUMNS = ('PICTURE', 'REASON', 'DETAIL')
@@ -97,7 +98,11 @@ class GrowingCsv:
             self._write(header)
 
     def _name(self, line: bytes, number: int) -> str:
-        cells = next(csv.reader([line.decode('utf-8', 'replace')]), [])
+        text = line.decode('utf-8', 'replace')
+        try:
+            cells = next(csv.reader([text], strict=True), [])
+        except csv.Error as error:
+            raise malformed(self.path, number, f'{error}: {text[:80]!r}') from error
         if len(cells) != len(self.columns):
             raise ValueError(
                 f'{self.path}, line {number}: expected {len(self.columns)} cells, '

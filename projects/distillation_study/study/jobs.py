@@ -187,7 +187,8 @@ class Study:
             log(f'{name}, seed {seed}: {"resuming" if config.resume else "training"}')
             build_runner(config).train()
             with atomic_path(network) as part:
-                shutil.copyfile((folder / 'last_checkpoint').read_text().strip(), part)
+                last = (folder / 'last_checkpoint').read_text().strip()
+                shutil.copyfile(folder / last, part)
         self._evaluate(arm, number, network, config, log)
 
     def _evaluate(self, arm: Arm, seed: int, network: Path | None, config: Config,

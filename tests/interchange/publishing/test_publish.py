@@ -17,6 +17,7 @@ from fdsr.models.files.checkpoints import CheckpointMismatch, read_checkpoint
 from fdsr.registry import MODELS
 from fdsr.weights import safe_load
 from tests import toy
+from tests.conftest import SHARED
 from tests.in_process import call_tool
 
 ROOT = Path(__file__).parents[3]
@@ -114,7 +115,8 @@ def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch)
     for name, metrics, message in (
             ('toy', [tmp_path / 'absent.json'], 'no metrics at .*absent.json'),
             ('toy', [tmp_path / 'none.json'], 'not a metrics.json'),
-            ('a/b', [], "not 'a/b'"), ('', [], "not ''")):
+            ('a/b', [], "not 'a/b'"), ('', [], "not ''"),
+            ('é' * 122, [], 'has 244 bytes; the file NAME-HASH.pth allows 242')):
         with pytest.raises((FileNotFoundError, ValueError), match=message):
             publish(student, out, name, licence=LICENCE, metrics=metrics)
     assert not out.exists()
@@ -130,6 +132,30 @@ def test_what_cannot_be_published_leaves_nothing(student, tmp_path, monkeypatch)
     with pytest.raises(CannotWrite, match='out cannot be written.*Free space'):
         publish(student, out, 'toy', licence=LICENCE)
     assert list(out.iterdir()) == []
+
+
+def test_metrics_with_infinity_are_read_back(tmp_path):
+    """The PSNR of equal images is infinite; JSON stores it as text."""
+    from fdsr.evaluation.protocol import write_metrics
+    from fdsr.interchange.publishing.card import results_of
+    path = tmp_path / 'metrics.json'
+    protocol = dict(metrics={}, dataset=dict(name='x'), hardware={})
+    write_metrics(path, {'bicubic': {'PSNR': float('inf'), 'SSIM': float('nan')},
+                         'toy': {'PSNR': 23.52, 'SSIM': 0.77}}, protocol, 2, 0)
+    assert '| bicubic | inf |' in results_of(path) and '23.52' in results_of(path)
+    case = SHARED / 'cases' / 'publish_inf_metrics.json'
+    if case.is_file():
+        assert '| bicubic | inf |' in results_of(case)
+
+
+def test_long_and_unusual_names_are_published(tmp_path):
+    from fdsr.models.files.checkpoints import save_backbone
+    config = dict(type='fdsr.RCAN', scale=2, channels=4, groups=1, blocks=1,
+                  reduction=2)
+    save_backbone(MODELS.build(config), config, tmp_path / 'source.pth')
+    for name in ('x' * 242, 'no-break\u00a0space', '[x]'):
+        done = publish(tmp_path / 'source.pth', tmp_path / 'out', name, licence=LICENCE)
+        assert done.path.name.startswith(name) and done.card.is_file()
 
 
 def test_the_tool_and_the_results_on_the_card(student, tmp_path):

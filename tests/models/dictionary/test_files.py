@@ -68,6 +68,19 @@ def test_round_trip(tmp_path, tiny, kept):
     assert [one.name for one in path.parent.iterdir()] == ['faces.pth']
 
 
+def test_a_changed_atom_is_found(tmp_path, tiny):
+    path = tmp_path / 'd.pth'
+    write(path, tiny)
+    content = torch.load(path, weights_only=True)
+    content['atoms']['mouth'][1][0, 0, 0, 0] += 1e-3
+    torch.save(content, path)
+    with pytest.raises(DictionaryMismatch, match=r'd\.pth is a damaged .*SHA-256'):
+        read(path, tiny)
+    del content['meta']['weights_sha256']  # as in earlier files
+    torch.save(content, path)
+    read(path, tiny)
+
+
 def test_number_of_atoms_comes_from_the_file(tmp_path, tiny):
     shape = dictionary_shape(tiny, SIZE, EYE_SHARE)
     counts = {name: [2, 3, 1, 4] for name in COMPONENTS}

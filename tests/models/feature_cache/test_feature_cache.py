@@ -268,6 +268,60 @@ def test_a_store_of_an_earlier_format_is_refused(tmp_path):
         FeatureStore(store)
 
 
+def small_store(folder):
+    """A store of two faces with features of (2, 3, 3)."""
+    writer = FeatureWriter(folder, ['a', 'b'])
+    draws = torch.Generator().manual_seed(0)
+    feature = torch.rand(4, 2, 3, 3, generator=draws)
+    images = torch.rand(4, 3, 8, 8, generator=draws)
+    writer.write([0, 1, 2, 3], {'encoded_0': feature}, images, images[..., ::2, ::2])
+    writer.finish(dict(encoder='x'))
+    return feature.bfloat16()
+
+
+def test_a_flipped_bit_of_a_feature_is_found(tmp_path):
+    feature = small_store(tmp_path / 'store')
+    file = tmp_path / 'store' / 'encoded_0.bin'
+    data = bytearray(file.read_bytes())
+    data[40] ^= 16  # of row 1, which has the bytes from 36 to 71
+    file.write_bytes(data)
+    store = FeatureStore(tmp_path / 'store')
+    assert torch.equal(store.read('encoded_0', ['a', 'b'], [False, True]),
+                       feature[[0, 3]])
+    with pytest.raises(ValueError, match=r'encoded_0\.bin: the features of a differ'):
+        store.read('encoded_0', ['a'], [True])
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda text: text.replace('"a"', '"c"'), 'differs from its digest'),
+    (lambda text: text.replace('digest', 'digesu'), 'differs from its digest'),
+    (lambda text: text[:-9], 'is damaged'), (lambda text: '[]', 'is damaged'),
+    (lambda text: '[' * 100_000, 'is damaged'),
+    (lambda text: text.replace('"format": 2', '"format": 3'), 'found format 3')])
+def test_a_damaged_index_of_features_is_named(tmp_path, change, message):
+    small_store(tmp_path / 'store')
+    index = tmp_path / 'store' / 'store.json'
+    index.write_text(change(index.read_text()))
+    with pytest.raises(ValueError, match=rf'store\.json.*{message}'):
+        FeatureStore(tmp_path / 'store')
+
+
+def test_a_store_without_checksums_is_read(tmp_path):
+    feature = small_store(tmp_path / 'store')
+    index = tmp_path / 'store' / 'store.json'
+    content = json.loads(index.read_text())
+    old = {key: value for key, value in content.items() if key not in (
+        'digest', 'crcs')}
+    index.write_text(json.dumps({**old, 'format': 1}))
+    found = FeatureStore(tmp_path / 'store').read('encoded_0', ['b'], [False])
+    assert torch.equal(found[0], feature[2])
+    for field, value in (('names', 5), ('sums', [1]), ('shapes', {'encoded_0': 'x'}),
+                         ('facts', []), ('marks', [None] * 4)):
+        index.write_text(json.dumps({**old, 'format': 1, field: value}))
+        with pytest.raises(ValueError, match=rf'store\.json is damaged: {field}'):
+            FeatureStore(tmp_path / 'store')
+
+
 def test_an_lr_of_each_epoch_is_not_frozen(tmp_path):
     config = degraded(student_config(tmp_path / 'run'), **BLIND)
     with pytest.raises(ValueError, match='another LR of a face in each epoch'):

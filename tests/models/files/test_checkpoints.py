@@ -109,7 +109,8 @@ def same_output(one, other):
 
 def test_a_checkpoint_says_what_it_holds(world):
     meta = torch.load(world['distilled'], weights_only=True)['meta']['fdsr']
-    assert set(meta) == {'format', 'backbones', 'default', 'external', 'traits'}
+    assert set(meta) == {'format', 'backbones', 'default', 'external', 'traits',
+                         'weights_sha256'}
     assert set(meta['traits']) == {'student', 'student_ema', 'teacher'}
     traits = dict(meta['traits']['student_ema'])
     assert traits.pop('eye_share') == pytest.approx(FFHQ_EYE_SHARE, abs=0.1)

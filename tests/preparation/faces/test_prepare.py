@@ -158,7 +158,7 @@ def test_a_full_disk_tells_how_to_go_on(people, prepared, tmp_path, monkeypatch)
 
 def test_a_full_disk_under_lmdb(people, prepared, monkeypatch):
     monkeypatch.setattr(units, '_writer', lambda settings, folder, faces:
-                        units.LmdbImages(folder, room=16384))
+                        units.LmdbWriter(folder, room=16384))
     with pytest.raises(prepare.Stopped, match='MAP_FULL'):
         prepared(people.settings(storage='lmdb', encoding='raw'))
 

@@ -11,7 +11,9 @@ import pytest
 from PIL import Image
 
 from fdsr.datasets import VGGFace2Dataset
+from fdsr.datasets.vggface2_files import LANDMARK_COLUMNS, read_csv, read_listing
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
+from fdsr.preparation.faces.sources import _is_listable
 from fdsr.preparation.landmarks.extraction import (
     Examiner,
     ExtractionSettings,
@@ -32,6 +34,7 @@ class PixelLandmarks(LandmarkDetector):
     """Finds as many faces as the first pixel's red tells, so large as its green."""
 
     calls: list = []
+    check_orientation = False  # in a rotated copy, another pixel is the first
 
     def detect_faces(self, image):
         red, green, blue = (int(value) for value in image[0, 0])
@@ -119,13 +122,15 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
     save(source / '2.png', faces=3)
     save(source / '3.png', eyes=20)
     save(source / '4.png', blue=255)
-    save(source / '5.gif')
+    (source / '5.jp2').touch()
     save(source / '6.png')
     save(source / '6.webp', lossless=True)
     save(source / '7.png', faces=0, size=(80, 60))
     exif = Image.Exif()
     exif[274] = 6
     save(source / '8.png', faces=0, exif=exif)
+    (source / '9').write_bytes((source / '1.png').read_bytes())
+    (source / 'notes').write_text('not an image')
     settings = ExtractionSettings(settings.detector, min_eyes=30)
     found = run(source, tmp_path / 'out', settings)
     assert skipped_in(tmp_path / 'out') == [
@@ -133,11 +138,13 @@ def test_what_is_skipped_has_its_reason(tmp_path, settings):
         ['2.png', 'several faces', '3'],
         ['3.png', 'too small', 'eyes 20.0 px apart'],
         ['4.png', 'detector failed', 'RuntimeError: a model is broken'],
-        ['5.gif', 'format', 'the dataset does not read .gif: convert it to .png'],
+        ['5.jp2', 'format', 'the dataset does not read .jp2: convert it to .png'],
         ['6.webp', 'same name', '6.png has the same NAME_ID 6'],
         ['7.png', 'no face', ''],
         ['8.png', 'no face', 'the dataset does not apply its EXIF orientation 6: '
-                             'rotate its pixels']]
+                             'rotate its pixels'],
+        ['9', 'format', 'the dataset does not know the suffix of this PNG image: '
+                        'rename it']]
     assert found.faces == 1 and found.skipped['no face'] == 3
     largest = ExtractionSettings(settings.detector, largest=True)
     assert run(source, tmp_path / 'largest', largest).faces == 3
@@ -205,6 +212,23 @@ def test_strange_names(tmp_path, settings):
         [' a.png', 'name'], ['link.png', 'unreadable'], ['pipe.png', 'unreadable'],
         ['two\\nlines.png', 'name'], ['\\udcff.png', 'name']]
     assert run(source, tmp_path / 'out', settings).done_now == 0
+
+
+def test_names_with_other_spaces(tmp_path, settings):
+    """Only ASCII's spaces are stripped where names are read."""
+    names = ['\u00a0first', 'last\u00a0', 'a\u00a0b', 'at 9.41\u202fAM',
+             'family \U0001f468\u200d\U0001f467']
+    for name in names:
+        save(tmp_path / 'in' / f'{name}.png')  # JPEG changes the first pixel
+    assert run(tmp_path / 'in', tmp_path / 'out', settings).faces == len(names)
+    assert not skipped_in(tmp_path / 'out')
+    found, _ = read_csv(tmp_path / 'out/points.csv', LANDMARK_COLUMNS)
+    assert {name.decode() for name in found} == set(names)
+    listing = tmp_path / 'list.txt'
+    listing.write_text(''.join(f'{name}.png\n' for name in names), encoding='utf-8')
+    assert [name.decode() for name in read_listing(listing)[0]] == names
+    assert all(_is_listable(f'{name}.jpg') for name in names)
+    assert not any(map(_is_listable, (' a.jpg', 'a.jpg ', 'a\nb.jpg')))
 
 
 def test_a_folder_without_pictures(tmp_path, settings):
@@ -286,7 +310,7 @@ def test_pictures_that_show_no_face(look, woman):
     assert reason_of(look(Image.new('RGB', (20_000, 300)), 'wide.png')) == 'shape'
     assert reason_of(look(Image.new('RGB', (20_000, 1500)), 'large.png')) == 'no face'
     floats = io.BytesIO()
-    picture.convert('F').save(floats, 'TIFF')
+    Image.fromarray(np.float32(picture.convert('L')) * 9).save(floats, 'TIFF')
     assert reason_of(look(floats.getvalue(), 'floats.png')) == 'unreadable'
 
 
@@ -378,3 +402,21 @@ def shared_part(first, second) -> float:
     return both / (w * h + c * d - both)
 
 
+
+
+@LANDMARKS.register_module()
+class UpsideDownLandmarks(LandmarkDetector):
+    """Finds an upside-down face in each image."""
+
+    check_orientation = False
+
+    def detect_faces(self, image):
+        return [FaceLandmarks(120 - FIVE)]
+
+
+def test_a_face_that_is_not_upright_is_skipped_with_its_angle(tmp_path):
+    save(tmp_path / 'a.png')
+    outcome = Examiner(tmp_path, ExtractionSettings(
+        dict(type='fdsr.UpsideDownLandmarks')))('a.png')
+    assert outcome.reason == 'pose'
+    assert 'rotated by 180 degrees' in outcome.detail

@@ -1,0 +1,42 @@
+"""Hashes of the values in a model file, stored in its description.
+
+Flipped bits in a tensor are valid numbers, so only a hash detects them.
+"""
+
+import hashlib
+from typing import Any, Mapping
+
+#: Key of the hash, or of the hashes by backbone, in the description of a file.
+KEY = 'weights_sha256'
+
+
+def values_sha256(values: Mapping[str, Any]) -> str:
+    """Returns the SHA-256 of named tensors as 64 hex digits.
+
+    The hash covers names, dtypes, shapes and values, but not the order, the device or
+    the layout in memory. Other values than tensors are ignored.
+    """
+    import torch
+    digest = hashlib.sha256()
+    for name in sorted(values):
+        value = values[name]
+        if isinstance(value, torch.Tensor):
+            value = value.detach().cpu().contiguous()
+            digest.update(f'{name!r} {value.dtype} {tuple(value.shape)}\n'.encode(
+                errors='backslashreplace'))
+            digest.update(value.reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def hashes_of(state: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the hash of each top-level module of a state dict.
+
+    Args:
+        state: {'NAME.module.weight': tensor}; the hash of NAME covers the keys without
+            it.
+    """
+    modules: dict[str, dict[str, Any]] = {}
+    for key, value in state.items():
+        name, _, rest = key.partition('.')
+        modules.setdefault(name, {})[rest] = value
+    return {name: values_sha256(values) for name, values in modules.items()}
