@@ -1,6 +1,8 @@
 """Writes checkpoints so that a killed run can always be resumed."""
 
 import math
+from difflib import get_close_matches
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +33,19 @@ class CheckpointHook(_CheckpointHook):
 
     Raises:
         ValueError: ``out_dir`` is a URL.
+        TypeError: an argument is unknown.
     """
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.args:  # mmengine would pass them on to every save
+            known = list(signature(_CheckpointHook).parameters)
+            name = next(iter(self.args))
+            near = get_close_matches(name, known, 1)
+            raise TypeError(
+                f'CheckpointHook: unknown argument {name!r}; '
+                + (f'did you mean {near[0]!r}?' if near else
+                   f'expected one of {", ".join(known)}.'))
         if '://' in str(self.out_dir or ''):
             raise ValueError(f'CheckpointHook: out_dir: expected a local folder, found '
                              f'{self.out_dir!r}.')
