@@ -113,7 +113,7 @@ def test_a_kill_before_the_last_pointer_is_made_good(work):
 
 
 def test_an_unknown_argument_of_the_checkpoint_hook_is_refused():
-    with pytest.raises(TypeError, match="by_eopch.*did you mean 'by_epoch'"):
+    with pytest.raises(TypeError, match="by_eopch.*expected one of .*by_epoch"):
         HOOKS.build(dict(type='fdsr.CheckpointHook', by_eopch=True))
 
 
