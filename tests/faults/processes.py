@@ -59,7 +59,7 @@ def die_with_parent() -> None:
 
 
 def run_once(work: Callable[[], None], folder: Path, out: Path,
-             point: FaultPoint | None = None, limit: float = 120.0) -> Ended:
+             point: FaultPoint | None = None, limit: float = 600.0) -> Ended:
     """Runs a function in a forked process group and kills it at a fault point.
 
     Args:
@@ -73,14 +73,18 @@ def run_once(work: Callable[[], None], folder: Path, out: Path,
     record = folder / 'operations.txt'
     record.unlink(missing_ok=True)
     (folder / 'tmp').mkdir(exist_ok=True)
-    started = time.monotonic()
-    pid = os.fork()
-    if pid == 0:
-        _child(work, folder, out, record, point)
-    status, changes, hung = _wait(pid, started, out, point, limit)
-    seconds = time.monotonic() - started
-    code = os.waitstatus_to_exitcode(status)
-    orphans = _orphans(pid)
+    # Worker processes create sockets there, whose paths have at most 107 bytes.
+    with tempfile.TemporaryDirectory() as short:
+        temporary = Path(short, 't')
+        temporary.symlink_to(folder / 'tmp')
+        started = time.monotonic()
+        pid = os.fork()
+        if pid == 0:
+            _child(work, folder, out, record, point, temporary)
+        status, changes, hung = _wait(pid, started, out, point, limit)
+        seconds = time.monotonic() - started
+        code = os.waitstatus_to_exitcode(status)
+        orphans = _orphans(pid)
     lines = record.read_text().splitlines() if record.exists() else []
     operations = [Operation(*line.split('\t', 1)) for line in lines]
     planned = point is not None and (
@@ -168,7 +172,7 @@ def _reap() -> None:
 
 
 def _child(work: Callable[[], None], folder: Path, out: Path, record: Path,
-           point: FaultPoint | None) -> None:
+           point: FaultPoint | None, temporary: Path) -> None:
     """Body of the forked process; never returns."""
     code = 1
     try:
@@ -178,7 +182,7 @@ def _child(work: Callable[[], None], folder: Path, out: Path, record: Path,
         for stream in (1, 2):
             os.dup2(log, stream)
         os.chdir(folder)
-        os.environ['TMPDIR'] = str(folder / 'tmp')
+        os.environ['TMPDIR'] = str(temporary)
         tempfile.tempdir = None
         file = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         aimed = point if point and point.kind in ('before', 'torn') else None
