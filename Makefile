@@ -2,7 +2,8 @@
 # make test   set up everything and run the tests
 #
 # Variables: FDSR_VENV (where the environment goes, default .venv), PYTHON (the Python
-# 3.11 to create it with), PYTEST_ARGS (e.g. PYTEST_ARGS='tests/datasets -x').
+# 3.11 to create it with), PYTEST_ARGS (e.g. PYTEST_ARGS='tests/datasets -x'),
+# FAULTS_ARGS (e.g. FAULTS_ARGS='--seed 1 --only fuzz').
 
 FDSR_VENV ?= $(CURDIR)/.venv
 PYTEST_ARGS ?= -n 2 --dist loadfile
@@ -13,7 +14,7 @@ venv_python = "$(FDSR_VENV)/bin/python"
 pytest = OMP_NUM_THREADS=1 $(venv_python) -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup check demo test test-fast test-wheel docs lint clean
+.PHONY: help setup check demo test test-fast test-wheel faults docs lint clean
 
 help:
 	@echo 'make setup      install everything into $(FDSR_VENV)'
@@ -22,6 +23,7 @@ help:
 	@echo 'make test       set up, then run all tests except those that need a GPU'
 	@echo 'make test-fast  the same without the slow ones'
 	@echo 'make test-wheel test the restoring wheel in an empty environment'
+	@echo 'make faults     kill every tool and mutate every input, in at most 30 minutes'
 	@echo 'make docs       build the pages of docs/ into site/; a broken link fails'
 	@echo 'make lint       ruff'
 	@echo 'make clean      remove what builds and tests leave; the environment stays'
@@ -43,6 +45,9 @@ test-fast: setup
 
 test-wheel: setup
 	$(venv_python) -m nox --error-on-missing-interpreters --session restoring-3.11
+
+faults: setup
+	OMP_NUM_THREADS=1 $(venv_python) -m tests.faults $(FAULTS_ARGS)
 
 docs: setup
 	$(venv_python) -m mkdocs build --strict

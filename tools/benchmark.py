@@ -4,12 +4,14 @@ r"""Measures several methods on one dataset and writes one table.
         --out work_dirs/table1
 
 Writes table.md, table.tex, table.csv and images.csv (the values of each image) to OUT.
+A config with degradations, as configs/benchmark/robust.py, gives one table of all.
 Stored results are reused unless the checkpoint, the data or the metrics changed. A
 method without its checkpoint becomes a row with this remark.
 """
 
 import argparse
 import sys
+from typing import Any
 
 from _arguments import add_config_arguments, common_options, report_errors
 
@@ -37,17 +39,22 @@ def main() -> None:
     options['work_dir'] = options['work_dir'] or arguments.out
     config = load_config(arguments.config, **options)
     register_all()
-    from fdsr.benchmark import run_benchmark, set_checkpoints, tables_of, write_tables
-    set_checkpoints(config, arguments.checkpoint)
+    from fdsr import benchmark
+    benchmark.set_checkpoints(config, arguments.checkpoint)
     out = arguments.out or config.work_dir
+    run, tables_of = (
+        (benchmark.run_degradations, benchmark.degradation_tables_of)
+        if config.get('degradations') else
+        (benchmark.run_benchmark, benchmark.tables_of))
 
-    def write(rows: list) -> dict:
-        return write_tables(*tables_of(config, rows), out)
+    def write(results: Any) -> dict:
+        return benchmark.write_tables(*tables_of(config, results), out)
 
-    rows = run_benchmark(config, out, after_each=write)
-    written = write(rows)
+    results = run(config, out, after_each=write)
+    written = write(results)
     print('\n' + written['markdown'].read_text(encoding='utf-8'))
     print('\n'.join(map(str, written.values())))
+    rows = sum(results.values(), []) if isinstance(results, dict) else results
     if any(row.failed for row in rows):
         sys.exit(1)
 

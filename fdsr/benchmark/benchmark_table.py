@@ -266,12 +266,11 @@ def paper_setting(config: Config, rows: Sequence[Row]) -> tuple[bool, str]:
     return True, 'The paper\'s numbers are for its own test list, which is not known.'
 
 
-def write_tables(table: BenchmarkTable, title: str,
-                 out: str | Path) -> dict[str, Path]:
+def write_tables(table: Any, title: str, out: str | Path) -> dict[str, Path]:
     """Writes table.md, table.tex, table.csv and images.csv.
 
     Args:
-        table: The tables.
+        table: A ``BenchmarkTable`` or ``DegradationTable``.
         title: Title of the Markdown page.
         out: Folder of the files.
 

@@ -31,6 +31,7 @@ def read_values(path: str | Path) -> Values:
 
     Raises:
         FileNotFoundError: The file does not exist.
+        ValueError: It holds the results of several degradations.
     """
     if not Path(path).is_file():
         raise FileNotFoundError(
@@ -39,6 +40,10 @@ def read_values(path: str | Path) -> Values:
             '--names.')
     values: Values = {}
     for row in read_rows(path):
+        if 'degradation' in row:
+            raise ValueError(
+                f'{path} holds results of several degradations, but a figure shows one '
+                'dataset. Select images with --names.')
         name, columns = row.pop('name'), values.setdefault(row.pop('method'), {})
         for column, value in row.items():
             if value:

@@ -38,8 +38,7 @@ class Method:
     @property
     def slug(self) -> str:
         """The name as a file name."""
-        words = re.sub(r'[^a-z0-9]+', '_', self.name.lower()).strip('_')
-        return f'{words}-{hashlib.sha256(self.name.encode()).hexdigest()[:6]}'
+        return slug_of(self.name)
 
     def missing(self) -> str:
         """Returns which checkpoint is missing and what creates it, or ''."""
@@ -48,6 +47,13 @@ class Method:
         made_by = '' if self.config is None else (
             f' (made by tools/train.py {Path(self.config).name})')
         return f'no checkpoint at {self.checkpoint}{made_by}'
+
+
+def slug_of(name: str) -> str:
+    """Returns a name of any characters as a file name; different names stay different.
+    """
+    words = re.sub(r'[^a-z0-9]+', '_', name.lower()).strip('_')
+    return f'{words}-{hashlib.sha256(name.encode()).hexdigest()[:6]}'
 
 
 _KEYS = [one.name for one in fields(Method)]

@@ -11,16 +11,17 @@ import numpy as np
 from fdsr.datasets import image_formats
 from fdsr.utils.csv_rows import (
     LONGEST_NAME,
+    MOST_COLUMNS,
+    cells_of,
     check_decimal_comma,
     malformed,
-    read_rows,
+    read_lines,
 )
 
 BOX_COLUMNS = ('X', 'Y', 'W', 'H')
 LANDMARK_COLUMNS = tuple(f'P{point}{axis}' for point in range(1, 6) for axis in 'XY')
 SUFFIXES = tuple(suffix.encode() for suffix in image_formats.SUFFIXES)
 CHUNK = 100_000  # lines of a list that are converted to Python objects at a time
-CSV_CHUNK = 10_000  # rows of a CSV, likewise
 
 LAYOUT = f"""VGGFace2's layout is expected:
   <data_root>/train/n000002/0001_01.jpg, <data_root>/test/n000001/...
@@ -93,31 +94,72 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
         ValueError: The file is empty, lacks a column, or has a malformed line, which
             the message names.
     """
-    expected = ['NAME_ID', *columns]
+    blocks = read_lines(path)
+    _, start = next(blocks, (1, ['']))
+    header = [cell.strip() for cell in cells_of(path, 1, start[:1], MOST_COLUMNS)[0]]
+    places = _places(path, header, ['NAME_ID', *columns])
     names, numbers = [np.empty(0, 'S1')], [np.empty((0, len(columns)), np.float32)]
-    rows = read_rows(path)
-    _, header = next(rows, (0, []))
-    header = [cell.strip() for cell in header]
+    for first, lines in itertools.chain([(2, start[1:])], blocks):
+        block = (_plain_block(lines, len(header), places)
+                 or _any_block(path, first, lines, len(header), places))
+        names.append(block[0])
+        numbers.append(block[1].reshape(-1, len(columns)))
+    return np.concatenate(names), np.concatenate(numbers)
+
+
+def _places(path: Path, header: list[str], expected: list[str]) -> list[int]:
     missing = [column for column in expected if header.count(column) != 1]
     if missing:
         raise ValueError(
             f'{path} lacks the column(s) {", ".join(missing)}, or has one twice: '
             f'expected {",".join(expected)}, separated by commas, found '
             f'{",".join(header)[:200]}. {LAYOUT}')
-    places = [header.index(column) for column in expected]
-    # in chunks, because Python objects of millions of rows need much memory
-    while chunk := list(itertools.islice(rows, CSV_CHUNK)):
-        found = []
-        for number, cells in chunk:
-            cells += [''] * (len(header) - len(cells))
-            name, *values = [cells[place] for place in places]
-            encoded = name.encode()
-            _check_length(path, number, encoded)
-            found.append((encoded, _numbers(path, number, values)))
-        chunk_names, values = zip(*found)
-        names.append(np.array(chunk_names, 'S'))
-        numbers.append(np.array(values, np.float32))
-    return np.concatenate(names), np.concatenate(numbers)
+    return [header.index(column) for column in expected]
+
+
+def _plain_block(lines: list[str], columns: int, places: list[int]
+                 ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Reads lines in which nothing is unusual, as in VGGFace2's own files.
+
+    numpy is five times as fast as the csv module and ``float``, but accepts less.
+
+    Returns:
+        Names and numbers, or None if a line needs a closer look.
+    """
+    text = '\n'.join(lines)
+    if (not text.isascii() or any(mark in text for mark in (' ', '\t', '""'))
+            or {line.count(',') for line in lines} != {columns - 1}
+            or max(map(len, lines)) > LONGEST_NAME):
+        return None
+    options = dict(delimiter=',', quotechar='"', comments=None)
+    try:
+        names = np.loadtxt(lines, f'S{LONGEST_NAME}', usecols=places[0], ndmin=1,
+                           **options)
+        numbers = np.loadtxt(lines, np.float32, usecols=places[1:], ndmin=2, **options)
+    except ValueError:
+        return None
+    if not len(names) == len(numbers) == len(lines):
+        return None
+    return np.array(names.tolist(), 'S'), numbers
+
+
+def _any_block(path: Path, first: int, lines: list[str], columns: int,
+               places: list[int]) -> tuple[np.ndarray, np.ndarray]:
+    """Reads any lines.
+
+    Raises:
+        ValueError: A line is malformed.
+    """
+    names, numbers = [], []
+    for number, cells in enumerate(cells_of(path, first, lines, columns), first):
+        if not cells:
+            continue
+        cells += [''] * (columns - len(cells))
+        name, *values = [cells[place] for place in places]
+        names.append(name.encode())
+        _check_length(path, number, names[-1])
+        numbers.append(_numbers(path, number, values))
+    return np.array(names, 'S'), np.array(numbers, np.float32)
 
 
 def _check_length(path: Path, number: int, name: bytes) -> None:

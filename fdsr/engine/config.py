@@ -102,6 +102,8 @@ def datasets_of(config: Config) -> Iterator[ConfigDict]:
     for name in _LOADERS:
         loader = config.get(name)
         if loader is not None:
+            if 'dataset' not in loader:
+                raise ValueError(f'{config.filename}: {name} has no dataset.')
             yield from _unwrapped(loader.dataset)
 
 

@@ -227,6 +227,8 @@ def _arguments(kind: Any, section: str) -> set[str] | None:
     if found is None:
         return None
     known = set(_OF_MMENGINE)
+    if '__signature__' in vars(found):
+        return known | {*inspect.signature(found).parameters}
     calls = [parent.__init__ for parent in found.__mro__ if '__init__' in vars(parent)
              ] if inspect.isclass(found) else [found]
     for call in calls[:None if len(calls) == 1 else -1]:  # not that of object

@@ -1,5 +1,6 @@
 """A runner that locks its work directory and resumes with checks."""
 
+from pathlib import Path
 from typing import Any
 
 from mmengine.device import get_device
@@ -45,8 +46,7 @@ class FaceRunner(Runner):
         """Finds the checkpoint to resume from, and loads it or ``load_from``."""
         if not self._has_loaded and (
                 self._resume == AUTO or self._resume and not self._load_from):
-            found = on_main_process(
-                lambda: checkpoints_of(self).newest_complete(self.logger.warning))
+            found = on_main_process(self._newest_checkpoint)
             if found is None:
                 self.logger.warning(
                     f'{self.work_dir} has no checkpoint yet: the training starts from '
@@ -54,6 +54,13 @@ class FaceRunner(Runner):
             self._resume = found is not None
             self._load_from = str(found) if found else self._load_from
         super().load_or_resume()
+
+    def _newest_checkpoint(self) -> Path | None:
+        files = checkpoints_of(self)
+        found = files.newest_complete(self.logger.warning)
+        if found in files.by_step().values():
+            files.point_to(found)  # a kill may have come before the pointer
+        return found
 
     def resume(self, filename: str, resume_optimizer: bool = True,
                resume_param_scheduler: bool = True, map_location: Any = 'default'

@@ -42,6 +42,9 @@ def problem_of(landmarks: np.ndarray, most_roll: float = MOST_ROLL) -> str:
     if spread < 1e-6:
         return 'all landmarks are one point'
     points = points / spread
+    # Upright first: other orders of an upright face may fit a rotated one as well.
+    if _in_order(points, _fit(points, MOST_ROLL)[0], MOST_ROLL):
+        return ''
     residual, roll = _fit(points)
     if abs(roll) > most_roll and _in_order(points, residual, 180):
         return (f'its landmarks are rotated by {abs(roll):.0f} degrees: rotate the '

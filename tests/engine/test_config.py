@@ -135,6 +135,12 @@ def test_another_number_of_roots_is_refused(path):
         load_config(path, data_root=['/one', '/two', '/three'])
 
 
+def test_a_loader_without_a_dataset_is_named(path):
+    path.write_text(CONFIG + 'val_dataloader = dict(_delete_=True, batch_size=4)')
+    with pytest.raises(ValueError, match='val_dataloader has no dataset'):
+        load_config(path)
+
+
 # Files that editors damage
 
 def test_a_byte_order_mark_is_ignored(path):

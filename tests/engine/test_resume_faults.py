@@ -104,6 +104,19 @@ def test_the_newest_checkpoint_is_taken_whatever_the_pointer_says(work, pointer)
     assert Checkpoints(work, work).newest_complete(print) == work / 'iter_6.pth'
 
 
+def test_a_kill_before_the_last_pointer_is_made_good(work):
+    """The rerun has nothing to train, so no later save would write the pointer."""
+    (work / POINTER).write_text('iter_3.pth')
+    config = config_of(work, train_cfg__max_iters=6, resume=True)
+    build_runner(config).train()
+    assert (work / POINTER).read_text() == 'iter_6.pth'
+
+
+def test_an_unknown_argument_of_the_checkpoint_hook_is_refused():
+    with pytest.raises(TypeError, match="by_eopch.*expected one of .*by_epoch"):
+        HOOKS.build(dict(type='fdsr.CheckpointHook', by_eopch=True))
+
+
 def test_a_copied_work_dir_resumes_from_its_own_files(trained, work):
     (work / POINTER).write_text(str(trained / 'iter_6.pth'))  # as earlier versions
     runner = toy.train(config_of(work, train_cfg__max_iters=7, resume=True))

@@ -64,3 +64,10 @@ def test_alignment_turns_a_face_and_a_box_refuses_it(degrees):
 
 def test_one_point():
     assert 'one point' in problem_of(np.ones((5, 2)))
+
+
+def test_a_smile_seen_from_the_side_is_accepted_in_any_mode():
+    """Another order of these landmarks fits a rotated face twice as well."""
+    points = np.array([[77.07, 80.72], [123.35, 88.98], [89.73, 117.5], [67.17, 122.],
+                       [120.7, 130.86]])
+    assert problem_of(points) == problem_of(points, 180) == ''

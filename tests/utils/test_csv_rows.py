@@ -21,7 +21,7 @@ ROW = '"n1/a",1,2,3,4,5,6,7,8,9,10'
     (f'{HEADER}\n{ROW}{"," * 9_000}\n', 2, '9011 cells, expected 11'),
     (f'{HEADER}\n"a"{",75,25" * 10}\n', 2, '21 cells.*decimal'),
     (f'{HEADER}\n{ROW}\n"a"' + ',"75,25"' * 10, 3, "'75,25' has a decimal comma"),
-    (f'{HEADER}\n"a,1\n', 2, 'unexpected end'),
+    (f'{HEADER}\n"a,1\n', 2, 'quotation mark is not closed'),
     (f'{HEADER}\n"a\nb",1,2,3,4,5,6,7,8,9,10\n', 2, 'quotation mark is not closed'),
     (f'{HEADER}\n"n\xe9",1'.encode('latin-1'), 2, 'not UTF-8'),
     (f'{HEADER}\n{ROW}\n'.encode('utf-16'), 1, ''),
@@ -73,3 +73,17 @@ def test_spellings_and_cells_without_a_number(tmp_path):
     nan = np.nan
     assert np.array_equal(numbers, np.array(
         [[1.5, 2], [100, -3], [nan, nan], [nan, nan]], np.float32), equal_nan=True)
+
+
+def test_plain_and_unusual_blocks_give_the_same(tmp_path):
+    """An empty last line alone sends the same rows through the slower reader."""
+    rows = [f'"n{number}/a",' + ','.join(f'{number + 0.25 * k:.2f}' for k in range(10))
+            for number in range(500)]
+    files = tmp_path / 'plain.csv', tmp_path / 'unusual.csv'
+    files[0].write_text('\n'.join([HEADER, *rows]))
+    files[1].write_text('\n'.join([HEADER, *rows, '', '']))
+    (names, numbers), (others, same) = (
+        read_csv(path, LANDMARK_COLUMNS) for path in files)
+    assert names.tolist() == others.tolist() and names.dtype == others.dtype
+    np.testing.assert_array_equal(numbers, same)
+    assert numbers[7, 2] == 7.5

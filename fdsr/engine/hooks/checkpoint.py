@@ -1,6 +1,8 @@
 """Writes checkpoints so that a killed run can always be resumed."""
 
 import math
+from collections.abc import Callable
+from inspect import Signature, signature
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,12 @@ from fdsr.engine.work_dir import SAVED, Checkpoints
 from fdsr.registry import HOOKS
 from fdsr.utils.files import atomic_path, explained
 from fdsr.utils.modules import unwrap
+
+
+def _without_kwargs(function: Callable) -> Signature:
+    whole = signature(function)
+    return whole.replace(parameters=[
+        one for one in whole.parameters.values() if one.kind is not one.VAR_KEYWORD])
 
 
 @HOOKS.register_module()
@@ -31,10 +39,18 @@ class CheckpointHook(_CheckpointHook):
 
     Raises:
         ValueError: ``out_dir`` is a URL.
+        TypeError: an argument is unknown.
     """
+
+    # For the check of --cfg-options, which suggests the nearest name.
+    __signature__ = _without_kwargs(_CheckpointHook)
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
+        if self.args:  # mmengine would pass them on to every save
+            raise TypeError(
+                f'CheckpointHook: unknown argument {next(iter(self.args))!r}; expected '
+                f'one of {", ".join(self.__signature__.parameters)}.')
         if '://' in str(self.out_dir or ''):
             raise ValueError(f'CheckpointHook: out_dir: expected a local folder, found '
                              f'{self.out_dir!r}.')
