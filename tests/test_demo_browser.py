@@ -108,7 +108,7 @@ def test_gradio_itself_reads_no_other_files(server, http, tmp_path):
     """It copies any file named in a request, unless it knows that it has launched."""
     file = dict(path=str(write(tmp_path / 'a.png', noise(8, 8))),
                 meta=dict(_type='gradio.FileData'))
-    assert call(server, http, 'change', True) != 'refused'
+    assert call(server, http, 'change', 'photo') != 'refused'
     assert call(server, http, 'change', file) == 'refused'
 
 
