@@ -94,8 +94,11 @@ def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarr
         ValueError: The file is empty, lacks a column, or has a malformed line, which
             the message names.
     """
+    if path.stat().st_size == 0:
+        raise ValueError(f'{path} is empty, expected {",".join(["NAME_ID", *columns])} '
+                         f'and a row per image. {LAYOUT}')
     blocks = read_lines(path)
-    _, start = next(blocks, (1, ['']))
+    _, start = next(blocks)
     header = [cell.strip() for cell in cells_of(path, 1, start[:1], MOST_COLUMNS)[0]]
     places = _places(path, header, ['NAME_ID', *columns])
     names, numbers = [np.empty(0, 'S1')], [np.empty((0, len(columns)), np.float32)]

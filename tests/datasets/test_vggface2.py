@@ -240,7 +240,7 @@ def spoilt(toy, how, name):
         return f'missing image: {path}'
     if how == 'truncated':
         path.write_bytes(path.read_bytes()[:-500])
-        return 'truncated'
+        return 'Premature end'
     if how == 'no picture':
         path.write_text('no picture')
         return 'cannot be decoded'

@@ -234,7 +234,7 @@ def test_too_many_bad_pictures_stop_with_the_list(config, call, tmp_path,
 
 @pytest.mark.parametrize('spoil, message', [
     (lambda text: text.replace('P3X', 'NOSE'), 'lacks the column.*P3X'),
-    (lambda text: '', 'loose_landmark_train.csv is not a valid CSV')])
+    (lambda text: '', 'loose_landmark_train.csv is empty')])
 def test_bad_tables_are_named(config, call, toy_root, spoil, message):  # noqa: F811
     toy = toy_root()
     toy.landmarks.write_text(spoil(toy.landmarks.read_text()))

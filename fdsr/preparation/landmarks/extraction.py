@@ -221,10 +221,11 @@ class Examiner:
                 for face in oriented_faces(self._detector, small)]
 
     def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
+        turned = '' if orientation == 1 else (
+            f'the dataset does not apply its EXIF orientation {orientation}: rotate its '
+            'pixels')
         if not faces:
-            return Skipped('no face', '' if orientation == 1 else (
-                f'the dataset does not apply its EXIF orientation {orientation}: '
-                'rotate its pixels'))
+            return Skipped('no face', turned)
         if len(faces) > 1 and not self.settings.largest:
             return Skipped('several faces', str(len(faces)))
         face = faces[0]
@@ -233,7 +234,7 @@ class Examiner:
         if face.eye_distance < max(self.settings.min_eyes, 1):
             return Skipped('too small', f'eyes {face.eye_distance:.1f} px apart')
         problem = problem_of(face.points)
-        return Skipped('pose', problem) if problem else face
+        return Skipped('pose', turned or problem) if problem else face
 
 
 def _unusable(image: Any) -> Skipped | None:
