@@ -137,7 +137,8 @@ def merge_options(config: Config, options: dict[str, Any]) -> None:
             if not isinstance(node.get(part), dict):
                 node[part] = _Keys()
             node = node[part]
-        both = isinstance(node.get(last), dict) and isinstance(value, dict)
+        both = (isinstance(node.get(last), dict) and isinstance(value, dict)
+                and not value.get('_delete_'))
         node[last] = _Keys({**node[last], **value}) if both else value
     merged = _merged(config._cfg_dict, nested, ())
     for key in nested:
@@ -160,7 +161,8 @@ def _merged(node: Any, options: dict, path: tuple, inside: bool = False) -> Any:
         if isinstance(value, dict) and not value.get('_delete_') and isinstance(
                 old, (dict, list)):
             value = _merged(old, value, (*path, str(key)), inside or 'type' in node)
-        elif isinstance(value, _Keys) and old is not None:
+        elif (isinstance(value, _Keys) and old is not None
+              and not value.get('_delete_')):
             raise ValueError(f'{here} is {old!r}, which has no keys. Set '
                              f'{here} itself.')
         elif isinstance(value, dict):

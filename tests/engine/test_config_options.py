@@ -184,6 +184,16 @@ def test_a_dict_is_merged_or_replaces(config):
         merge_options(config, {'randomness': dict(sed=1)})
 
 
+def test_a_replaced_component_may_be_completed_by_another_option(config):
+    merge_options(config, {
+        'randomness': dict(_delete_=True, seed=1), 'randomness.deterministic': True})
+    assert config.randomness == dict(seed=1, deterministic=True)
+    merge_options(config, {
+        'randomness.deterministic': False, 'randomness': dict(_delete_=True, seed=2)})
+    assert config.randomness == dict(seed=2)
+
+
+
 def test_values_that_do_not_fit_are_refused(config):
     with pytest.raises(ValueError, match='expected true or false, found \'no\''):
         merge_options(config, {'train_dataloader.persistent_workers': 'no'})
