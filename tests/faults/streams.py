@@ -73,7 +73,9 @@ class _Runs:
         folder = self.folder / name
         out = folder / 'out'
         if resumed:
-            shutil.copytree(self.folder / resumed, folder)
+            # without the sockets that a killed worker left
+            shutil.copytree(self.folder / resumed, folder,
+                            ignore=shutil.ignore_patterns('tmp'))
         else:
             out.mkdir(parents=True)
         ended = run_once(lambda: self._train(out, end, length, bool(resumed)), folder,
