@@ -214,10 +214,11 @@ def test_a_face_is_restored_in_the_browser(visit, student, tmp_path):
             'image => getComputedStyle(image).clipPath'))
     assert edges == ['inset(0px 0px 0px 0%)', 'inset(0px 0px 0px 100%)']
     chosen(page, write(tmp_path / 'other.png', noise(LR_SIZE, LR_SIZE, 1)))
+    shown = page.locator('#result .after').get_attribute('src')
     press(page)
     page.wait_for_function('old => !document.querySelector("#result .after") || '
                            'document.querySelector("#result .after").src != old',
-                           arg=page.locator('#result .after').get_attribute('src'))
+                           arg=shown)
     assert not np.array_equal(result(page, tmp_path), sr)
 
 
