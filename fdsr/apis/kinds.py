@@ -17,6 +17,9 @@ TINY = 1.5
 #: distance, distance of the eyes' midpoint as a share of the side, roll in degrees.
 #: 450 aligned faces of 48 to 256 px, half of them JPEG 50, reach 1.28, 0.024 and 6.5.
 MOST_ZOOM, MOST_SHIFT, MOST_ROLL = 1.33, 0.04, 12
+#: Up to this side, in sides of LR, a face that fills the image is an aligned face even if
+#: it is not exactly in place: a photograph of this size has no room for anything else.
+SMALL, SMALL_ZOOM, SMALL_SHIFT, SMALL_ROLL = 3, 1.6, 0.15, 20
 
 Detect = Callable[[np.ndarray], 'FaceLandmarks | None']
 
@@ -30,7 +33,8 @@ def choose_kind(image: np.ndarray, geometry: FaceGeometry, detect: Detect) -> st
     - its side is at most 1.5 times that of LR, where detection is unreliable;
     - the largest detected face matches the network's template: its eye distance within
       a factor of 1.33, the midpoint of its eyes within 4 % of the side, and its roll
-      within 12 degrees;
+      within 12 degrees; in an image of at most 3 times LR's side, within 1.6, 15 % and
+      20 degrees;
     - no detector is available.
 
     Every other image is a photograph, also a small square one without a detected face.
@@ -51,20 +55,23 @@ def choose_kind(image: np.ndarray, geometry: FaceGeometry, detect: Detect) -> st
         face = detect(image)
     except ImportError:
         return 'face'
-    if face is None or not _matches(face.points, side, geometry.eye_share):
+    limits = ((SMALL_ZOOM, SMALL_SHIFT, SMALL_ROLL) if side <= SMALL * geometry.lr_size
+              else (MOST_ZOOM, MOST_SHIFT, MOST_ROLL))
+    if face is None or not _matches(face.points, side, geometry.eye_share, *limits):
         return 'photo'
     return 'face'
 
 
-def _matches(points: np.ndarray, side: int, eye_share: float) -> bool:
+def _matches(points: np.ndarray, side: int, eye_share: float, most_zoom: float,
+             most_shift: float, most_roll: float) -> bool:
     """Returns True if the eyes are near those of the network's template."""
     eyes = np.asarray(points[:2], np.float64)
     expected = five_point_template(side, eye_share)[:2]
     zoom = np.hypot(*(eyes[1] - eyes[0])) / (eye_share * side)
     shift = np.hypot(*(eyes.mean(axis=0) - expected.mean(axis=0))) / side
     roll = np.degrees(np.arctan2(*(eyes[1] - eyes[0])[::-1]))
-    return bool(1 / MOST_ZOOM <= zoom <= MOST_ZOOM and shift <= MOST_SHIFT
-                and abs(roll) <= MOST_ROLL)
+    return bool(1 / most_zoom <= zoom <= most_zoom and shift <= most_shift
+                and abs(roll) <= most_roll)
 
 
 def check_kind(kind: str) -> str:

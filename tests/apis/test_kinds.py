@@ -53,7 +53,7 @@ def test_size_and_shape_decide_without_a_detector(shape, kind):
     assert choose_kind(blank(*shape), GEOMETRY, must_not_look) == kind
 
 
-@pytest.mark.parametrize('side', [49, 256, 512])
+@pytest.mark.parametrize('side', [97, 256, 512])
 @pytest.mark.parametrize('change, kind', [
     (dict(), 'face'), (dict(zoom=1.3), 'face'), (dict(zoom=0.77), 'face'),
     (dict(zoom=1.4), 'photo'), (dict(zoom=0.7), 'photo'),
@@ -62,6 +62,15 @@ def test_size_and_shape_decide_without_a_detector(shape, kind):
     (dict(roll=11), 'face'), (dict(roll=-11), 'face'), (dict(roll=13), 'photo'),
     (dict(roll=180), 'photo')])
 def test_the_face_has_to_match_the_template(side, change, kind):
+    assert choose_kind(blank(side), GEOMETRY, finds(landmarks(side, **change))) == kind
+
+
+@pytest.mark.parametrize('change, kind', [
+    (dict(zoom=1.5), 'face'), (dict(zoom=0.65), 'face'), (dict(zoom=0.6), 'photo'),
+    (dict(shift=(0.1, -0.1)), 'face'), (dict(shift=(0.16, 0)), 'photo'),
+    (dict(roll=18), 'face'), (dict(roll=25), 'photo')])
+@pytest.mark.parametrize('side', [49, 96])
+def test_in_a_small_image_it_is_enough_that_the_face_fills_it(side, change, kind):
     assert choose_kind(blank(side), GEOMETRY, finds(landmarks(side, **change))) == kind
 
 
