@@ -17,7 +17,7 @@ from torch import nn
 from fdsr.engine.launch import build_runner
 from fdsr.engine.runner import FaceRunner
 from fdsr.engine.work_dir import POINTER, CannotResume, Checkpoints
-from fdsr.registry import HOOKS, MODELS
+from fdsr.registry import HOOKS, MODEL_WRAPPERS, MODELS
 from fdsr.utils.locks import FolderInUse, folder_lock
 from fdsr.weights import RefusedCheckpointError, safe_load
 from tests import toy
@@ -409,3 +409,28 @@ def test_a_busy_port_is_replaced(tmp_path):
         assert found != taken and str(taken) in told
     assert port(MASTER_PORT=str(taken))[0] == taken
     assert port(NNODES='2', MASTER_PORT='29511')[0] == 29511
+
+
+@MODEL_WRAPPERS.register_module(force=True)
+class Wrapper(nn.Module):
+    """Wraps a child as the distributed wrapper of several networks does."""
+
+    def __init__(self, module):
+        super().__init__()
+        self.module = module
+
+
+def test_the_weights_of_wrapped_children_are_loaded(tmp_path):
+    """With several ranks, student and discriminator are wrapped, each on its own."""
+    teacher = toy.trained_teacher(tmp_path)
+    runner = toy.train(toy.distiller_config(tmp_path / 'run', teacher))
+    saved = sorted((tmp_path / 'run').glob('iter_*.pth'))[-1]
+    expected = {key: value.clone()
+                for key, value in runner.model.student.state_dict().items()}
+    with torch.no_grad():
+        for parameter in runner.model.student.decoder.parameters():
+            parameter.zero_()
+    runner.model.student = Wrapper(runner.model.student)
+    runner.load_checkpoint(str(saved))
+    found = runner.model.student.module.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in expected.items())

@@ -91,10 +91,9 @@ class SelfDescribingHook(Hook):
                   if key.partition('.')[0] in children}
         check_values(source, strip_external(bare_own, live), values, _START_FROM)
         check_hashes(source, facts, hashes_of(state))
+        # mmengine's loader descends into wrapped children by their bare names
         checkpoint['state_dict'] = {
-            key: values.get(_bare_key(key, wrapped), value)
-            for key, value in own.items()
-        }
+            key: values.get(key, value) for key, value in bare_own.items()}
 
 
 def _facts_of(model: nn.Module, dataset: Any) -> dict[str, Any]:
