@@ -17,8 +17,8 @@ TINY = 1.5
 #: distance, distance of the eyes' midpoint as a share of the side, roll in degrees.
 #: 450 aligned faces of 48 to 256 px, half of them JPEG 50, reach 1.28, 0.024 and 6.5.
 MOST_ZOOM, MOST_SHIFT, MOST_ROLL = 1.33, 0.04, 12
-#: Up to this side, in sides of LR, a face that fills the image is an aligned face even if
-#: it is not exactly in place: a photograph of this size has no room for anything else.
+#: Up to this side, in sides of LR, a face that fills the image is an aligned face even
+#: if it is not exactly in place: a photograph of this size has no room for more.
 SMALL, SMALL_ZOOM, SMALL_SHIFT, SMALL_ROLL = 3, 1.6, 0.15, 20
 
 Detect = Callable[[np.ndarray], 'FaceLandmarks | None']

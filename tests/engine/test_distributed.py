@@ -108,7 +108,8 @@ def test_checkpoints_of_both_kinds_hold_the_same(out, name):
         read_checkpoint(out / name / which / 'iter_2.pth')
         for which in ('together', 'alone'))
     # the values differ by rounding
-    assert facts.pop('weights_sha256').keys() == alone_facts.pop('weights_sha256').keys()
+    hashes, alone_hashes = (each.pop('weights_sha256') for each in (facts, alone_facts))
+    assert hashes.keys() == alone_hashes.keys()
     assert facts == alone_facts
     assert values.keys() == alone.keys()
     assert not [key for key in values if 'module.' in key]

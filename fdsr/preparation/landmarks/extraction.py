@@ -222,8 +222,8 @@ class Examiner:
 
     def _choose(self, faces: list[FaceLandmarks], orientation: int) -> Outcome:
         turned = '' if orientation == 1 else (
-            f'the dataset does not apply its EXIF orientation {orientation}: rotate its '
-            'pixels')
+            f'the dataset does not apply its EXIF orientation {orientation}: rotate '
+            'its pixels')
         if not faces:
             return Skipped('no face', turned)
         if len(faces) > 1 and not self.settings.largest:
