@@ -49,7 +49,10 @@ def test_the_report_is_a_table(report):
 
 
 def test_a_torn_save_is_noticed(tmp_path: Path):
-    """The campaign itself: a kill inside of a save leaves half of the file."""
+    """The campaign itself: a kill inside of a save leaves half of the file.
+
+    torch names the content after the file, and that of a buffer "archive".
+    """
     code = f'''
 import torch
 from pathlib import Path
@@ -58,11 +61,11 @@ from tests.faults.processes import run_once
 out = Path({str(tmp_path)!r}) / 'out'
 out.mkdir()
 def save():
-    torch.save(torch.zeros(1000), out / 'a.pth')
+    torch.save(torch.zeros(1000), out / 'archive.pth')
 whole = run_once(save, out.parent, out)
-size = (out / 'a.pth').stat().st_size
+size = (out / 'archive.pth').stat().st_size
 assert not whole.killed and [one.kind for one in whole.operations] == ['torch.save']
 torn = run_once(save, out.parent, out, FaultPoint('torn', 0))
-assert torn.killed and (out / 'a.pth').stat().st_size == size // 2
+assert torn.killed and (out / 'archive.pth').stat().st_size == size // 2
 '''
     subprocess.run([sys.executable, '-c', code], cwd=REPOSITORY, check=True)
