@@ -49,7 +49,7 @@ class Result:
 
     @property
     def failed(self) -> bool:
-        """Whether the input has no result although it should have one."""
+        """True if the input should have a result and has none."""
         return self.status not in ('ok', 'skipped')
 
 

@@ -75,7 +75,7 @@ class VideoReader:
 
     def __init__(self, source: Path) -> None:
         if not source.is_file():
-            raise FileNotFoundError(f'There is no video at {source}.')
+            raise FileNotFoundError(f'Video not found: {source}.')
         self.source = source
         self._av = _library(source)
         try:

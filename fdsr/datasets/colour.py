@@ -49,7 +49,7 @@ def on_white(image: Image.Image, alpha: Image.Image) -> Image.Image:
 
 
 def float_levels(values: np.ndarray) -> np.ndarray:
-    """Converts floats in [0, 1] or [0, 255] to uint8; the values tell which.
+    """Converts floats in [0, 1] or [0, 255] to uint8; the largest value decides.
 
     Raises:
         ValueError: The values are in neither range.

@@ -1,4 +1,4 @@
-"""Images are told apart: aligned faces and photographs."""
+"""Classification of images as aligned faces or photographs."""
 
 import numpy as np
 import pytest

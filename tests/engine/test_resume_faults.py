@@ -260,7 +260,7 @@ def test_a_new_learning_rate_schedule_and_length_take_effect(work, tmp_path, cap
                              by_epoch=False),
         default_hooks__param_scheduler=dict(type='ParamSchedulerHook'))
     resumed = toy.train(config_of(work, resume=True, **changes))
-    told = ''.join(capfd.readouterr())
+    printed = ''.join(capfd.readouterr())
     whole = toy.train(config_of(tmp_path / 'whole', **changes))
     assert resumed.iter == 8 and rates(resumed) == rates(whole) == pytest.approx(
         [2e-5])
@@ -268,7 +268,7 @@ def test_a_new_learning_rate_schedule_and_length_take_effect(work, tmp_path, cap
                    'train_dataloader.batch_size was 2 and is now 3',
                    'train_cfg.max_iters was 6 and is now 8',
                    'optim_wrapper.accumulative_counts was not set and is now 2'):
-        assert change in told
+        assert change in printed
 
 
 @pytest.mark.parametrize('change, message', [
@@ -405,8 +405,8 @@ def test_a_busy_port_is_replaced(tmp_path):
         busy.bind(('', 0))
         busy.listen()
         taken = busy.getsockname()[1]
-        found, told = port(MASTER_PORT=str(taken))
-        assert found != taken and str(taken) in told
+        found, printed = port(MASTER_PORT=str(taken))
+        assert found != taken and str(taken) in printed
     assert port(MASTER_PORT=str(taken))[0] == taken
     assert port(NNODES='2', MASTER_PORT='29511')[0] == 29511
 

@@ -47,7 +47,7 @@ class Case:
         name: mutation and number; with the seed, it fixes the input.
         write: writes the input into a new folder and returns its path.
         load: reads the input.
-        judge: maps the result to ``correct``, ``valid`` or ``silent failure``.
+        judge: classifies the result as ``correct``, ``valid`` or ``silent failure``.
         names: an error has to contain one of them; default: the name of the file.
     """
 
