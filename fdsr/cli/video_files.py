@@ -14,6 +14,7 @@ import numpy as np
 
 from fdsr.apis.images import BadImage
 from fdsr.cli.outputs import cannot_write
+from fdsr.cli.video_sound import ConvertedSound, CopiedSound, layout_of
 
 #: Other formats, such as playlists, can name further files and hosts to read from.
 _CONTAINERS = dict(format_whitelist='mov,matroska,avi,mpegts,mpeg,flv,asf,ogg',
@@ -33,10 +34,6 @@ _MATRICES = {0: _BT709, 1: _BT709, 4: 4, 5: _BT601, 6: _BT601, 7: 7, 9: _BT2020,
              10: _BT2020}
 _RGB, _UNSPECIFIED = 0, 2
 _LIMITED, _FULL = 1, 2
-_AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000,
-              88200, 96000)
-#: Layouts by the number of channels, for files that store only the number.
-_LAYOUTS = ('', 'mono', 'stereo', '2.1', '4.0', '5.0', '5.1', '6.1', '7.1')
 #: Seconds that may be missing at the end of a complete file, and that a header's end
 #: may be off.
 _TOLERANCE, _ROUNDING = Fraction(1, 2), Fraction(2, 1000)
@@ -234,7 +231,7 @@ class VideoWriter:
         self._av, self._path, self._target = _library(target), path, target
         self._reader = reader
         self._file: Any = None
-        self._sound: dict[int, _CopiedSound] = {}
+        self._sound: dict[int, CopiedSound] = {}
         self._early: list[Any] = []  # sound before the first frame
         self._held: Any = None  # the last packet, until its duration is known
         self.notes: list[str] = []
@@ -325,17 +322,17 @@ class VideoWriter:
             self.add_sound(packet)
         self._early.clear()
 
-    def _copy(self, sound: Any) -> '_CopiedSound':
+    def _copy(self, sound: Any) -> CopiedSound:
         try:
             stream = self._file.add_stream_from_template(sound)
-            layout = _layout(sound)
+            layout = layout_of(sound)
             if layout != sound.codec_context.layout.name:
                 stream.codec_context.layout = layout
-            return _CopiedSound(stream, sound)
+            return CopiedSound(stream, sound)
         except (self._av.FFmpegError, ValueError):
             self.notes.append(f'The sound was converted to AAC, because MP4 does not '
                               f'support {sound.codec_context.name}.')
-            return _ConvertedSound(self._file, sound)
+            return ConvertedSound(self._file, sound)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -356,61 +353,6 @@ class VideoWriter:
             # finish() has reported errors; otherwise the file is discarded
             with suppress(self._av.FFmpegError):
                 self._file.close()
-
-
-class _CopiedSound:
-    """Copies the packets of a stream into another file."""
-
-    def __init__(self, stream: Any, source: Any) -> None:
-        self.stream, self._last = stream, None
-        stream.metadata.update(source.metadata)
-
-    def __call__(self, packet: Any) -> list[Any]:
-        """Returns the packets to write for a packet of the source."""
-        # MP4 requires increasing times
-        if packet.dts is None or (self._last is not None and packet.dts <= self._last):
-            return []
-        self._last, packet.stream = packet.dts, self.stream
-        return [packet]
-
-    def rest(self) -> list[Any]:
-        """Returns the packets after the last one."""
-        return []
-
-
-class _ConvertedSound(_CopiedSound):
-    """Converts a stream to AAC."""
-
-    def __init__(self, file: Any, source: Any) -> None:
-        import av
-        rate = source.codec_context.sample_rate
-        rate = rate if rate in _AAC_RATES else _AAC_RATES[8]
-        layout = _layout(source)
-        super().__init__(file.add_stream('aac', rate=rate, layout=layout), source)
-        self._resampler = av.AudioResampler('fltp', layout, rate, frame_size=1024)
-        self._errors = av.FFmpegError
-
-    def __call__(self, packet: Any) -> list[Any]:
-        try:
-            frames = packet.decode()
-        except self._errors:  # a damaged packet
-            return []
-        return self._encoded(frames)
-
-    def rest(self) -> list[Any]:
-        return self._encoded([None]) + self.stream.encode(None)
-
-    def _encoded(self, frames: list[Any]) -> list[Any]:
-        return [packet for frame in frames for part in self._resampler.resample(frame)
-                for packet in self.stream.encode(part)]
-
-
-def _layout(sound: Any) -> str:
-    """Returns the name of the layout of a stream's channels."""
-    layout = sound.codec_context.layout
-    count = layout.nb_channels
-    unknown = layout.name == f'{count} channels' and count < len(_LAYOUTS)
-    return _LAYOUTS[count] if unknown else layout.name
 
 
 def _upright(image: np.ndarray, matrix: Any) -> tuple[np.ndarray, bool]:
