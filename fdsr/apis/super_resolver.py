@@ -112,6 +112,26 @@ class FaceSuperResolver:
         self._detector: LandmarkDetector | None = None
         self._photo_detector: LandmarkDetector | None = None
 
+    @classmethod
+    def from_pretrained(cls, folder_or_repo: str | Path, revision: str | None = None,
+                        **options: Any) -> 'FaceSuperResolver':
+        """Opens ``model.safetensors`` of a folder or of a Hugging Face repository.
+
+        Args:
+            folder_or_repo: a folder that ``tools/publish_model.py --hub-folder`` wrote,
+                or the id ``OWNER/NAME`` of a repository with these files, which needs
+                the extra ``hub``. Only they are downloaded, and nothing that is cached.
+            revision: branch, tag or commit of the repository; default: its main branch.
+            **options: further arguments of the class.
+
+        Raises:
+            FileNotFoundError, ConnectionError, PermissionError, ImportError: see
+                ``fdsr.weights.hub_files.find_pretrained``.
+            CheckpointMismatch, RefusedCheckpointError, ValueError: see the class.
+        """
+        from fdsr.weights.hub_files import find_pretrained
+        return cls(find_pretrained(folder_or_repo, revision), **options)
+
     def __call__(self, images: Any, channel_order: str = 'rgb'
                  ) -> np.ndarray | list[np.ndarray]:
         """Super-resolves aligned faces.

@@ -16,6 +16,7 @@ from fdsr.models.files.checkpoints import (
     save_backbone,
 )
 from fdsr.weights import safe_load, sha256_of
+from fdsr.weights.safetensors_files import SUFFIX
 
 State = dict[str, Tensor]
 
@@ -69,7 +70,8 @@ def convert(kind: str, source: str | Path, out: str | Path,
     Args:
         kind: a key of ``CONVERTERS``.
         source: the authors' file.
-        out: the file to write, for ``fdsr.apis.load_backbone``.
+        out: the file to write, for ``fdsr.apis.load_backbone``: ``.safetensors``, which
+            is the default, or ``.pth``.
         dictionary: for ``dfdnet``, the folder with the authors' atoms, see
             ``dfdnet.read_atoms``.
 
@@ -84,6 +86,7 @@ def convert(kind: str, source: str | Path, out: str | Path,
             has the first key that differs.
         ValueError: a dictionary is missing or not supported, or ``out`` is the source.
     """
+    out = Path(out) if Path(out).suffix else Path(f'{out}{SUFFIX}')
     _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
     state = _state_of(source)
