@@ -62,7 +62,7 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
         raise ModelFileError(f'{path} cannot store {error}.') from error
     metadata = {_META: text, _META_HASH: _sha256(text.encode()),
                 f'{_SPEC}sai_model_spec': _SPEC_VERSION,
-                **{_SPEC + key: value for key, value in spec.items() if value}}
+                **{_SPEC + key: str(value) for key, value in spec.items() if value}}
     header: dict[str, Any] = {'__metadata__': metadata}
     order, kinds = list(_DTYPES), {kind: name for name, kind in _DTYPES.items()}
     types = {name: kinds[str(value.dtype).removeprefix('torch.')]

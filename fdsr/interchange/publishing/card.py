@@ -109,8 +109,8 @@ def _table_of(facts: Facts) -> str:
                   '[0, 1], not clamped',
         'faces': f'squares, the eyes {geometry.eye_share:.3f} of the side apart',
         'file': f'`{facts.file}`, {facts.bytes / 1e6:.2f} MB, {facts.precision}; '
-                f'maximum difference from the source {facts.rounding:.2f}/255 on random '
-                'input',
+                f'maximum difference from the source {facts.rounding:.2f}/255 on '
+                'random input',
         'SHA-256': f'`{facts.sha256}`',
         'licence': facts.licence,
     }

@@ -26,17 +26,20 @@ def serve(repositories: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
             requested.append(self.path)
             steps = self.path.partition('?')[0].strip('/').split('/')
             api = steps[:2] == ['api', 'models']
-            _, name, _, revision, *file = (steps[2:] if api else steps) + ['', 'main']
+            _, name, kind, revision, *file = (steps[2:] if api else steps) + ['', 'main']
             folder = repositories.get(name)
             if folder is None:
                 self.answer(404, error='RepoNotFound')
             elif revision not in ('main', COMMIT):
                 self.answer(404, error='RevisionNotFound')
             elif api:
-                names = sorted(path.name for path in folder.iterdir())
-                self.answer(200, json.dumps(dict(
-                    id=f'{OWNER}/{name}', sha=COMMIT, tags=[], private=False,
-                    siblings=[dict(rfilename=one) for one in names])).encode())
+                files = sorted(folder.iterdir())
+                self.answer(200, json.dumps([
+                    dict(type='file', path=path.name, size=path.stat().st_size, oid='0')
+                    for path in files] if kind == 'tree' else dict(
+                        id=f'{OWNER}/{name}', sha=COMMIT, tags=[], private=False,
+                        siblings=[dict(rfilename=path.name) for path in files])
+                ).encode())
             else:
                 self.answer(200, (folder / file[0]).read_bytes())
 
