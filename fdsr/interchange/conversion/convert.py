@@ -86,7 +86,9 @@ def convert(kind: str, source: str | Path, out: str | Path,
             has the first key that differs.
         ValueError: a dictionary is missing or not supported, or ``out`` is the source.
     """
-    out = Path(out) if Path(out).suffix else Path(f'{out}{SUFFIX}')
+    out = Path(out)
+    if not out.suffix and not out.is_dir():
+        out = out.with_name(f'{out.name}{SUFFIX}')
     _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
     state = _state_of(source)

@@ -26,7 +26,8 @@ def serve(repositories: dict[str, Path]) -> Iterator[tuple[str, list[str]]]:
             requested.append(self.path)
             steps = self.path.partition('?')[0].strip('/').split('/')
             api = steps[:2] == ['api', 'models']
-            _, name, kind, revision, *file = (steps[2:] if api else steps) + ['', 'main']
+            steps = (steps[2:] if api else steps) + ['', 'main']
+            _, name, kind, revision, *file = steps
             folder = repositories.get(name)
             if folder is None:
                 self.answer(404, error='RepoNotFound')
