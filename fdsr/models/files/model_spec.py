@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from typing import Any
 
 
@@ -21,7 +20,9 @@ def architecture_of(config: Mapping[str, Any]) -> str:
 def model_spec(title: str, architecture: str, description: str,
                licence: str | None = None, size: int | None = None,
                **more: str | None) -> dict[str, str | None]:
-    """Returns ModelSpec's values for a file, without version and hash.
+    """Returns ModelSpec's values for a file, without version, hash and date.
+
+    Without a date, equal networks give equal files.
 
     Args:
         title: name of the model.
@@ -34,8 +35,7 @@ def model_spec(title: str, architecture: str, description: str,
     return dict(
         architecture=architecture, implementation='fdsr', title=title,
         description=description, license=licence,
-        resolution=None if size is None else f'{size}x{size}',
-        date=datetime.now(timezone.utc).date().isoformat(), **more)
+        resolution=None if size is None else f'{size}x{size}', **more)
 
 
 def sentence_on(config: Mapping[str, Any], traits: Mapping[str, Any]) -> str:
