@@ -32,6 +32,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('--backbone', metavar='NAME',
                         help="one of the checkpoint's (default: the trained one)")
     parser.add_argument('--fp32', action='store_true', help='do not round to fp16')
+    parser.add_argument('--authors-keys', action='store_true',
+                        help="also write RCAN or SRFBN under the names of its authors' "
+                             'files, to OUT/NAME-HASH-authors.pth')
     return parser.parse_args()
 
 
@@ -39,7 +42,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Publishes the network and prints a summary."""
     options = parse_arguments()
-    from fdsr.interchange.publishing import publish, read_about
+    from fdsr.interchange.publishing import (
+        check_authors_keys,
+        publish,
+        read_about,
+        write_authors_keys,
+    )
+    if options.authors_keys:
+        check_authors_keys(options.checkpoint, options.backbone)
     about = '' if options.about is None else read_about(options.about)
     published = publish(
         options.checkpoint, options.out, options.name, options.backbone,
@@ -48,6 +58,8 @@ def main() -> None:
     print(f'{published.path}: {facts.size_mb:.2f} MB, SHA-256 {facts.sha256}\n'
           f'maximum difference from the source: {facts.rounding:.2f}/255 on random '
           f'input\ncard: {published.card}')
+    if options.authors_keys:
+        print(f"authors' names: {write_authors_keys(published.path)}")
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from torch import nn
 from fdsr.apis.networks import FaceGeometry
 from fdsr.interchange.drafts import draft_folder
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.interchange.recognition import member_name
 from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
@@ -93,7 +94,7 @@ def publish(source: str | Path, folder: str | Path, name: str,
     folder = Path(folder).expanduser()
     with draft_folder(folder) as draft:
         unnamed = draft / 'network.pth'
-        save_backbone(whole, config, unnamed, licence=licence,
+        save_backbone(whole, config, unnamed, member_name(whole), licence=licence,
                       published=dict(name=name, source_sha256=sha256_of(path)))
         digest = sha256_of(unnamed)
         file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
