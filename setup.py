@@ -82,8 +82,8 @@ EXTRAS = {
     # Videos: FFmpeg's libraries inside of the package.
     'video': ['av>=17'],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
-    # spandrel, which ComfyUI and chaiNNer use, loads fdsr's networks. 0.4.1 is the first
-    # release with RCAN.
+    # spandrel, which ComfyUI and chaiNNer use, loads fdsr's networks. 0.4.1 is the
+    # first release with RCAN.
     'spandrel': ['spandrel>=0.4.1'],
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.

@@ -15,8 +15,8 @@ try:
     NODE_CLASS_MAPPINGS['FdsrRestoreFaces'] = RestoreFaces
     NODE_DISPLAY_NAME_MAPPINGS['FdsrRestoreFaces'] = 'Restore Faces (fdsr)'
 except ImportError as error:
-    logging.error('fdsr: the node "Restore Faces (fdsr)" is not available, because fdsr '
-                  'cannot be imported (%s). Install it with the Python that runs '
+    logging.error('fdsr: the node "Restore Faces (fdsr)" is not available, because '
+                  'fdsr cannot be imported (%s). Install it with the Python that runs '
                   'ComfyUI: python -m pip install /path/to/fdsr', error)
 else:
     try:

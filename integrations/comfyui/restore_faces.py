@@ -114,8 +114,8 @@ def _check(image: Tensor) -> None:
     """Raises ``ValueError`` unless the images have ComfyUI's shape."""
     if image.ndim != 4 or image.shape[-1] not in (1, 3, 4) or 0 in image.shape:
         raise ValueError(
-            'Restore Faces (fdsr): expected images (B, H, W, C) with 1, 3 or 4 channels '
-            f'and at least one pixel, found {tuple(image.shape)}.')
+            'Restore Faces (fdsr): expected images (B, H, W, C) with 1, 3 or 4 '
+            f'channels and at least one pixel, found {tuple(image.shape)}.')
 
 
 def _with_alpha(restored: Tensor, image: Tensor) -> Tensor:
