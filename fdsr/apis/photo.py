@@ -94,7 +94,8 @@ class RestoredPhoto:
         """Returns the weight of the restored faces in each pixel of ``image``.
 
         Returns:
-            float32 (H, W) from 0, where the image was only upsampled, to ``strength``.
+            float32 (H, W) from 0, where the image was only upsampled, to ``strength``,
+            or more where faces overlap.
         """
         shape = self.image.shape[:2]
         if self.kind == 'face':

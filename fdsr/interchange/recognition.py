@@ -25,7 +25,7 @@ from fdsr.interchange.conversion.baselines import (
 )
 from fdsr.models.backbones import DistilledStudent
 from fdsr.models.backbones.encoder import layout_of
-from fdsr.models.files import Budget, CheckpointMismatch, build_network
+from fdsr.models.files import Budget, build_network
 from fdsr.models.vgg import layer_channels
 
 State = Mapping[str, Tensor]
@@ -33,8 +33,6 @@ State = Mapping[str, Tensor]
 #: Arguments that shapes do not reveal.
 _HIDDEN = {'SRFBN': 'steps', 'DistilledStudent': 'scale'}
 _MEMBER = re.compile(r'\w+?(?:_(steps|scale)_(\d{1,3}))?')
-#: Errors of a reader whose values are missing or have another number of dimensions.
-_OTHER_SHAPES = (KeyError, IndexError, ValueError, ZeroDivisionError, StopIteration)
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ def recognize(kind: str, state: Mapping[str, Any]) -> Recognized | None:
                 missing = argument
         found = Recognized(config, values, missing)
         own = found.build().state_dict()
-    except (*_OTHER_SHAPES, CheckpointMismatch):
+    except Exception:  # a file of another project is for spandrel's other detectors
         return None
     return found if _shapes(own) == _shapes(values) else None
 
@@ -117,7 +115,7 @@ def _authors_srfbn(state: State) -> Recognized | None:
     expected |= _shapes(constants)
     # half precision rounds the mean, which is in [0, 255]
     if _shapes(state) != expected or not all(
-            torch.allclose(state[key].float(), value, rtol=5e-3)
+            torch.allclose(state[key].cpu().float(), value, rtol=5e-3)
             for key, value in constants.items()):
         return None
     return Recognized(config, {key: state[name] for key, name in names.items()})

@@ -184,7 +184,9 @@ def test_files_of_other_architectures_are_not_accepted():
     lambda state: {**state, 'to_rgb.weight': torch.zeros(3, 7, 5, 5)},
     lambda state: {f'{name}.{key}': one for name in ('generator', 'generator_ema')
                    for key, one in state.items()},
-    lambda state: {**state, 'stages.0.up.0.weight': torch.zeros(0, 12, 3, 3)}])
+    lambda state: {**state, 'stages.0.up.0.weight': torch.zeros(0, 12, 3, 3)},
+    lambda state: {**state, **{f'body.{number}.conv.weight': torch.zeros(1)
+                               for number in range(3, 3000)}}])
 def test_damaged_state_dicts_are_not_accepted(change):
     state = change(built('CompactSR')[1].state_dict())
     assert not [kind for kind in READERS if recognize(kind, state)]
