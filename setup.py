@@ -83,6 +83,9 @@ EXTRAS = {
     # FaceSuperResolver.from_pretrained with a repository in place of a folder.
     'hub': ['huggingface_hub>=0.25'],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
+    # spandrel, which ComfyUI and chaiNNer use, loads fdsr's networks. 0.4.1 is the
+    # first release with RCAN.
+    'spandrel': ['spandrel>=0.4.1'],
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],

@@ -42,6 +42,9 @@ def parse_arguments() -> argparse.Namespace:
                         help='also write an entry of OpenModelDB for the file, which '
                         'will be available at URL')
     parser.add_argument('--fp32', action='store_true', help='do not round to fp16')
+    parser.add_argument('--authors-keys', action='store_true',
+                        help="also write RCAN or SRFBN under the names of its authors' "
+                             'files, to OUT/NAME-HASH-authors.pth')
     return parser.parse_args()
 
 
@@ -49,7 +52,14 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Publishes the network and prints a summary."""
     options = parse_arguments()
-    from fdsr.interchange.publishing import publish, read_about
+    from fdsr.interchange.publishing import (
+        check_authors_keys,
+        publish,
+        read_about,
+        write_authors_keys,
+    )
+    if options.authors_keys:
+        check_authors_keys(options.checkpoint, options.backbone)
     about = '' if options.about is None else read_about(options.about)
     published = publish(
         options.checkpoint, options.out or options.hub_folder, options.name,
@@ -61,6 +71,8 @@ def main() -> None:
           f'input\ncard: {published.card}')
     if published.entry is not None:
         print(f'entry of OpenModelDB, for data/models: {published.entry}')
+    if options.authors_keys:
+        print(f"authors' names: {write_authors_keys(published.path)}")
 
 
 if __name__ == '__main__':

@@ -14,6 +14,7 @@ from fdsr.apis.networks import FaceGeometry
 from fdsr.interchange.drafts import draft_folder
 from fdsr.interchange.publishing import hub, open_model_db
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.interchange.recognition import member_name
 from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
@@ -104,7 +105,7 @@ def publish(source: str | Path, folder: str | Path, name: str,
     with draft_folder(folder) as draft:
         file = draft / hub.MODEL
         spec = dict(title=name, author=author, description=about.strip())
-        save_backbone(whole, config, file, licence=licence,
+        save_backbone(whole, config, file, member_name(whole), licence=licence,
                       spec={key: value for key, value in spec.items() if value},
                       published=dict(name=name, source_sha256=sha256_of(path)))
         digest = sha256_of(file)
