@@ -13,7 +13,7 @@ from fdsr.apis.blending import COLOUR_SIGMA
 from fdsr.apis.networks import FaceGeometry
 from fdsr.geometry.alignment import FFHQ_TEMPLATE_512
 from fdsr.geometry.components import template_boxes
-from fdsr.models.resampling import window_matrix
+from fdsr.models.resampling import BicubicUpsample, window_matrix
 
 #: Side of the frame, and the distance of the eyes in it as a share of the side.
 SIDE = 512
@@ -62,12 +62,12 @@ class Face512(nn.Module):
         boxes = template_boxes(geometry.size, geometry.eye_share)
         self.register_buffer('boxes', torch.from_numpy(boxes)[None])
 
-    def forward(self, face: Tensor, weight: Tensor) -> Tensor:
+    def forward(self, face: Tensor, weight: Tensor | None = None) -> Tensor:
         """Restores a face.
 
         Args:
             face: (1, 3, 512, 512) RGB in [-1, 1], aligned to FFHQ's template.
-            weight: float64 (1,); 0 returns the face, 1 the restored one.
+            weight: float64 (1,); 0 returns the face, 1 the restored one; default: 1.
 
         Returns:
             (1, 3, 512, 512) in [-1, 1], if the face is.
@@ -78,7 +78,9 @@ class Face512(nn.Module):
         change = _resampled(lr - F.avg_pool2d(sr, self.scale), self.blur)
         restored = _resampled(sr, self.from_sr) + _resampled(change, self.from_lr)
         restored = restored.clamp(0, 1) * 2 - 1
-        share = weight.to(face.dtype).clamp(0, 1) * self.mask
+        share = self.mask
+        if weight is not None:
+            share = share * weight.to(face.dtype).clamp(0, 1)
         return face + share * (restored - face)
 
     def frame(self, face: Tensor) -> Tensor:
@@ -108,24 +110,23 @@ def _resampled(image: Tensor, matrix: Tensor) -> Tensor:
 
 
 class Face512Contract:
-    """``input`` (1, 3, 512, 512) and ``weight`` (1,) to ``output``; see ``Face512``.
+    """``input`` (1, 3, 512, 512), and ``weight`` (1,), to ``output``; see ``Face512``.
 
     Args:
         network: as for ``Face512``.
         geometry: size, scale and alignment of its faces.
-
-    Raises:
-        ValueError: see ``check_name``.
+        weighted: whether the file has the input ``weight``.
     """
 
     name = 'face512'
     colours = 'RGB in [-1, 1]'
-    inputs = ('input', 'weight')
     #: width of the range
     span = 2.0
 
-    def __init__(self, network: nn.Module, geometry: FaceGeometry) -> None:
+    def __init__(self, network: nn.Module, geometry: FaceGeometry,
+                 weighted: bool = False) -> None:
         self.network, self.geometry = network, geometry
+        self.inputs = ('input', 'weight')[:1 + weighted]
         self.module = Face512(network, geometry).eval()
 
     @staticmethod
@@ -149,16 +150,17 @@ class Face512Contract:
         return {}
 
     def examples(self) -> list[Sequence[Tensor]]:
-        """Returns random inputs, from noise to smooth and with several weights."""
+        """Returns noise and a smooth image, with different weights."""
         generator = torch.Generator().manual_seed(0)
         return [(F.interpolate(torch.rand(1, 3, side, side, generator=generator), SIDE,
                                mode='bicubic').clamp(0, 1) * 2 - 1,
-                 torch.tensor([weight], dtype=torch.float64))
+                 torch.tensor([weight], dtype=torch.float64))[:len(self.inputs)]
                 for side, weight in ((SIDE, 1.0), (16, 0.5))]
 
     def feed(self, lr: np.ndarray) -> dict[str, np.ndarray]:
         """Converts an LR face, uint8 (h, h, 3), to inputs: a blurred frame."""
-        return dict(input=self._framed(lr) * 2 - 1, weight=np.ones(1))
+        values = dict(input=self._framed(lr) * 2 - 1, weight=np.ones(1))
+        return {name: values[name] for name in self.inputs}
 
     def image(self, output: np.ndarray) -> np.ndarray:
         """Converts an output (1, 3, 512, 512) to uint8 (512, 512, 3)."""
@@ -167,6 +169,22 @@ class Face512Contract:
     def target(self, hr: np.ndarray) -> np.ndarray:
         """Converts an HR face, uint8 (S, S, 3), to the frame that restores it best."""
         return _to_uint8(self._framed(hr)[0])
+
+    def restored(self, face: np.ndarray, upsampled: bool = False) -> np.ndarray:
+        """Restores a frame, uint8 (512, 512, 3), in torch.
+
+        Args:
+            face: the frame.
+            upsampled: use bicubic upsampling in place of the network.
+        """
+        module = self.module
+        if upsampled:
+            network = BicubicUpsample(self.geometry.scale)
+            network.uses_boxes = False
+            module = Face512(network, self.geometry)
+        image = torch.from_numpy(np.array(face)).permute(2, 0, 1)[None]
+        with torch.no_grad():
+            return self.image(module(image.float() / 127.5 - 1).numpy())
 
     def _framed(self, face: np.ndarray) -> np.ndarray:
         image = torch.from_numpy(face).permute(2, 0, 1)[None].float() / 255

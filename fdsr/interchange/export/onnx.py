@@ -67,8 +67,8 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
 
     With ``face512``, see ``Face512``, the input is ``input``, float32 (1, 3, 512, 512)
     RGB in [-1, 1], aligned to FFHQ's template, and the output ``output`` of the same
-    shape. ``weight``, float64 (1,), mixes input and result. It is 1 unless it is
-    passed.
+    shape. With ``weight_input`` there is also ``weight``, float64 (1,), which mixes
+    input and result.
 
     Args:
         weights: as for ``FaceSuperResolver``.
@@ -80,8 +80,8 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
         contract: ``sr`` or ``face512``.
         fp16: compute in fp16, with fp32 inputs and outputs; not supported for networks
             with a dictionary.
-        weight_input: for ``face512``, list ``weight`` as a required input, so that
-            ReActor and facefusion pass theirs.
+        weight_input: for ``face512``, add the input ``weight``. ReActor passes 1,
+            facefusion 0.5 by default.
 
     Raises:
         ImportError: the packages of ``fdsr[onnx]`` are missing.
@@ -105,7 +105,7 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
     hr = calibration_faces(geometry, faces) if int8 or fp16 else []
     # Plain weights in place of spectrally normalised ones.
     network = bake_parametrisations(copy.deepcopy(network).eval())
-    interface = CONTRACTS[contract](network, geometry)
+    interface = CONTRACTS[contract](network, geometry, weight_input)
     with draft_folder(out.parent) as folder:
         draft = folder / out.name
         sizes, report = _exported(draft, interface)
@@ -114,8 +114,7 @@ def export_onnx(weights: str | Path, out: str | Path, name: str | None = None,
         if fp16:
             report += to_fp16(draft, interface, hr, kind)
         precision = 'int8' if int8 else 'fp16' if fp16 else 'fp32'
-        _describe(draft, _metadata(weights, interface, sizes, precision),
-                  contract == 'face512' and not weight_input)
+        _describe(draft, _metadata(weights, interface, sizes, precision))
         if isinstance(interface, Face512Contract):
             # the rounding of reduced precision is reported above
             report.append(check_host(draft, interface, _example_face(geometry),
@@ -216,15 +215,8 @@ def _save(model: Any, path: Path, large: bool) -> None:
         onnx.save_model(model, path)
 
 
-def _describe(path: Path, metadata: dict[str, str], default_weight: bool) -> None:
-    """Adds the metadata, and 1 as the default of the input ``weight``.
-
-    onnxruntime does not list an input with a default value in ``get_inputs``.
-    """
+def _describe(path: Path, metadata: dict[str, str]) -> None:
     import onnx
     model = onnx.load(path, load_external_data=False)
     onnx.helper.set_model_props(model, metadata)
-    if default_weight:
-        model.graph.initializer.append(
-            onnx.numpy_helper.from_array(np.ones(1), 'weight'))
     onnx.save(model, path)

@@ -136,8 +136,8 @@ def _sensitive(path: Path, geometry: FaceGeometry) -> list[str]:
     import onnx
     model = onnx.load(path)
     sides = (1, 3, geometry.lr_size, geometry.lr_size)
-    if len(model.graph.input) == 1:  # the contract sr, whose axes may be dynamic
-        shape = model.graph.input[0].type.tensor_type.shape
+    shape = model.graph.input[0].type.tensor_type.shape
+    if any(axis.dim_param for axis in shape.dim):
         for axis, side in zip(shape.dim, sides):
             axis.dim_value = side
         del model.graph.value_info[:]

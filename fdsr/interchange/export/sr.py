@@ -21,6 +21,7 @@ class SRContract:
     Args:
         network: a backbone in eval mode.
         geometry: size, scale and alignment of its faces.
+        weighted: not supported; only for ``face512``.
     """
 
     name = 'sr'
@@ -28,7 +29,8 @@ class SRContract:
     #: width of the range
     span = 1.0
 
-    def __init__(self, network: nn.Module, geometry: FaceGeometry) -> None:
+    def __init__(self, network: nn.Module, geometry: FaceGeometry,
+                 weighted: bool = False) -> None:
         self.network = self.module = network
         self.geometry = geometry
         self.inputs = ('input', 'boxes')[:1 + network.uses_boxes]

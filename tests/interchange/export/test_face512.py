@@ -10,6 +10,7 @@ from PIL import Image
 from fdsr.apis.networks import FaceGeometry, open_network
 from fdsr.geometry.alignment import FFHQ_TEMPLATE_512, five_point_template
 from fdsr.interchange.export import checking, export_onnx
+from fdsr.interchange.export import onnx as exporting
 from fdsr.interchange.export.face512 import EYE_SHARE, Face512, Face512Contract
 from fdsr.models.contract import add_traits
 from fdsr.models.files.checkpoints import save_backbone
@@ -103,7 +104,7 @@ def test_both_programs_get_what_torch_computes(case, weights, tmp_path, face):
     for found in (reactor(done.path, face), facefusion(done.path, face)):
         assert differ(found, expected).max() <= 1
         assert differ(found, expected).mean() < 0.01
-    assert differ(expected, face).mean() > 2
+    assert differ(expected, face).mean() > 1
     session = onnxruntime.InferenceSession(str(done.path))
     assert [value.name for value in session.get_inputs()] == ['input']
     facts = session.get_modelmeta().custom_metadata_map
@@ -122,12 +123,6 @@ def test_a_weight_mixes_input_and_result(weights, tmp_path, face):
     half = (face.astype(int) + result) / 2
     assert np.abs(facefusion(done.path, face, 0.5) - half).max() <= 1.5
     assert differ(facefusion(done.path, face, 7), result).max() <= 1
-    # A file that does not list the weight accepts it all the same.
-    plain = export_onnx(source, tmp_path / 'plain.onnx', contract='face512')
-    session = onnxruntime.InferenceSession(str(plain.path))
-    frame = np.full((1, 3, 512, 512), 0.25, np.float32)
-    unchanged, = session.run(None, dict(input=frame, weight=np.zeros(1)))
-    assert (unchanged == frame).all()
 
 
 def test_the_network_sees_the_face_in_its_own_alignment():
@@ -153,7 +148,7 @@ def test_resampling_is_pils(face):
     np.testing.assert_allclose(found, np.asarray(expected), atol=0.01)
     small = Image.fromarray(plane).resize((64, 64), Image.BICUBIC)
     large = np.asarray(small.resize((256, 256), Image.BICUBIC))
-    found = module.frame(torch.from_numpy(np.asarray(small))[None, None])[0, 0].numpy()
+    found = module.frame(torch.from_numpy(np.array(small))[None, None])[0, 0].numpy()
     inside = slice(128 + 8, 384 - 8)  # PIL has no pixels beyond the border
     np.testing.assert_allclose(found[inside, inside], large[8:-8, 8:-8], atol=0.01)
 
@@ -201,7 +196,7 @@ def test_reduced_precision(option, weights, tmp_path, face):
 
 # What is not kept
 
-def test_a_network_that_returns_its_input_is_refused(tmp_path):
+def test_a_network_that_only_upsamples_is_refused(tmp_path):
     class Upsampled(torch.nn.Module):
         uses_boxes = False
 
@@ -213,26 +208,22 @@ def test_a_network_that_returns_its_input_is_refused(tmp_path):
             return self.upsample(lr)
 
     contract = Face512Contract(Upsampled(), FaceGeometry(512, 8, 0.243))
-    frame, weight = contract.examples()[0]
-    torch.onnx.export(contract.module, (frame, weight), str(tmp_path / 'net.onnx'),
-                      input_names=contract.inputs, output_names=['output'],
-                      opset_version=17, dynamo=False)
+    exporting._trace(contract, tmp_path / 'net.onnx', any_size=False)
     smooth, _ = render_portrait(sample_face(0, 0, 0), 64, 0.243)
-    with pytest.raises(checking.ExportMismatch, match='returns its input'):
+    with pytest.raises(checking.ExportMismatch, match='does not restore'):
         checking.check_host(tmp_path / 'net.onnx', contract, smooth)
 
 
 def test_a_file_with_other_names_is_refused(weights, tmp_path, face):
     source = weights()
     plain = export_onnx(source, tmp_path / 'plain.onnx').path
-    assert (reactor(plain, face) == face).all()  # what must not happen
+    assert reactor(plain, face).shape == (4096, 4096, 3)  # not what ReActor expects
     contract = Face512Contract(*open_network(source))
     with pytest.raises(checking.ExportMismatch, match='Expected input, optionally'):
         checking.check_host(plain, contract, np.zeros((8, 8, 3), np.uint8))
 
 
 def test_a_damaged_file_is_not_kept(weights, tmp_path, monkeypatch):
-    from fdsr.interchange.export import onnx as exporting
     real = exporting._describe
 
     def damaged(path, *arguments):
