@@ -51,7 +51,10 @@ def quantise(path: Path, contract: Contract, hr: Sequence[np.ndarray],
         activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
         op_types_to_quantize=list(_QUANTISED),
         nodes_to_exclude=_sensitive(prepared, contract.geometry))
-    report = loss_report('int8', path, rounded, contract, held_out, source)
+    lr = [resize(face, lr_size) for face in held_out]
+    before, after = (_super_resolve(file, contract, lr) for file in (path, rounded))
+    report = loss_report('int8', (path, rounded), before, after, contract, held_out,
+                         source)
     os.replace(rounded, path)
     return report
 
@@ -61,24 +64,25 @@ def held_out_faces(hr: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     return hr[-max(1, len(hr) * _HELD_OUT // (_CALIBRATION + _HELD_OUT)):]
 
 
-def loss_report(kind: str, full: Path, reduced: Path, contract: Contract,
+def loss_report(kind: str, files: tuple[Path, Path], before: Sequence[np.ndarray],
+                after: Sequence[np.ndarray], contract: Contract,
                 hr: Sequence[np.ndarray], source: str) -> list[str]:
-    """Compares a file of reduced precision with the fp32 file.
+    """Compares reduced precision with fp32.
 
     Args:
         kind: name of the precision.
-        full: the fp32 file.
-        reduced: the other file.
-        contract: their interface.
+        files: the fp32 file and the other.
+        before: SR in fp32, uint8 (S, S, 3) each.
+        after: SR in reduced precision.
+        contract: the interface of both files.
         hr: uint8 (S, S, 3) faces.
         source: their name in the report.
 
     Returns:
         Sizes and loss, one line each.
     """
-    lr = [resize(face, contract.geometry.lr_size) for face in hr]
-    before, after = (_super_resolve(file, contract, lr) for file in (full, reduced))
-    sizes = [file.stat().st_size / 1e6 for file in (full, reduced)]
+    sizes = [file.stat().st_size / 1e6 for file in files]
+    before, after = np.stack(before), np.stack(after)
     target = np.stack([contract.target(face) for face in hr])
     quality = psnr(before, target), psnr(after, target)
     return [
