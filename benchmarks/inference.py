@@ -230,7 +230,7 @@ class Case:
             export_onnx(self.file, path, int8=kind == 'int8')
             self._sessions[kind] = session(path, self.threads)
         running = self._sessions[kind]
-        return lambda: running.run(['sr'], feed(self.inputs(lr)))[0]
+        return lambda: running.run(['output'], feed(self.inputs(lr)))[0]
 
 
 def check_equal(name: str, found: Any, expected: Any) -> None:

@@ -42,6 +42,7 @@ RUN = {
     'python projects/distillation_study/run.py --report test val': '',
     'python tools/export_onnx.py compact compact.onnx': '',
     'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
+    'python tools/export_onnx.py compact compact-face512.onnx --contract face512': '',
 }
 # Run by other tests.
 RUN_ELSEWHERE = {

@@ -35,6 +35,23 @@ def test_a_component_of_mmagic_is_imported_alone():
     ''') == '[]'
 
 
+def test_a_training_starts_without_what_only_its_validation_needs():
+    # lpips imports SciPy, and would initialize AlexNet at random: a second in all
+    assert run(f'''
+        import sys
+        from fdsr.registry import register_all
+        register_all()
+        from fdsr.engine.config import load_config
+        from fdsr.registry import DATASETS, EVALUATORS, MODELS
+        config = load_config('configs/demo/student.py')
+        DATASETS.build(config.train_dataloader.dataset)[0]
+        MODELS.build(config.model)
+        EVALUATORS.build(config.val_evaluator)
+        print([name for name in {HEAVY} + ('transformers', 'lpips', 'scipy.ndimage',
+                                          'matplotlib') if name in sys.modules])
+    ''') == '[]'
+
+
 def test_mmagics_own_look_ups_find_what_was_not_imported():
     # by a plain import, by mmagic's registry, and without a scope
     assert run('''

@@ -1,12 +1,13 @@
 """LPIPS 0.1 as a metric."""
 
+from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fdsr.evaluation.pair_metric import PairMetric
-from fdsr.models.lpips import VERSION, build_lpips
+from fdsr.models.lpips import VERSION, LPIPSWeights
 from fdsr.registry import METRICS
 
 # Smallest side whose last feature map is not empty.
@@ -25,7 +26,7 @@ class LPIPS(PairMetric):
         prefix: As for mmengine's metrics.
 
     Raises:
-        ValueError, ImportError, FileNotFoundError: See `build_lpips`.
+        ValueError, ImportError, FileNotFoundError: See `LPIPSWeights.read`.
     """
 
     metric = 'LPIPS'
@@ -41,8 +42,14 @@ class LPIPS(PairMetric):
         self.net = net
         if net != 'alex':
             self.metric = f'LPIPS-{net}'
-        self.model, self.trunk_file, self.heads_file = build_lpips(
-            net, weights, sha256)
+        self._weights = LPIPSWeights.read(net, weights, sha256)
+        self.trunk_file = self._weights.trunk_file
+        self.heads_file = self._weights.heads_file
+
+    @cached_property
+    def model(self) -> nn.Module:
+        """The network, built on first use: a training starts without it."""
+        return self._weights.build()
 
     def check_size(self, size: int) -> None:
         """Checks that images are large enough for the network.

@@ -1,4 +1,6 @@
-"""Bicubic upsampling that equals PIL's, inside a network."""
+"""Bicubic resampling that equals PIL's, as products with matrices."""
+
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +22,45 @@ def bicubic_matrix(size: int, scale: int) -> Tensor:
     """
     centres = (torch.arange(size * scale, dtype=torch.float64) + 0.5) / scale
     taps = torch.arange(size, dtype=torch.float64) + 0.5
-    x = (taps[None, :] - centres[:, None]).abs()
-    # Keys' cubic convolution kernel
+    weights = _keys(taps[None, :] - centres[:, None])
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+def window_matrix(size: int, start: float, stop: float, samples: int) -> Tensor:
+    """Returns the matrix that resamples a window of an axis.
+
+    PIL's bicubic filter, which is antialiased when it downsamples. The axis continues
+    beyond its ends by reflection about its outermost pixels, as in ``alignment.cut``.
+
+    Args:
+        size: number of pixels along the axis; pixel k covers k to k + 1.
+        start: first end of the window, in pixels; may be outside of the axis.
+        stop: other end.
+        samples: number of pixels of the result.
+
+    Returns:
+        (samples, size) float64.
+    """
+    step = (stop - start) / samples
+    width = max(step, 1.0)
+    beyond = 2 + int(2 * width + max(0.0, -start, stop - size))
+    positions = torch.arange(-beyond, size + beyond)
+    centres = start + (torch.arange(samples, dtype=torch.float64) + 0.5) * step
+    weights = _keys((positions[None, :] + 0.5 - centres[:, None]) / width)
+    period = max(2 * (size - 1), 1)
+    folded = positions.remainder(period)
+    folded = torch.minimum(folded, period - folded)
+    result = torch.zeros(samples, size, dtype=torch.float64)
+    result.index_add_(1, folded, weights)
+    return result / result.sum(dim=1, keepdim=True)
+
+
+def _keys(x: Tensor) -> Tensor:
+    """Keys' cubic convolution kernel."""
+    x = x.abs()
     near = ((_A + 2) * x - (_A + 3)) * x * x + 1
     far = (((x - 5) * x + 8) * x - 4) * _A
-    weights = torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
-    return weights / weights.sum(dim=1, keepdim=True)
+    return torch.where(x < 1, near, torch.where(x < 2, far, 0.0))
 
 
 class BicubicUpsample(nn.Module):
@@ -33,7 +68,8 @@ class BicubicUpsample(nn.Module):
 
     Multiplies with two fixed matrices instead of calling ``F.interpolate`` with
     ``antialias=True``, which gives the same values up to 2.4e-7 but which the ONNX
-    exporter (``dynamo=False``) does not support.
+    exporter (``dynamo=False``) does not support. In an ONNX file it is one operator,
+    ``Resize``, which is not tied to a size.
 
     Args:
         scale: integer factor of at least 1; 1 returns the input.
@@ -53,8 +89,29 @@ class BicubicUpsample(nn.Module):
         """Upsamples (B, C, h, w) in any range to (B, C, h · scale, w · scale)."""
         if self.scale == 1:
             return image
-        height, width = int(image.shape[-2]), int(image.shape[-1])
-        rows = bicubic_matrix(height, self.scale).to(image)
-        columns = (rows if height == width else
-                   bicubic_matrix(width, self.scale).to(image))
-        return rows @ image @ columns.T
+        if torch.onnx.is_in_onnx_export():
+            return _OnnxResize.apply(image, self.scale)
+        return _upsampled(image, self.scale)
+
+
+def _upsampled(image: Tensor, scale: int) -> Tensor:
+    height, width = int(image.shape[-2]), int(image.shape[-1])
+    rows = bicubic_matrix(height, scale).to(image)
+    columns = rows if height == width else bicubic_matrix(width, scale).to(image)
+    return rows @ image @ columns.T
+
+
+class _OnnxResize(torch.autograd.Function):
+    """Upsampling that the ONNX exporter writes as ``Resize``."""
+
+    @staticmethod
+    def forward(ctx: Any, image: Tensor, scale: int) -> Tensor:
+        return _upsampled(image, scale)
+
+    @staticmethod
+    def symbolic(g: Any, image: Any, scale: int) -> Any:
+        scales = torch.tensor([1, 1, scale, scale], dtype=torch.float32)
+        return g.op(
+            'Resize', image, g.op('Constant', value_t=torch.empty(0)),
+            g.op('Constant', value_t=scales), mode_s='cubic', cubic_coeff_a_f=_A,
+            coordinate_transformation_mode_s='half_pixel', exclude_outside_i=1)

@@ -12,7 +12,8 @@ from torch.nn import functional as F
 from torchvision import models
 
 from fdsr.evaluation.evaluator import FaceEvaluator
-from fdsr.evaluation.lpips import LPIPS, build_lpips
+from fdsr.evaluation.lpips import LPIPS
+from fdsr.models.lpips import build_lpips
 from fdsr.registry import METRICS
 from fdsr.weights import SOURCES, lpips_heads, vgg_state_dict
 from tests.evaluation.pictures import blurred, noisy, photographs

@@ -52,10 +52,12 @@ class SpatialModulation(nn.Module):
             small = (max(height // step, 1), max(width // step, 1))
             if level == 0:
                 levels.append(conv(group))
+            elif (small[0] * step, small[1] * step) == (height, width):
+                # by a factor, so that an ONNX file is not tied to this size
+                levels.append(F.interpolate(
+                    conv(F.max_pool2d(group, step)), scale_factor=step))
             else:
-                pooled = (F.max_pool2d(group, step)
-                          if (small[0] * step, small[1] * step) == (height, width)
-                          else F.adaptive_max_pool2d(group, small))
+                pooled = F.adaptive_max_pool2d(group, small)
                 levels.append(F.interpolate(conv(pooled), size=(height, width)))
         return F.gelu(self.merge(torch.cat(levels, 1))) * feature
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fdsr.apis.networks import example_inputs, open_network
 from fdsr.interchange.drafts import CannotWrite
-from fdsr.interchange.export import checking, export_onnx
+from fdsr.interchange.export import checking, export_onnx, quantisation
 from fdsr.interchange.export import onnx as exporting
 from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.roi import BoxRegions
@@ -29,6 +29,12 @@ NETWORKS = {
     'rcan': dict(type='fdsr.RCAN', scale=SCALE, channels=8, groups=1, blocks=2,
                  reduction=4),
     'srfbn': dict(type='fdsr.SRFBN', scale=SCALE, channels=8, steps=2, groups=2),
+    'rep': dict(type='fdsr.RepSR', scale=SCALE, channels=8, blocks=1,
+                stage_channels=[8, 8], stage_blocks=[1, 1], context_channels=8,
+                context_blocks=1),
+    'safmn': dict(type='fdsr.SAFMN', scale=SCALE, channels=8, blocks=1),
+    'span': dict(type='fdsr.SPAN', scale=SCALE, channels=8, blocks=2),
+    'srvgg': dict(type='fdsr.SRVGG', scale=SCALE, channels=8, convs=2),
     'student': dict(type='fdsr.DistilledStudent', scale=SCALE, encoder=ENCODER,
                     width=0.1),
     'teacher_A': dict(type='fdsr.DictionaryTeacher', size=SIZE, scale=SCALE, layout='A',
@@ -36,6 +42,11 @@ NETWORKS = {
     'teacher_B': dict(type='fdsr.DictionaryTeacher', size=SIZE, scale=SCALE, layout='B',
                       encoder=ENCODER, width=0.1, dictionary=dict(num_atoms=7)),
 }
+
+
+#: The sizes of LR besides the trained one.
+SIZES = dict(dict.fromkeys(NETWORKS, 'any'), safmn='multiples of 8',
+             teacher_A='8 px only', teacher_B='8 px only')
 
 
 def saved(folder, kind, **options):
@@ -57,12 +68,28 @@ def weights(tmp_path):
 
 
 def outputs(path, faces):
+    named = zip(('input', 'boxes'), faces)
     return onnxruntime.InferenceSession(str(path)).run(
-        ['sr'], {name: value.numpy() for name, value in zip(('lr', 'boxes'), faces)})[0]
+        ['output'], {name: value.numpy() for name, value in named})[0]
+
+
+def check_other_sizes(path, network, sizes):
+    """Other sizes give what torch computes, or an error and never another image."""
+    generator = torch.Generator().manual_seed(0)
+    for height, width in ((32, 24), (13, 21)):
+        lr = torch.rand(2, 3, height, width, generator=generator)
+        if sizes != 'any' and (height == 13 or sizes == '8 px only'):
+            boxes = [torch.zeros(2, 4, 4)] * network.uses_boxes
+            with pytest.raises(Exception, match='(?i)dimension|shape'):
+                outputs(path, [lr, *boxes])
+            continue
+        with torch.no_grad():
+            expected = network(lr).numpy()
+        np.testing.assert_allclose(outputs(path, [lr]), expected, atol=1e-4)
 
 
 @pytest.mark.parametrize('kind', NETWORKS)
-def test_any_batch_is_what_torch_computes(kind, weights, tmp_path):
+def test_any_batch_and_size_is_what_torch_computes(kind, weights, tmp_path):
     source = weights(kind)
     done = export_onnx(source, tmp_path / 'out' / 'net.onnx')
     network, setting = open_network(source)
@@ -76,6 +103,8 @@ def test_any_batch_is_what_torch_computes(kind, weights, tmp_path):
         assert np.abs(outputs(done.path, faces) - wanted.numpy()).max() < 1e-4
     assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == ['net.onnx']
     assert 'onnxruntime differs by at most' in done.report[0]
+    assert done.report[1] == f'size of LR: {SIZES[kind]}'
+    check_other_sizes(done.path, network, SIZES[kind])
     choices = re.search(r'the case for (\d+) of (\d+)', done.report[0])
     if kind.startswith('teacher'):
         assert choices[1] == choices[2] == str(4 * 16)  # 4 faces, 4 levels, 4 parts
@@ -89,7 +118,8 @@ def test_the_file_tells_what_it_is(weights, tmp_path):
     facts = facts.custom_metadata_map
     assert facts['network'] == 'CompactSR' and facts['size'] == '64'
     assert facts['scale'] == '8' and facts['eye_share'] == '0.3'
-    assert facts['licence'] == 'CC0-1.0'
+    assert facts['licence'] == 'CC0-1.0' and facts['contract'] == 'sr'
+    assert facts['lr_sizes'] == 'any' and facts['precision'] == 'fp32'
 
 
 def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
@@ -135,7 +165,7 @@ def test_quantised_to_int8(weights, tmp_path):
     small = export_onnx(source, tmp_path / 'small.onnx', int8=True)
     assert small.path.stat().st_size < full.path.stat().st_size
     firsts = [line.split()[0] for line in small.report]
-    assert firsts == ['onnxruntime', 'int8:', 'int8']
+    assert firsts == ['onnxruntime', 'size', 'int8:', 'int8']
     # what it says is lost, computed again from the two files
     from fdsr.registry import DATASETS
     drawn = DATASETS.build(dict(
@@ -155,12 +185,48 @@ def test_quantised_to_int8(weights, tmp_path):
         return (20 * np.log10(255 / np.sqrt(error))).mean()
     lost, before, after, apart = (float(number) for number in re.search(
         r'loses (-?[\d.]+) dB against HR \(([\d.]+) to ([\d.]+)\) and is ([\d.]+) dB',
-        small.report[2]).groups())
+        small.report[3]).groups())
     assert before == pytest.approx(mean_psnr(0, 2), abs=0.01)
     assert after == pytest.approx(mean_psnr(1, 2), abs=0.01)
     assert apart == pytest.approx(mean_psnr(0, 1), abs=0.01)
     assert lost == pytest.approx(before - after, abs=0.011)
     assert 20 < apart < 90  # it was rounded, and not ruined
+
+
+def test_half_precision_reports_its_error(weights, tmp_path):
+    source = weights('compact', channels=16, stage_channels=[16, 8, 8])
+    full = export_onnx(source, tmp_path / 'full.onnx')
+    half = export_onnx(source, tmp_path / 'half.onnx', fp16=True)
+    assert half.path.stat().st_size < 0.7 * full.path.stat().st_size
+    session = onnxruntime.InferenceSession(str(half.path))
+    assert {value.type for value in (*session.get_inputs(), *session.get_outputs())
+            } == {'tensor(float)'}
+    assert session.get_modelmeta().custom_metadata_map['precision'] == 'fp16'
+    worst, mean = map(float, re.search(
+        r'at most ([\d.]+) and by ([\d.]+) on average', half.report[-1]).groups())
+    errors, halved = [], open_network(source)[0].half()
+    for face in quantisation.calibration_faces(open_network(source)[1])[48:]:
+        small = np.array(Image.fromarray(face).resize((SIZE // SCALE,) * 2, 3))
+        lr = torch.from_numpy(small).permute(2, 0, 1)[None].float() / 255
+        with torch.no_grad():
+            rounded = halved(lr.half()).float().numpy()
+        errors.append(255 * abs(outputs(full.path, [lr]) - rounded))
+    # torch rounds in other places, too
+    assert 0.5 < mean / np.mean(errors) < 2 and 0.3 < worst / np.max(errors) < 3
+    assert re.search(r'loses -?0.0\d dB against HR', half.report[-2])
+
+
+def test_a_network_beyond_the_range_of_fp16_is_refused(weights, tmp_path):
+    source = weights('srvgg')
+    network, _ = open_network(source)
+    with torch.no_grad():
+        network.body[0].weight.mul_(1e6)
+        network.to_rgb.weight.div_(1e4)
+    save_backbone(network, NETWORKS['srvgg'], source, licence='CC0-1.0')
+    export_onnx(source, tmp_path / 'net.onnx')
+    with pytest.raises(checking.ExportMismatch, match='range or the precision of fp16'):
+        export_onnx(source, tmp_path / 'out' / 'net.onnx', fp16=True)
+    assert list((tmp_path / 'out').iterdir()) == []
 
 
 def test_quantised_by_faces_of_a_folder(weights, tmp_path):
@@ -178,12 +244,18 @@ def test_quantised_by_faces_of_a_folder(weights, tmp_path):
     assert not (tmp_path / 'net.onnx').exists()
     Image.fromarray(noise).save(folder / 'wide.png')
     done = export_onnx(source, tmp_path / 'net.onnx', int8=True, faces=folder)
-    assert f'mean PSNR of 1 faces of {folder}' in done.report[2]
+    assert f'mean PSNR of 1 faces of {folder}' in done.report[3]
 
 
 def test_what_is_refused(weights, tmp_path):
     with pytest.raises(ValueError, match='other atoms'):
         export_onnx(weights('teacher_B'), tmp_path / 'net.onnx', int8=True)
+    with pytest.raises(ValueError, match='other atoms'):
+        export_onnx(weights('teacher_B'), tmp_path / 'net.onnx', fp16=True)
+    with pytest.raises(ValueError, match='exclude each other'):
+        export_onnx(weights('compact'), tmp_path / 'net.onnx', int8=True, fp16=True)
+    with pytest.raises(ValueError, match="'face1024'; expected one of sr, face512"):
+        export_onnx(weights('compact'), tmp_path / 'net.onnx', contract='face1024')
     with pytest.raises(ValueError, match='no parameters'):
         export_onnx('configs/bicubic_vggface2.py', tmp_path / 'net.onnx')
     with pytest.raises(IsADirectoryError, match='found the folder'):

@@ -157,8 +157,8 @@ def test_its_onnx_export_computes_the_same(case, tmp_path):
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata['scale'] == str(scale) and metadata['size'] == str(SIDE * scale)
     arguments = inputs(network)
-    found, = session.run(['sr'], {
-        name: value.numpy() for name, value in zip(('lr', 'boxes'), arguments)})
+    found, = session.run(['output'], {
+        name: value.numpy() for name, value in zip(('input', 'boxes'), arguments)})
     with torch.no_grad():
         expected = network(*arguments)
     torch.testing.assert_close(torch.from_numpy(found), expected, rtol=1e-3, atol=1e-3)
