@@ -1,7 +1,8 @@
-"""Bicubic upsampling that equals PIL's, inside a network."""
+"""Bicubic resampling that equals PIL's."""
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _A = -0.5  # as in PIL; F.interpolate without antialias uses -0.75
 
@@ -58,3 +59,18 @@ class BicubicUpsample(nn.Module):
         columns = (rows if height == width else
                    bicubic_matrix(width, self.scale).to(image))
         return rows @ image @ columns.T
+
+
+def downsample(image: Tensor, side: int) -> Tensor:
+    """Downsamples like ``PIL.Image.resize(..., BICUBIC)`` in mode F, anti-aliased.
+
+    Args:
+        image: (B, C, H, H).
+        side: side of the result; the image's own side returns the image.
+
+    Returns:
+        (B, C, side, side).
+    """
+    if image.shape[-1] == side:
+        return image
+    return F.interpolate(image, size=(side, side), mode='bicubic', antialias=True)

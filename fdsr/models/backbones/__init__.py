@@ -5,6 +5,9 @@ from fdsr.models.backbones.compact import CompactSR
 from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.encoder import Encoder, FeatureEncoder, TinyEncoder
 from fdsr.models.backbones.encoder_decoder import DistilledStudent, EncoderDecoder
+from fdsr.models.backbones.heatmap_net import HeatmapNet
+from fdsr.models.backbones.heatmap_teachers import DetectorHeatmaps, FANHeatmaps
+from fdsr.models.backbones.progressive_fsr import ProgressiveFSR
 from fdsr.models.backbones.rcan import RCAN
 from fdsr.models.backbones.rep_sr import RepSR
 from fdsr.models.backbones.safmn import SAFMN
@@ -15,6 +18,7 @@ from fdsr.models.backbones.unrolled import UnrolledGenerator
 
 __all__ = [
     'RCAN', 'SAFMN', 'SPAN', 'SRFBN', 'SRVGG', 'Bicubic', 'CompactSR',
-    'DictionaryTeacher', 'DistilledStudent', 'Encoder', 'EncoderDecoder',
-    'FeatureEncoder', 'RepSR', 'TinyEncoder', 'UnrolledGenerator'
+    'DetectorHeatmaps', 'DictionaryTeacher', 'DistilledStudent', 'Encoder',
+    'EncoderDecoder', 'FANHeatmaps', 'FeatureEncoder', 'HeatmapNet', 'ProgressiveFSR',
+    'RepSR', 'TinyEncoder', 'UnrolledGenerator'
 ]
