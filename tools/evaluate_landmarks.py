@@ -1,7 +1,7 @@
 r"""Measures a landmark network next to its teacher: accuracy and cost.
 
     python tools/evaluate_landmarks.py configs/reduced/landmark_student.py \
-        work_dirs/reduced/landmark_student/iter_2000.pth --data-root data/faces
+        work_dirs/reduced/landmark_student/iter_800.pth --data-root data/faces
 
 Prints the normalized mean error on the test faces, parameters, GMACs and latency.
 """

@@ -11,7 +11,7 @@ options below to use MediaPipe's landmarks; configs/reduced/landmark_student.py 
 """
 _base_ = [
     '../_base_/models/landmark_distiller.py', '../_base_/datasets/vggface2.py',
-    '../_base_/schedules/landmarks_2000.py', '../_base_/runtime.py'
+    '../_base_/schedules/landmarks_800.py', '../_base_/runtime.py'
 ]
 
 model = dict(

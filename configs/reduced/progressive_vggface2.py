@@ -14,6 +14,6 @@ model = dict(
     discriminator=dict(channels=128),
     # As for the other reduced networks.
     perceptual_loss=dict(encoder='vgg16', loss_weight=0.1),
-    landmarks='work_dirs/reduced/landmark_student/iter_2000.pth')
+    landmarks='work_dirs/reduced/landmark_student/iter_800.pth')
 custom_hooks = [dict(type='fdsr.ProgressiveHook', starts=[0, 100, 200], fade=50)]
 default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=2))

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 #: Half side of the window around a maximum whose centre of mass is the point.
-_REACH = 2
+_REACH = 3
 #: Standard deviation of rendered points in pixels of the heatmap.
 SIGMA = 1.5
 
@@ -34,7 +34,7 @@ def render_heatmaps(points: Tensor, image_side: int, side: int,
 def points_from_heatmaps(heatmaps: Tensor, image_side: int) -> Tensor:
     """Locates each point as the centre of mass around the maximum of its heatmap.
 
-    The centre of mass uses a window of 5×5 pixels and the positive values only.
+    The centre of mass uses a window of 7×7 pixels and the positive values only.
 
     Args:
         heatmaps: (B, K, h, h).

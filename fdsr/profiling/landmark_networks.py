@@ -33,7 +33,7 @@ class LandmarkResult:
     Args:
         name: ``student`` or ``teacher``, with the class.
         nme_dataset: mean error to the dataset's five landmarks as a share of their eye
-            distance.
+            distance; None if no face is found.
         nme_teacher: mean error to the teacher's landmarks; None for the teacher.
         num_faces: number of test faces.
         num_not_found: number of those without landmarks. They are left out of the
@@ -44,7 +44,7 @@ class LandmarkResult:
     """
 
     name: str
-    nme_dataset: float
+    nme_dataset: float | None
     nme_teacher: float | None
     num_faces: int
     num_not_found: int
@@ -112,11 +112,14 @@ def _result(name: str, network: nn.Module, known: np.ndarray,
     own_found = np.isfinite(own).all((1, 2))
     to_dataset = normalized_errors(
         five_points(own[both]), known[both], eye_distances(known[both]))
-    to_teacher = None if name == 'teacher' else float(normalized_errors(
-        own[both], teacher[both], eye_distances(teacher[both])).mean())
+    to_teacher = normalized_errors(own[both], teacher[both],
+                                   eye_distances(teacher[both]))
+    errors = [float(values.mean()) if both.any() else None
+              for values in (to_dataset, to_teacher)]
     return LandmarkResult(
-        f'{name}: {type(network).__name__}', float(to_dataset.mean()), to_teacher,
-        len(known), int((~own_found).sum()), **cost)
+        f'{name}: {type(network).__name__}', errors[0],
+        None if name == 'teacher' else errors[1], len(known),
+        int((~own_found).sum()), **cost)
 
 
 def _cost(network: nn.Module, size: int, images: Sequence[np.ndarray], device: str,
@@ -135,7 +138,7 @@ def format_landmarks(results: Sequence[LandmarkResult]) -> str:
     def optional(value: float | None, form: str) -> str:
         return '–' if value is None else format(value, form)
 
-    rows = [[one.name, f'{one.nme_dataset:.2%}', optional(one.nme_teacher, '.2%'),
+    rows = [[one.name, optional(one.nme_dataset, '.2%'), optional(one.nme_teacher, '.2%'),
              f'{one.num_not_found} of {one.num_faces}',
              optional(one.parameters and one.parameters / 1e6, '.3f'),
              optional(one.gmacs, '.3f'), f'{one.ms:.1f}'] for one in results]

@@ -37,7 +37,7 @@ def config_of(folder, landmarks, hook=HOOK, **changes):
             constructor='fdsr.GroupOptimWrapperConstructor', generator=toy.adam(),
             discriminator=toy.adam()),
         custom_hooks=[hook], **toy.loaders(), **toy.runtime(folder))
-    return toy.merged(settings, changes)
+    return toy.merged(settings, {'train_cfg.val_begin': 3, **changes})
 
 
 def test_the_schedule_of_step_and_alpha():
@@ -133,12 +133,11 @@ def test_a_checkpoint_of_another_step_cannot_be_resumed(tmp_path, landmarks):
 
 
 def test_validation_waits_for_the_last_step(tmp_path, landmarks):
-    early = dict(train_cfg__max_iters=4, train_cfg__val_interval=2)
+    early = {'train_cfg.max_iters': 4, 'train_cfg.val_interval': 2}
     with pytest.raises(ValueError, match='val_begin: expected more than 2'):
-        toy.train(config_of(tmp_path / 'early', landmarks, train_cfg__val_begin=1,
-                            **early))
-    runner = toy.train(config_of(
-        tmp_path / 'late', landmarks, train_cfg__val_begin=3, **early))
+        toy.train(config_of(tmp_path / 'early', landmarks,
+                            **{**early, 'train_cfg.val_begin': 1}))
+    runner = toy.train(config_of(tmp_path / 'late', landmarks, **early))
     assert runner.val_loop.evaluator.num_images == 3
 
 

@@ -16,7 +16,8 @@ def test_the_maximum_is_at_the_point():
 def test_points_survive_the_round_trip():
     points = 10 + 108 * torch.rand(3, 20, 2, generator=torch.Generator().manual_seed(0))
     found = points_from_heatmaps(render_heatmaps(points, 128, 32), 128)
-    assert (found - points).abs().max() < 0.5  # of 128; a heatmap's pixel has 4
+    errors = (found - points).abs()  # in pixels, of which a heatmap's has 4
+    assert errors.mean() < 0.2 and errors.max() < 0.7
 
 
 def test_a_point_that_was_not_found_is_empty():

@@ -118,7 +118,8 @@ def test_every_official_key_finds_its_place(tmp_path):
     if not table.is_file():
         pytest.skip(f'{table} is not there')
     shapes = dict(line.split('\t') for line in table.read_text().splitlines())
-    content = {key: torch.zeros([int(side) for side in shape.split(',') if side])
+    content = {key: torch.zeros([int(side) for side in shape.split(',') if side],
+                                dtype=torch.float if shape else torch.long)
                for key, shape in shapes.items()}
     assert content.keys() == official.state().keys()
     net = converted(tmp_path, content)
