@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-#: Half side of the window around a maximum whose centre of mass is the point.
-_REACH = 3
+#: Smallest value of a heatmap in logarithms.
+_SMALLEST = 1e-6
 #: Standard deviation of rendered points in pixels of the heatmap.
 SIGMA = 1.5
 
@@ -32,9 +32,10 @@ def render_heatmaps(points: Tensor, image_side: int, side: int,
 
 
 def points_from_heatmaps(heatmaps: Tensor, image_side: int) -> Tensor:
-    """Locates each point as the centre of mass around the maximum of its heatmap.
+    """Locates each point at the maximum of its heatmap, with subpixel accuracy.
 
-    The centre of mass uses a window of 7×7 pixels and the positive values only.
+    A parabola through the logarithms of the maximum and its two neighbours gives the
+    offset along each axis, which is exact for a Gaussian.
 
     Args:
         heatmaps: (B, K, h, h).
@@ -44,18 +45,21 @@ def points_from_heatmaps(heatmaps: Tensor, image_side: int) -> Tensor:
         (B, K, 2) float32, x then y in pixels of the image. NaN for a heatmap without a
         positive value.
     """
-    heatmaps = heatmaps.float().clamp(min=0)
-    batch, count, height, width = heatmaps.shape
-    best = heatmaps.flatten(2).argmax(-1)
-    rows, columns = best // width, best % width
-    weights = [
-        ((torch.arange(size, device=heatmaps.device) - peak[..., None]).abs() <= _REACH)
-        for size, peak in ((height, rows), (width, columns))]
-    window = heatmaps * weights[0][..., :, None] * weights[1][..., None, :]
-    total = window.sum((-2, -1))
-    x = (window.sum(-2) * torch.arange(width, device=heatmaps.device)).sum(-1) / total
-    y = (window.sum(-1) * torch.arange(height, device=heatmaps.device)).sum(-1) / total
-    return (torch.stack([x, y], -1) + 0.5) * (image_side / width) - 0.5
+    height, width = heatmaps.shape[-2:]
+    flat = heatmaps.float().flatten(2)
+    highest, best = flat.max(-1, keepdim=True)
+    logarithms = flat.clamp(min=_SMALLEST).log()
+    points = []
+    for position, size, step in ((best % width, width, 1),
+                                 (best // width, height, width)):
+        inside = (position > 0) & (position < size - 1)
+        before, centre, after = (
+            logarithms.gather(-1, torch.where(inside, best + offset, best))
+            for offset in (-step, 0, step))
+        curvature = (2 * centre - before - after).clamp(min=_SMALLEST)
+        points.append(position + ((after - before) / (2 * curvature)).clamp(-0.5, 0.5))
+    found = (torch.cat(points, -1) + 0.5) * (image_side / width) - 0.5
+    return torch.where(highest > 0, found, torch.nan)
 
 
 def attention_map(heatmaps: Tensor) -> Tensor:

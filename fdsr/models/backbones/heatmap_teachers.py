@@ -57,7 +57,9 @@ class FANHeatmaps(Backbone):
     def forward(self, image: Tensor) -> Tensor:
         """Returns heatmaps (B, 68, H / 4, H / 4) of (B, 3, H, H) RGB in [0, 1]."""
         side = image.shape[-1]
-        border = max(0, round(side * (self.eye_share / _EYE_SHARE - 1) / 2))
+        # in whole pixels of the heatmaps
+        border = STRIDE * max(0, round(
+            side * (self.eye_share / _EYE_SHARE - 1) / (2 * STRIDE)))
         padded = F.interpolate(
             F.pad(image, [border] * 4), size=(_SIDE, _SIDE), mode='bilinear',
             align_corners=False, antialias=True)

@@ -34,6 +34,8 @@ class LandmarkDistiller(FeatureDistiller):
         super().__init__(
             student, teacher, feature_losses or [dict(type='fdsr.HeatmapLoss')],
             **kwargs)
+        # a model file cannot build the teacher's detector
+        self.backbone_configs.pop('teacher')
 
     def supervised_losses(self, outputs: Sequence[Tensor], samples: DataSample
                           ) -> dict[str, Tensor]:
