@@ -138,7 +138,8 @@ def format_landmarks(results: Sequence[LandmarkResult]) -> str:
     def optional(value: float | None, form: str) -> str:
         return '–' if value is None else format(value, form)
 
-    rows = [[one.name, optional(one.nme_dataset, '.2%'), optional(one.nme_teacher, '.2%'),
+    rows = [[one.name, optional(one.nme_dataset, '.2%'),
+             optional(one.nme_teacher, '.2%'),
              f'{one.num_not_found} of {one.num_faces}',
              optional(one.parameters and one.parameters / 1e6, '.3f'),
              optional(one.gmacs, '.3f'), f'{one.ms:.1f}'] for one in results]

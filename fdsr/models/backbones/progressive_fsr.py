@@ -1,5 +1,7 @@
 """ProgressiveFSR: a face SR network that doubles the resolution step by step."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -71,34 +73,51 @@ class ProgressiveFSR(Backbone):
         Returns:
             ``step`` tensors (B, 3, h · 2^n, w · 2^n) for n = 1 …, RGB, not clamped.
         """
-        feature = self.head(2 * lr - 1)
-        images: list[Tensor] = []
-        for body, to_rgb in zip(self.steps[:self.step], self.to_rgb):
-            feature = body(feature)
-            images.append(to_rgb(feature))
-        if self.step > 1 and self.alpha < 1:
-            before = F.interpolate(images[-2], scale_factor=2.0, mode='nearest')
-            images[-1] = (1 - self.alpha) * before + self.alpha * images[-1]
+        images = self._images(lr, range(self.step))
+        if self.step > 1:
+            images[-1] = self._blended(*images[-2:])
         return [(image + 1) / 2 for image in images]
 
-    def forward(self, lr: Tensor, all_steps: bool = False) -> Tensor | list[Tensor]:
+    def forward(self, lr: Tensor, all_steps: bool = False, unfinished: bool = False
+                ) -> Tensor | list[Tensor]:
         """Returns SR, or the images of all steps in use, not clamped.
 
         Args:
             lr: (B, 3, h, w) RGB in [0, 1].
             all_steps: return ``forward_steps(lr)``.
+            unfinished: return the image of ``step`` also if it is an earlier one. For
+                training; layers that do not contribute to it do not run.
 
         Raises:
             ValueError: SR is requested, but the network is at an earlier step.
         """
         if all_steps:
             return self.forward_steps(lr)
-        if self.step < self.num_steps:
+        if self.step < self.num_steps and not unfinished:
             raise ValueError(
                 f'ProgressiveFSR is at step {self.step} of {self.num_steps}: its image '
                 f'is ×{2**self.step}, expected ×{self.scale}. Use a checkpoint of the '
                 'last step, or forward_steps for the images of earlier steps.')
-        return self.forward_steps(lr)[-1]
+        last = self.step - 1
+        blended = last > 0 and self.alpha < 1
+        images = self._images(lr, (last - 1, last) if blended else (last, ))
+        return ((self._blended(*images) if blended else images[0]) + 1) / 2
+
+    def _images(self, lr: Tensor, wanted: Sequence[int]) -> list[Tensor]:
+        """Returns the images of some steps in use, in [−1, 1] and not blended."""
+        feature = self.head(2 * lr - 1)
+        images: list[Tensor] = []
+        for number, body in enumerate(self.steps[:self.step]):
+            feature = body(feature)
+            if number in wanted:
+                images.append(self.to_rgb[number](feature))
+        return images
+
+    def _blended(self, before: Tensor, image: Tensor) -> Tensor:
+        if self.alpha == 1:
+            return image
+        enlarged = F.interpolate(before, scale_factor=2.0, mode='nearest')
+        return (1 - self.alpha) * enlarged + self.alpha * image
 
 
 class EqualizedConv2d(nn.Module):

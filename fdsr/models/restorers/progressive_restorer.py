@@ -27,7 +27,8 @@ class ProgressiveRestorer(FaceRestorer):
     discriminator. GT is downsampled to that image. ``ProgressiveHook`` sets the step.
 
     Args:
-        generator: config of the backbone, with ``set_progress`` and ``forward_steps``.
+        generator: config of the backbone, with ``set_progress`` and
+            ``forward(lr, unfinished=True)``, see ``ProgressiveFSR``.
         landmarks: the frozen landmark network, a self-describing file (see
             ``HeatmapNet``), or another form of ``teacher.build_teacher``. Default:
             heatmaps are rendered from the samples' own landmarks.
@@ -102,7 +103,7 @@ class ProgressiveRestorer(FaceRestorer):
         lr, samples = data['inputs'], data['data_samples']
         wrapper = optim_wrapper['generator']
         with wrapper.optim_context(self.generator):
-            sr = self.generator(lr, all_steps=True)[-1]
+            sr = self.generator(lr, unfinished=True)
             gt = downsample(samples.gt_img, sr.shape[-1])
             loss, log = self.parse_losses(self.losses(sr, gt, samples))
         wrapper.update_params(loss)

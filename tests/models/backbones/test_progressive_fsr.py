@@ -46,6 +46,19 @@ def test_alpha_blends_with_the_enlarged_image_of_the_step_before():
             blended, F.interpolate(first, scale_factor=2, mode='nearest'))
 
 
+@pytest.mark.parametrize('step, alpha', [(1, 1.0), (2, 0.25), (2, 1.0), (3, 0.5)])
+def test_training_runs_only_the_layers_of_its_image(step, alpha):
+    net, lr = toy().train(), torch.rand(2, 3, 4, 4)
+    net.set_progress(step, alpha)
+    image = net(lr, unfinished=True)
+    torch.testing.assert_close(image, net(lr, all_steps=True)[-1])
+    image.mean().backward()
+    used = {step - 1} | ({step - 2} if alpha < 1 else set())
+    for number, to_rgb in enumerate(net.to_rgb):
+        assert (to_rgb.weight.grad is not None) == (number in used)
+    # with a distributed wrapper, no other output may depend on the unused layers
+
+
 def test_the_first_step_has_nothing_to_blend_with():
     net, lr = toy(), torch.rand(1, 3, 4, 4)
     with torch.no_grad():
