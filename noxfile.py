@@ -37,11 +37,11 @@ def test_wheel(session: nox.Session, extras: str) -> None:
 
 @nox.session(python=PYTHONS)
 def restoring(session: nox.Session) -> None:
-    """What `pip install "fdsr[onnx,video]"` provides."""
+    """Tests the wheel with the extras onnx and video."""
     test_wheel(session, 'onnx,video')
 
 
 @nox.session(python=TRAINING_PYTHONS)
 def training(session: nox.Session) -> None:
-    """What `pip install "fdsr[train,onnx]"` provides."""
+    """Tests the wheel with the extras train and onnx."""
     test_wheel(session, 'train,onnx')

@@ -34,6 +34,7 @@ rows = [
            checkpoint=_trained.format(name)) for name in ('tiny', 'small', 'base')],
 ]
 reference = 'compact'
+skin_tones = True  # a table for each
 profile = dict(batch_sizes=[1, 8], warmup=1, repeats=7)
 
 # RGB without border

@@ -13,6 +13,8 @@ from mmengine.logging import print_log
 from fdsr.benchmark.benchmark_table import BenchmarkTable, Table
 from fdsr.benchmark.methods import slug_of
 from fdsr.benchmark.running import Row, run_benchmark
+from fdsr.datasets.base import BadSample, FaceDataset
+from fdsr.evaluation.skin_tone import SKIN_TONES, skin_tone, typology_angle
 from fdsr.registry import DATASETS
 from fdsr.reporting.tables import SpanningNote, flat, latex_table, markdown_table
 
@@ -81,15 +83,20 @@ def degraded_config(config: Config, name: str) -> Config:
 
 
 def test_lists(config: Config) -> dict[str, list[str]]:
-    """Returns the names of the samples of each dataset of a ``ConcatFaces``.
+    """Returns the groups of test faces that have a table of their own.
+
+    They are the datasets of a ``ConcatFaces`` and, with ``skin_tones=True`` in the
+    config, the faces of each skin tone, see ``fdsr.evaluation.skin_tone``.
 
     Returns:
-        {name of the dataset: names of its samples}; empty for another dataset.
+        {name of the group: names of its samples}; empty for another dataset without
+        ``skin_tones``.
 
     Raises:
         ValueError: Two datasets have the same name, or two samples.
     """
-    datasets = getattr(DATASETS.build(config.test_dataloader.dataset), 'datasets', [])
+    dataset = DATASETS.build(config.test_dataloader.dataset)
+    datasets = getattr(dataset, 'datasets', [])
     found = {one.name: [one.sample_name(index) for index in range(len(one))]
              for one in datasets}
     samples = [name for names in found.values() for name in names]
@@ -99,7 +106,21 @@ def test_lists(config: Config) -> dict[str, list[str]]:
             f'found the datasets {[one.name for one in datasets]} with {len(samples)} '
             f'samples and {len(set(samples))} names. Set name in each dataset, and '
             'list each face once.')
+    if config.get('skin_tones'):
+        found.update(_by_skin_tone(dataset))
     return found
+
+
+def _by_skin_tone(dataset: FaceDataset) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {name: [] for name, _ in SKIN_TONES}
+    for index in range(len(dataset)):
+        try:
+            face = dataset.load(index)
+        except BadSample:  # has no values either; the run reports it
+            continue
+        found[skin_tone(typology_angle(face['img'], face['landmarks']))].append(
+            dataset.sample_name(index))
+    return {name: names for name, names in found.items() if names}
 
 
 class DegradationTable:

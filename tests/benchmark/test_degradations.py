@@ -140,6 +140,16 @@ def test_the_degradation_is_applied_to_lr(degraded_path, tmp_path):
     assert (again['inputs'] == samples['noise 10']['inputs']).all()
 
 
+def test_skin_tones_are_groups_of_all_faces(degraded_path, tmp_path):
+    config = load_config(degraded_path, work_dir=str(tmp_path / 'run'))
+    lists = test_lists(config)
+    config.skin_tones = True
+    groups = test_lists(config)
+    assert [*groups][:2] == [*lists] and len(groups) > 3
+    tones = [name for group in [*groups][2:] for name in groups[group]]
+    assert sorted(tones) == sorted(sum(lists.values(), []))
+
+
 def test_lists_and_pipelines_are_checked(degraded_path, tmp_path):
     config = load_config(degraded_path, work_dir=str(tmp_path / 'run'))
     assert [*test_lists(config)] == ['one', 'two']

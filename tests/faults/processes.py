@@ -228,9 +228,9 @@ def run_ranks(work: Callable[[], None], ranks: int) -> None:
             target=_rank, args=(work, rank, ranks, port))
         process.start()
         started.append(process)
-    while any(process.is_alive() for process in started):
-        multiprocessing.connection.wait(
-            [process.sentinel for process in started if process.is_alive()])
+    # a rank may end between two calls of is_alive, and wait([]) never returns
+    while alive := [process for process in started if process.is_alive()]:
+        multiprocessing.connection.wait([process.sentinel for process in alive])
         if any(process.exitcode for process in started):
             for process in started:
                 process.kill()

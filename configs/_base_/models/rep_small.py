@@ -4,5 +4,5 @@ model = dict(
     generator=dict(type='fdsr.RepSR', scale=8),
     pixel_loss=dict(type='fdsr.PixelLoss', kind='mse', loss_weight=100.0),
     # LPIPS of one window of 64 px of each face
-    perceptual_loss=dict(type='fdsr.LPIPSLoss', window=64, loss_weight=1.0),
+    perceptual_loss=dict(type='fdsr.LPIPSLoss', window=64, loss_weight=4.0),
     test_cfg=dict(report=['bicubic', 'student']))
