@@ -14,8 +14,8 @@ from fdsr.evaluation.landmark_error import (
     five_points,
     normalized_errors,
 )
-from fdsr.models.backbones.heatmap_teachers import points_of
 from fdsr.models.files.checkpoints import load_backbone
+from fdsr.models.restorers.heatmap_teachers import points_of
 from fdsr.models.restorers.teacher import build_teacher
 from fdsr.profiling.detection import detection_part
 from fdsr.profiling.profile import profile_backbone

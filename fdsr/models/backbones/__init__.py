@@ -6,7 +6,6 @@ from fdsr.models.backbones.dictionary_teacher import DictionaryTeacher
 from fdsr.models.backbones.encoder import Encoder, FeatureEncoder, TinyEncoder
 from fdsr.models.backbones.encoder_decoder import DistilledStudent, EncoderDecoder
 from fdsr.models.backbones.heatmap_net import HeatmapNet
-from fdsr.models.backbones.heatmap_teachers import DetectorHeatmaps, FANHeatmaps
 from fdsr.models.backbones.progressive_fsr import ProgressiveFSR
 from fdsr.models.backbones.rcan import RCAN
 from fdsr.models.backbones.rep_sr import RepSR
@@ -18,7 +17,7 @@ from fdsr.models.backbones.unrolled import UnrolledGenerator
 
 __all__ = [
     'RCAN', 'SAFMN', 'SPAN', 'SRFBN', 'SRVGG', 'Bicubic', 'CompactSR',
-    'DetectorHeatmaps', 'DictionaryTeacher', 'DistilledStudent', 'Encoder',
-    'EncoderDecoder', 'FANHeatmaps', 'FeatureEncoder', 'HeatmapNet', 'ProgressiveFSR',
-    'RepSR', 'TinyEncoder', 'UnrolledGenerator'
+    'DictionaryTeacher', 'DistilledStudent', 'Encoder', 'EncoderDecoder',
+    'FeatureEncoder', 'HeatmapNet', 'ProgressiveFSR', 'RepSR', 'TinyEncoder',
+    'UnrolledGenerator'
 ]

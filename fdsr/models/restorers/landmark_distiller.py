@@ -34,7 +34,7 @@ class LandmarkDistiller(FeatureDistiller):
         super().__init__(
             student, teacher, feature_losses or [dict(type='fdsr.HeatmapLoss')],
             **kwargs)
-        # a model file cannot build the teacher's detector
+        # a model file must not build the teacher, see heatmap_teachers
         self.backbone_configs.pop('teacher')
 
     def supervised_losses(self, outputs: Sequence[Tensor], samples: DataSample

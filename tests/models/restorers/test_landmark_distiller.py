@@ -8,9 +8,11 @@ import torch
 
 from fdsr.apis import load_backbone
 from fdsr.landmarks import FaceLandmarks, FaceLandmarks68, LandmarkDetector
-from fdsr.models.backbones import DetectorHeatmaps, FANHeatmaps, HeatmapNet
-from fdsr.models.backbones.heatmap_teachers import points_of
+from fdsr.models.backbones import HeatmapNet
+from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
 from fdsr.models.heatmaps import points_from_heatmaps
+from fdsr.models.restorers import DetectorHeatmaps, FANHeatmaps
+from fdsr.models.restorers.heatmap_teachers import points_of
 from fdsr.registry import LANDMARKS
 from tests import toy
 
@@ -152,6 +154,19 @@ def test_checkpoints_refer_to_fan_instead_of_copying_it(fan, tmp_path):
     assert content['meta']['fdsr']['external']['teacher']['sha256'] == sha256
     assert all(key.startswith('student.') for key in content['state_dict'])
     assert type(load_backbone(tmp_path / 'run/iter_3.pth')) is HeatmapNet
+
+
+def test_a_model_file_cannot_make_fan_run(fan, tmp_path):
+    """Its author could name a TorchScript file and its hash."""
+    path, sha256 = fan
+    good = dict(type='fdsr.HeatmapNet', size=32, channels=4, depth=1)
+    save_backbone(HeatmapNet(32, channels=4, depth=1), good, tmp_path / 'net.pth')
+    content = torch.load(tmp_path / 'net.pth', weights_only=True)
+    content['meta']['fdsr']['backbones']['generator'] = dict(
+        type='fdsr.FANHeatmaps', weights=str(path), sha256=sha256)
+    torch.save(content, tmp_path / 'net.pth')
+    with pytest.raises(CheckpointMismatch, match='cannot be built from a model file'):
+        load_backbone(tmp_path / 'net.pth')
 
 
 @pytest.mark.parametrize('options', [

@@ -1,4 +1,8 @@
-"""Teachers of landmark heatmaps: FAN, or any detector of 68 points."""
+"""Teachers of landmark heatmaps: FAN, or any detector of 68 points.
+
+They are not among the backbones, so a model file cannot name them: FAN's TorchScript
+can run code, and only a config of the user may vouch for its hash.
+"""
 
 import hashlib
 import warnings
