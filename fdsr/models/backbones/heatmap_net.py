@@ -3,7 +3,6 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
 
 #: Factor from the side of the image to that of its heatmaps.
@@ -11,7 +10,7 @@ STRIDE = 4
 
 
 @MODELS.register_module()
-class HeatmapNet(Backbone):
+class HeatmapNet(nn.Module):
     """One hourglass (Newell et al. 2016) of narrow residual blocks.
 
     The counterpart of the distilled FAN of Kim et al. (BMVC 2019), which uses a thin

@@ -15,7 +15,6 @@ from torch.nn import functional as F
 
 from fdsr.landmarks.face_alignment import NETWORK, load_network
 from fdsr.models.backbones.heatmap_net import STRIDE
-from fdsr.models.contract import Backbone
 from fdsr.models.heatmaps import SIGMA, points_from_heatmaps, render_heatmaps
 from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS, MODELS
@@ -27,7 +26,7 @@ _SIDE, _EYE_SHARE = 256, 0.22
 
 
 @MODELS.register_module()
-class FANHeatmaps(Backbone):
+class FANHeatmaps(nn.Module):
     """FAN (Bulat and Tzimiropoulos 2017), with user-supplied weights.
 
     The image is padded with black so that the face has the size that FAN expects, and
@@ -76,7 +75,7 @@ class FANHeatmaps(Backbone):
 
 
 @MODELS.register_module()
-class DetectorHeatmaps(Backbone):
+class DetectorHeatmaps(nn.Module):
     """Renders the points of a landmark detector as Gaussians.
 
     A teacher that needs no weights of FAN. The points of each image are detected once
