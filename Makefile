@@ -53,7 +53,7 @@ docs: setup
 	$(venv_python) -m mkdocs build --strict
 
 lint: setup
-	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks projects docs setup.py noxfile.py
+	$(venv_python) -m ruff check fdsr tools tests configs demo benchmarks projects docs integrations setup.py noxfile.py
 
 clean:
 	rm -rf .nox build dist site fdsr.egg-info .pytest_cache .ruff_cache

@@ -22,7 +22,6 @@ INSTALL_REQUIRES = [
     'numpy>=1.26',
     'opencv-python>=4.8',
     'pillow>=10',
-    'safetensors>=0.4',
     # Decodes like PIL, but reports libjpeg's warnings about damaged files.
     'simplejpeg>=1.7',
     'filelock>=3.12',
@@ -81,7 +80,12 @@ EXTRAS = {
     ],
     # Videos: FFmpeg's libraries inside of the package.
     'video': ['av>=17'],
+    # FaceSuperResolver.from_pretrained with a repository in place of a folder.
+    'hub': ['huggingface_hub>=0.25'],
     'onnx': ['onnx>=1.16', 'onnxscript>=0.3', 'onnxruntime>=1.18'],
+    # spandrel, which ComfyUI and chaiNNer use, loads fdsr's networks. 0.4.1 is the
+    # first release with RCAN.
+    'spandrel': ['spandrel>=0.4.1'],
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],
@@ -93,6 +97,8 @@ EXTRAS = {
         'pytest-timeout>=2.2',
         'pytest-xdist>=3.5',
         'ruff>=0.9',
+        # Reads what fdsr writes, as other programs do.
+        'safetensors>=0.4',
         'scikit-image>=0.22',
         # Uses an installed Chromium; it is not downloaded.
         'playwright>=1.40',

@@ -4,7 +4,7 @@ The encoder is VGG-19; the dictionary has 512 atoms per component and level.
 
     python tools/build_dictionary.py configs/teacher_vggface2.py \
         --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \
-        --out work_dirs/dictionary_vggface2.pth
+        --out work_dirs/dictionary_vggface2.safetensors
     python tools/train.py configs/teacher_vggface2.py --data-root data/vggface2
 """
 _base_ = [
@@ -15,4 +15,5 @@ _base_ = [
 model = dict(
     generator=dict(
         size=256,
-        dictionary=dict(file='work_dirs/dictionary_vggface2.pth', dtype='float16')))
+        dictionary=dict(
+            file='work_dirs/dictionary_vggface2.safetensors', dtype='float16')))

@@ -79,7 +79,7 @@ def steps(out: Path, quick: bool) -> List[Step]:
         out: output folder.
         quick: use only a few faces and iterations, to check that each step runs.
     """
-    dictionary, metrics = out / 'dictionary.pth', out / 'metrics.json'
+    dictionary, metrics = out / 'dictionary.safetensors', out / 'metrics.json'
     teacher, student = out / 'teacher', out / 'student'
     atoms, faces = (4, 8) if quick else (32, 128)
     train = ['train_cfg.max_iters=2', 'train_dataloader.dataset.length=8',

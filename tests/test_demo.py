@@ -100,7 +100,7 @@ def test_a_failure_shows_the_end_of_the_log(demo, tmp_path, code, what):
 
 def test_a_failing_tool_stops_the_demo(tmp_path):
     # a folder has the name of the dictionary file
-    (tmp_path / 'dictionary.pth').mkdir()
+    (tmp_path / 'dictionary.safetensors').mkdir()
     done = call('--quick', '--out', tmp_path)
     assert done.returncode == 1
     assert 'expected a file, found a folder' in done.stdout

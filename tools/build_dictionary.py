@@ -2,7 +2,7 @@ r"""Builds the dictionary of a teacher from its training faces.
 
     python tools/build_dictionary.py configs/teacher_vggface2.py \
         --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \
-        --out work_dirs/dictionary_vggface2.pth
+        --out work_dirs/dictionary_vggface2.safetensors
 
 Reads the size, layout and encoder of the teacher and the training faces from CONFIG,
 cuts out the features of the facial components, and clusters them to K atoms for each

@@ -1,15 +1,17 @@
 r"""Converts a checkpoint of another project to a self-describing file.
 
-    python tools/convert_checkpoint.py rcan RCAN_BIX8.pt rcan_x8.pth
-    python tools/convert_checkpoint.py srfbn SRFBN_x8_BI.pth srfbn_x8.pth
-    python tools/convert_checkpoint.py progressive generator_checkpoint.ckpt fsr_x8.pth
+    python tools/convert_checkpoint.py rcan RCAN_BIX8.pt rcan_x8.safetensors
+    python tools/convert_checkpoint.py srfbn SRFBN_x8_BI.pth srfbn_x8.safetensors
+    python tools/convert_checkpoint.py progressive generator_checkpoint.ckpt \\
+        fsr_x8.safetensors
     python tools/convert_checkpoint.py dfdnet --net latest_net_G.pth \\
-        --dictionary DictionaryCenter512 dfdnet.pth
+        --dictionary DictionaryCenter512 dfdnet.safetensors
 
 Scale and sizes are read from the shapes. The network takes and returns RGB in [0, 1]
 and opens with fdsr.apis.load_backbone; all but DFDNet also with tools/test.py. DFDNet
-is called as net(x, boxes) with the degraded face resized to 512 px. Sources are loaded
-with weights_only=True.
+is called as net(x, boxes) with the degraded face resized to 512 px. OUT is written as
+safetensors, or by torch.save if its suffix is .pth. Sources are loaded with
+weights_only=True.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 r"""Reports the usage of a dictionary's atoms and the coverage of features.
 
-    python tools/inspect_dictionary.py work_dirs/dictionary_vggface2.pth \
+    python tools/inspect_dictionary.py work_dirs/dictionary_vggface2.safetensors \
         configs/teacher_vggface2.py --data-root data/vggface2 --max-faces 500
 
 Matches training faces of CONFIG against the atoms as the teacher does. Prints a

@@ -29,7 +29,8 @@ title = 'Students on clean and degraded faces: 256 px from 32'
 _trained = 'work_dirs/students/{}_robust/iter_20000.pth'
 rows = [
     dict(name='Bicubic', config='../bicubic_vggface2.py'),
-    dict(name='compact', checkpoint='fdsr/weights/shipped/compact-d1065523.pth'),
+    dict(name='compact',
+         checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
     *[dict(name=name, config=f'../students/{name}_robust.py',
            checkpoint=_trained.format(name)) for name in ('tiny', 'small', 'base')],
 ]

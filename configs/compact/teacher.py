@@ -2,7 +2,7 @@
 
     python tools/build_dictionary.py configs/compact/teacher.py \
         --data-root data/faces_public --num-atoms 64 \
-        --out work_dirs/compact/dictionary.pth
+        --out work_dirs/compact/dictionary.safetensors
     python tools/train.py configs/compact/teacher.py --data-root data/faces_public
 """
 _base_ = [
@@ -16,7 +16,7 @@ model = dict(
     generator=dict(
         size=256,
         eye_share=0.243,
-        dictionary=dict(file='work_dirs/compact/dictionary.pth')),
+        dictionary=dict(file='work_dirs/compact/dictionary.safetensors')),
     # Compares a quarter of each image: an iteration takes seconds, not a minute.
     perceptual_loss=dict(window=128))
 train_dataloader = dict(batch_size=4)

@@ -3,7 +3,7 @@
 The encoder is VGG-16; the dictionary has 32 atoms per component and level.
 
     python tools/build_dictionary.py configs/demo/teacher.py --num-atoms 32 \
-        --out work_dirs/demo/dictionary.pth
+        --out work_dirs/demo/dictionary.safetensors
     python tools/train.py configs/demo/teacher.py
 """
 _base_ = [
@@ -15,7 +15,7 @@ model = dict(
     generator=dict(
         size=64,
         eye_share=0.3125,
-        dictionary=dict(file='work_dirs/demo/dictionary.pth')),
+        dictionary=dict(file='work_dirs/demo/dictionary.safetensors')),
     # Compares two faces of each batch: a quarter of the cost.
     perceptual_loss=dict(faces=2))
 train_cfg = dict(max_iters=90)

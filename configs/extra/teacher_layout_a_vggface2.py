@@ -2,7 +2,7 @@
 
     python tools/build_dictionary.py configs/extra/teacher_layout_a_vggface2.py \
         --data-root data/vggface2 --max-faces 10000 --num-atoms 512 \
-        --out work_dirs/dictionary_layout_a_vggface2.pth
+        --out work_dirs/dictionary_layout_a_vggface2.safetensors
     python tools/train.py configs/extra/teacher_layout_a_vggface2.py \
         --data-root data/vggface2
 
@@ -14,5 +14,5 @@ _base_ = '../teacher_vggface2.py'
 model = dict(
     generator=dict(
         layout='A',
-        dictionary=dict(file='work_dirs/dictionary_layout_a_vggface2.pth')),
+        dictionary=dict(file='work_dirs/dictionary_layout_a_vggface2.safetensors')),
     test_cfg=dict(report=['bicubic', 'teacher_layout_a']))

@@ -3,7 +3,8 @@
 The encoder is VGG-16; the dictionary has 64 atoms per component and level.
 
     python tools/build_dictionary.py configs/reduced/teacher_vggface2.py \
-        --data-root data/faces --num-atoms 64 --out work_dirs/dictionary_reduced.pth
+        --data-root data/faces --num-atoms 64 \
+        --out work_dirs/dictionary_reduced.safetensors
     python tools/train.py configs/reduced/teacher_vggface2.py --data-root data/faces
 """
 _base_ = [
@@ -15,5 +16,5 @@ model = dict(
     generator=dict(
         size=128,
         eye_share=0.3125,
-        dictionary=dict(file='work_dirs/dictionary_reduced.pth')))
+        dictionary=dict(file='work_dirs/dictionary_reduced.safetensors')))
 default_hooks = dict(checkpoint=dict(interval=100, max_keep_ckpts=2))

@@ -90,7 +90,7 @@ def paste(photo: np.ndarray, face: np.ndarray, crop: FaceCrop, scale: int = 1,
             ``match_colour``; None: the face keeps its own.
         strength: weight of the face from 0 to 1.
     """
-    side = max(8, round(crop.side * scale))
+    side = _side(crop, scale)
     matrix, (left, top, width, height) = _placement(crop, side, scale, photo.shape[:2])
     if width <= 0 or height <= 0:
         return
@@ -98,10 +98,40 @@ def paste(photo: np.ndarray, face: np.ndarray, crop: FaceCrop, scale: int = 1,
     matrix[:, 2] -= (left, top)
     warped = cv2.warpAffine(face, matrix, (width, height), flags=cv2.INTER_CUBIC,
                             borderMode=cv2.BORDER_REPLICATE)
-    mask = strength * cv2.warpAffine(face_mask(side), matrix, (width, height),
-                                     flags=cv2.INTER_LINEAR)[..., None]
+    mask = strength * _warped_mask(side, matrix, width, height)[..., None]
     window = photo[top:top + height, left:left + width]
     window[...] = np.rint(window + mask * (warped.astype(np.float32) - window))
+
+
+def placed_mask(crop: FaceCrop, scale: int, shape: tuple[int, int]
+                ) -> tuple[tuple[int, int], np.ndarray]:
+    """Returns the mask with which ``paste`` blends a face at strength 1.
+
+    Args:
+        crop: position of the face in the photograph before upsampling.
+        scale: upsampling factor of the photograph.
+        shape: height and width of the upsampled photograph.
+
+    Returns:
+        Top and left of the covered window, and the float32 (h, w) mask in it, which is
+        empty if the face lies outside the photograph.
+    """
+    side = _side(crop, scale)
+    matrix, (left, top, width, height) = _placement(crop, side, scale, shape)
+    if width <= 0 or height <= 0:
+        return (0, 0), np.zeros((0, 0), np.float32)
+    matrix[:, 2] -= (left, top)
+    return (top, left), _warped_mask(side, matrix, width, height)
+
+
+def _warped_mask(side: int, matrix: np.ndarray, width: int, height: int) -> np.ndarray:
+    return cv2.warpAffine(face_mask(side), matrix, (width, height),
+                          flags=cv2.INTER_LINEAR)
+
+
+def _side(crop: FaceCrop, scale: int) -> int:
+    """Returns the side of a face's square in the upsampled photograph."""
+    return max(8, round(crop.side * scale))
 
 
 def _placement(crop: FaceCrop, side: int, scale: int, shape: tuple[int, int]

@@ -5,7 +5,7 @@ from enum import Enum
 
 import numpy as np
 
-from fdsr.apis.blending import paste
+from fdsr.apis.blending import paste, placed_mask
 from fdsr.apis.images import MOST_PIXELS, BadImage
 from fdsr.geometry.alignment import (
     FaceCrop,
@@ -75,16 +75,38 @@ class RestoredPhoto:
             restored aligned face.
         faces: every face found, the largest first.
         kind: ``photo`` or ``face``.
+        scale: upsampling factor of the photograph.
+        strength: weight of the restored faces from 0 to 1.
     """
 
     image: np.ndarray
     faces: list[PhotoFace]
     kind: str = 'photo'
+    scale: int = 1
+    strength: float = 1.0
 
     @property
     def num_restored(self) -> int:
         """Number of restored faces."""
         return sum(face.restored for face in self.faces)
+
+    def mask(self) -> np.ndarray:
+        """Returns the weight of the restored faces in each pixel of ``image``.
+
+        Returns:
+            float32 (H, W) from 0, where the image was only upsampled, to ``strength``,
+            or more where faces overlap.
+        """
+        shape = self.image.shape[:2]
+        if self.kind == 'face':
+            return np.full(shape, self.strength, np.float32)
+        kept = np.ones(shape, np.float32)
+        for face in self.faces:
+            if face.restored:
+                (top, left), weight = placed_mask(face.crop, self.scale, shape)
+                height, width = weight.shape
+                kept[top:top + height, left:left + width] *= 1 - self.strength * weight
+        return 1 - kept
 
     def summary(self) -> str:
         """Returns the numbers of faces as a sentence."""
@@ -115,6 +137,25 @@ def check_scale(scale: int, shape: tuple[int, ...]) -> int:
             f'{pixels / 1e6:.0f} million pixels; at most {MOST_PIXELS / 1e6:.0f} '
             'million are supported. Use a smaller scale.')
     return int(scale)
+
+
+def largest_side(lr_size: int, large_faces: bool, max_face: float | None
+                 ) -> float | None:
+    """Returns the side in pixels of the largest face to restore; None: no limit.
+
+    Args:
+        lr_size: side of the network's LR.
+        large_faces: no limit unless ``max_face`` sets one.
+        max_face: the limit; None: 1.5 times LR.
+
+    Raises:
+        ValueError: ``max_face`` is not positive.
+    """
+    if max_face is None:
+        return None if large_faces else LARGEST_FACE * lr_size
+    if not max_face > 0:  # NaN fails as well
+        raise ValueError(f'Expected a positive max_face in pixels, found {max_face}.')
+    return max_face
 
 
 def cut_face(photo: np.ndarray, found: FoundFace, lr_size: int, eye_share: float,

@@ -21,13 +21,13 @@ from fdsr.apis.images import (
 from fdsr.apis.kinds import check_kind, choose_kind
 from fdsr.apis.networks import open_device, open_network
 from fdsr.apis.photo import (
-    LARGEST_FACE,
     FaceStatus,
     PhotoFace,
     RestoredPhoto,
     boxes_of,
     check_scale,
     cut_face,
+    largest_side,
     paste_faces,
 )
 from fdsr.geometry.alignment import resize
@@ -112,6 +112,26 @@ class FaceSuperResolver:
         self._detector: LandmarkDetector | None = None
         self._photo_detector: LandmarkDetector | None = None
 
+    @classmethod
+    def from_pretrained(cls, folder_or_repo: str | Path, revision: str | None = None,
+                        **options: Any) -> 'FaceSuperResolver':
+        """Opens ``model.safetensors`` of a folder or of a Hugging Face repository.
+
+        Args:
+            folder_or_repo: a folder that ``tools/publish_model.py --hub-folder`` wrote,
+                or the id ``OWNER/NAME`` of a repository with these files, which needs
+                the extra ``hub``. Only they are downloaded, and nothing that is cached.
+            revision: branch, tag or commit of the repository; default: its main branch.
+            **options: further arguments of the class.
+
+        Raises:
+            FileNotFoundError, ConnectionError, PermissionError, ImportError: see
+                ``fdsr.weights.hub_files.find_pretrained``.
+            CheckpointMismatch, RefusedCheckpointError, ValueError: see the class.
+        """
+        from fdsr.weights.hub_files import find_pretrained
+        return cls(find_pretrained(folder_or_repo, revision), **options)
+
     def __call__(self, images: Any, channel_order: str = 'rgb'
                  ) -> np.ndarray | list[np.ndarray]:
         """Super-resolves aligned faces.
@@ -191,7 +211,8 @@ class FaceSuperResolver:
 
     def restore(self, image: Any, kind: str = 'auto', scale: int = 2,
                 strength: float = 1.0, large_faces: bool = False,
-                channel_order: str = 'rgb') -> RestoredPhoto:
+                channel_order: str = 'rgb', max_face: float | None = None
+                ) -> RestoredPhoto:
         """Restores an aligned face or the faces of a photograph.
 
         Args:
@@ -203,6 +224,7 @@ class FaceSuperResolver:
             strength: weight of the restored faces, from 0, the upsampled input, to 1.
             large_faces: see ``restore_photo``.
             channel_order: ``rgb`` or ``bgr``, for input and output arrays.
+            max_face: see ``restore_photo``.
 
         Returns:
             The result; ``kind`` is ``face`` or ``photo``.
@@ -214,7 +236,7 @@ class FaceSuperResolver:
         """
         array = self._one(image, channel_order)
         if self.kind_of(array, kind) == 'photo':
-            result = self._restore_photo(array, scale, large_faces, strength)
+            result = self._restore_photo(array, scale, large_faces, strength, max_face)
         else:
             result = self._restore_face(array, strength)
         return _reordered(result, channel_order)
@@ -251,11 +273,12 @@ class FaceSuperResolver:
         face = PhotoFace((0, 0, side, side), FaceStatus.RESTORED, message, side=side,
                          lr=lr, sr=result.image)
         before = resize(image, self.geometry.size)
-        return RestoredPhoto(mix(before, result.image, strength), [face], 'face')
+        return RestoredPhoto(mix(before, result.image, strength), [face], 'face',
+                             strength=strength)
 
     def restore_photo(self, photo: Any, scale: int = 2, large_faces: bool = False,
-                      channel_order: str = 'rgb', strength: float = 1.0
-                      ) -> RestoredPhoto:
+                      channel_order: str = 'rgb', strength: float = 1.0,
+                      max_face: float | None = None) -> RestoredPhoto:
         """Detects, aligns and restores the faces of a photograph and pastes them back.
 
         The rest of the photograph is upsampled by bicubic interpolation. A face that
@@ -270,16 +293,19 @@ class FaceSuperResolver:
             channel_order: ``rgb`` or ``bgr``, for input and output arrays.
             strength: weight of the restored faces, from 0, the upsampled photograph,
                 to 1.
+            max_face: side in pixels of the largest aligned square to restore, in place
+                of 1.5 times LR or, with ``large_faces``, of no limit.
 
         Raises:
             FileNotFoundError, BadImage, TypeError: see ``images.as_arrays``; also for
                 a result with too many pixels.
-            ValueError: the scale or the strength is out of range.
+            ValueError: the scale, the strength or ``max_face`` is out of range.
             ImportError: no detector is available, or its package is missing.
         """
         image = self._one(photo, channel_order)
-        return _reordered(self._restore_photo(image, scale, large_faces, strength),
-                          channel_order)
+        return _reordered(
+            self._restore_photo(image, scale, large_faces, strength, max_face),
+            channel_order)
 
     @staticmethod
     def _one(image: Any, channel_order: str) -> np.ndarray:
@@ -291,12 +317,12 @@ class FaceSuperResolver:
         return next(as_arrays(image, channel_order))
 
     def _restore_photo(self, image: np.ndarray, scale: int, large_faces: bool,
-                       strength: float) -> RestoredPhoto:
+                       strength: float, max_face: float | None) -> RestoredPhoto:
         """Restores the faces of a photograph, uint8 (H, W, 3) RGB."""
         scale = check_scale(scale, image.shape)
         check_strength(strength)
         lr_size = self.geometry.lr_size
-        largest = None if large_faces else LARGEST_FACE * lr_size
+        largest = largest_side(lr_size, large_faces, max_face)
         faces = [cut_face(image, found, lr_size, self.geometry.eye_share, largest)
                  for found in self._find_faces(image)]
         chosen = [face for face in faces if face.lr is not None]
@@ -305,7 +331,8 @@ class FaceSuperResolver:
             results = self.super_resolve([face.lr for face in chosen], boxes)
             for face, result in zip(chosen, results):
                 face.sr = result.image
-        return RestoredPhoto(paste_faces(image, faces, scale, strength), faces)
+        return RestoredPhoto(paste_faces(image, faces, scale, strength), faces,
+                             scale=scale, strength=strength)
 
     def _find_faces(self, image: np.ndarray) -> list[FoundFace]:
         """Detects the faces of a photograph."""

@@ -12,10 +12,10 @@ _TRACEBACK = 'FDSR_TRACEBACK'
 #: Packages by the extra that installs them; '' is fdsr without extras.
 EXTRAS = {
     '': ('torch', 'torchvision', 'mmengine', 'numpy', 'cv2', 'PIL', 'tqdm',
-         'safetensors', 'filelock', 'simplejpeg'),
+         'filelock', 'simplejpeg'),
     'train': ('mmagic', 'mmcv', 'lpips', 'pandas', 'scipy', 'sklearn', 'lmdb',
-              'matplotlib', 'diffusers', 'transformers', 'huggingface_hub',
-              'einops', 'resize_right', 'click'),
+              'matplotlib', 'diffusers', 'transformers', 'einops',
+              'resize_right', 'click'),
     'landmarks': ('mediapipe',),
     'heif': ('pillow_heif',),
     'demo': ('gradio', 'fastapi', 'uvicorn', 'jinja2'),
@@ -23,6 +23,7 @@ EXTRAS = {
     'onnx': ('onnx', 'onnxscript', 'onnxruntime'),
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),
+    'hub': ('huggingface_hub',),
 }
 #: The project's packages; the last two exist in a checkout only.
 _PROJECT = ('fdsr', 'benchmarks', 'projects')

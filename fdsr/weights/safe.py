@@ -11,6 +11,8 @@ from typing import Any, Callable, Iterator
 from fdsr.weights.content import UnexpectedContent, check_content, check_file
 from fdsr.weights.errors import RefusedCheckpointError
 from fdsr.weights.files import check_ordinary
+from fdsr.weights.safetensors_files import SUFFIX
+from fdsr.weights.safetensors_files import load as load_safetensors
 
 #: Minimum version for ``weights_only=True`` to be safe: CVE-2025-32434, CVE-2026-24747.
 TORCH_FLOOR = (2, 10)
@@ -36,10 +38,11 @@ def check_torch_version() -> None:
 
 
 def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -> Any:
-    """Loads a torch file of plain data and dense tensors, and checks all tensors.
+    """Loads a file of plain data and dense tensors, and checks all tensors.
 
     Args:
-        path: the file.
+        path: a torch file, or a self-describing ``.safetensors`` file, which is loaded
+            onto the CPU.
         map_location: see ``torch.load``.
         mmap: map the file instead of reading it, see ``torch.load``.
 
@@ -65,7 +68,12 @@ def safe_load(path: str | Path, map_location: Any = 'cpu', mmap: bool = False) -
 
 def _load(load: Callable, name: Any, file: Any, map_location: Any,
           **options: Any) -> Any:
-    """Calls ``torch.load`` with every check; messages call the file ``name``."""
+    """Calls ``torch.load`` with every check; messages call the file ``name``.
+
+    mmengine passes safetensors files to ``torch.load``, too.
+    """
+    if isinstance(file, (str, Path)) and Path(file).suffix == SUFFIX:
+        return load_safetensors(Path(file))
     check_torch_version()
     with _refusing(name):
         size = check_file(file)

@@ -8,6 +8,7 @@ from fdsr.apis import FaceStatus, FaceSuperResolver
 from fdsr.apis.blending import paste
 from fdsr.apis.images import BadImage
 from fdsr.apis.photo import check_scale
+from fdsr.apis.super_resolver import SuperResolvedFace
 from fdsr.geometry.alignment import cut, five_point_crop, five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
 from fdsr.registry import LANDMARKS
@@ -142,6 +143,48 @@ def test_large_faces_on_request(resolver):
     FACES.append(face_at(80, 60, 3 * LR_SIZE, resolver.geometry.eye_share))
     result = resolver.restore_photo(smooth_photo(), scale=1, large_faces=True)
     assert result.num_restored == 1
+
+
+def test_the_largest_face_in_pixels(resolver):
+    side = 3 * LR_SIZE
+    FACES.append(face_at(80, 60, side, resolver.geometry.eye_share))
+    for large_faces in (False, True):  # max_face replaces either limit
+        for max_face, restored in ((side + 1, 1), (side - 1, 0)):
+            result = resolver.restore_photo(
+                smooth_photo(), scale=1, large_faces=large_faces, max_face=max_face)
+            assert result.num_restored == restored
+    for max_face in (0, -1, float('nan')):
+        with pytest.raises(ValueError, match='positive max_face'):
+            resolver.restore(smooth_photo(), 'photo', max_face=max_face)
+
+
+@pytest.mark.parametrize('scale', [1, 3])
+def test_the_mask_is_the_weight_of_the_faces(resolver, monkeypatch, scale):
+    """White faces in a black photograph: the mask is the result."""
+    def white(faces, boxes=None):
+        side = resolver.geometry.size
+        return [SuperResolvedFace(np.full((side, side, 3), 255, np.uint8))
+                for _ in faces]
+    monkeypatch.setattr(resolver, 'super_resolve', white)
+    monkeypatch.setattr('fdsr.apis.blending.match_colour', lambda sr, lr: sr)
+    share = resolver.geometry.eye_share
+    FACES.extend([  # two overlap, one reaches over the border, one is left out
+        face_at(60, 60, LR_SIZE, share, 0.5), face_at(64, 62, 1.4 * LR_SIZE, share),
+        face_at(158, 30, LR_SIZE, share), face_at(120, 90, 3 * LR_SIZE, share)])
+    photo = np.zeros((120, 160, 3), np.uint8)
+    for strength in (1.0, 0.6, 0.0):
+        result = resolver.restore_photo(photo, scale=scale, strength=strength)
+        assert result.num_restored == 3
+        mask = result.mask()
+        assert mask.dtype == np.float32 and mask.shape == result.image.shape[:2]
+        assert np.abs(result.image[..., 0] - 255 * mask).max() < 1.01  # two roundings
+        assert mask[90 * scale, 120 * scale] == 0
+    assert mask.max() == 0
+    FACES.clear()
+    assert resolver.restore_photo(photo, scale=scale).mask().max() == 0
+    face = resolver.restore(photo[:32, :32], 'face', strength=0.3)
+    assert face.mask().shape == face.image.shape[:2]
+    assert (face.mask() == np.float32(0.3)).all()
 
 
 def test_no_face(resolver):

@@ -79,7 +79,7 @@ def test_help_imports_no_heavy_package(tmp_path):
 
 
 def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
-    out, again = tmp_path / 'new' / 'faces.pth', tmp_path / 'again' / 'faces.pth'
+    out, again = (tmp_path / name / 'faces.safetensors' for name in ('new', 'again'))
     options = ('--num-atoms', 5, '--max-faces', 9, '--seed', 3, '--batch-size', 2)
     done = run_process(config, '--out', out, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -98,7 +98,7 @@ def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
 
 
 def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch, capsys):
-    out, whole = tmp_path / 'cut' / 'faces.pth', tmp_path / 'whole' / 'faces.pth'
+    out, whole = (tmp_path / name / 'faces.safetensors' for name in ('cut', 'whole'))
     options = ('--num-atoms', 5, '--batch-size', 4)
     with monkeypatch.context() as patch:
         patch.setattr(
@@ -108,7 +108,7 @@ def test_an_interrupted_build_goes_on(config, call, tmp_path, monkeypatch, capsy
     said = capsys.readouterr().err
     assert stop.value.code == 130 and 'Traceback' not in said
     assert f'Run the same command again to resume from {out}.partial' in said
-    partial = tmp_path / 'cut' / 'faces.pth.partial'
+    partial = tmp_path / 'cut' / 'faces.safetensors.partial'
     assert partial.is_dir() and not out.exists()
     with pytest.raises(SystemExit, match='batch_size: expected 3, found 4'):
         call(config, '--out', out, *options[:3], 3)

@@ -14,7 +14,8 @@ from PIL import Image
 from fdsr.apis import FaceSuperResolver, load_backbone
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import METRICS
-from fdsr.weights import sha256_of
+from fdsr.weights import safe_load, sha256_of
+from fdsr.weights.hashing import values_sha256
 from fdsr.weights.shipped import DEFAULT, SHIPPED, shipped_weights
 from tests.conftest import REPOSITORY
 
@@ -40,12 +41,18 @@ def test_the_file_is_what_its_card_says(name):
     assert parameters <= 1.5e6 and path.stat().st_size <= 3e6
 
 
+def test_the_values_are_those_that_were_released_as_a_torch_file():
+    state = safe_load(shipped_weights('compact'))['state_dict']
+    assert values_sha256(state) == (
+        '6149c5d67ce9932f6705e22fab616fd7693d658e1eed05c66f63eebdb5779486')
+
+
 def test_nothing_lies_there_unused():
     folder = shipped_weights(DEFAULT).parent
     known = {SHIPPED[name].file for name in SHIPPED}
-    assert {path.name for path in folder.glob('*.pth')} == known
-    assert {path.stem for path in folder.glob('*.md')} == {
-        Path(file).stem for file in known}
+    cards = {f'{Path(file).stem}.md' for file in known}
+    assert {path.name for path in folder.iterdir() if path.is_file()} == {
+        *known, *cards, '__init__.py'}
 
 
 @pytest.mark.slow
@@ -59,6 +66,9 @@ def test_a_wheel_brings_them(tmp_path):
         check=True, capture_output=True)
     [wheel] = (tmp_path / 'wheels').glob('*.whl')
     with zipfile.ZipFile(wheel) as archive:
+        weights = [name for name in archive.namelist()
+                   if name.endswith(('.pth', '.safetensors'))]
+        assert len(weights) == len(SHIPPED)
         for path in shipped_weights(DEFAULT).parent.iterdir():
             if path.is_file():
                 name = path.relative_to(REPOSITORY).as_posix()

@@ -17,6 +17,7 @@ from fdsr.models.files.checkpoints import (
     save_backbone,
 )
 from fdsr.weights import safe_load, sha256_of
+from fdsr.weights.safetensors_files import SUFFIX
 
 State = dict[str, Tensor]
 
@@ -80,7 +81,8 @@ def convert(kind: str, source: str | Path, out: str | Path,
     Args:
         kind: a key of ``CONVERTERS``.
         source: the authors' file.
-        out: the file to write, for ``fdsr.apis.load_backbone``.
+        out: the file to write, for ``fdsr.apis.load_backbone``: ``.safetensors``, which
+            is the default, or ``.pth``.
         dictionary: for ``dfdnet``, the folder with the authors' atoms, see
             ``dfdnet.read_atoms``.
 
@@ -95,6 +97,9 @@ def convert(kind: str, source: str | Path, out: str | Path,
             has the first key that differs.
         ValueError: a dictionary is missing or not supported, or ``out`` is the source.
     """
+    out = Path(out)
+    if not out.suffix and not out.is_dir():
+        out = out.with_name(f'{out.name}{SUFFIX}')
     _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
     state, others = _content_of(source)

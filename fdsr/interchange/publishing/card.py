@@ -1,7 +1,7 @@
 """Writes model cards."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ class Facts:
         name: name of the model.
         file: name of the file.
         sha256: SHA-256 of the file.
-        size_mb: size of the file, 10^6 bytes.
+        bytes: size of the file.
         config: config that builds the network.
         licence: licence of the weights.
         precision: ``fp16`` or ``fp32``.
@@ -38,7 +38,7 @@ class Facts:
     name: str
     file: str
     sha256: str
-    size_mb: float
+    bytes: int
     config: dict[str, Any]
     licence: str
     precision: str
@@ -58,24 +58,43 @@ class Facts:
             difference = (network(*faces) - source(*faces)).abs().max()
         one = [value[:1] for value in faces]
         return cls(
-            name, file.name, sha256, file.stat().st_size / 1e6, config, licence,
+            name, file.name, sha256, file.stat().st_size, config, licence,
             'fp16' if half else 'fp32', geometry,
             sum(value.numel() for value in network.parameters()) / 1e6,
             count_gmacs(lambda: network(*one)), 255 * float(difference))
 
 
+@dataclass(frozen=True)
+class Results:
+    """Means of a test run, as ``tools/test.py`` writes them.
+
+    Args:
+        models: {model: {column: mean}}.
+        protocol: protocol of the test.
+        section: the results as a section of a card.
+    """
+
+    models: Mapping[str, Mapping[str, float]]
+    protocol: Mapping[str, Any]
+    section: str
+
+
 def write_card(path: Path, facts: Facts, about: str = '',
-               results: Sequence[str] = ()) -> Path:
+               results: Sequence[Results] = (), header: str = '',
+               opening: str | None = None) -> Path:
     """Writes a model card in Markdown.
 
     Args:
         path: the card.
         facts: description of the file.
         about: Markdown on data, training and limits.
-        results: sections from ``results_of``.
+        results: results from ``results_of``.
+        header: text before the card, such as the header of a hub.
+        opening: the expression that opens the file; default: by its name.
     """
-    sections = [f'# {facts.name}', about.strip() or _NO_ABOUT, _table_of(facts),
-                _usage(facts), *results]
+    opening = opening or f"FaceSuperResolver('{facts.file}')"
+    sections = [f'{header}# {facts.name}', about.strip() or _NO_ABOUT, _table_of(facts),
+                _usage(opening), *(result.section for result in results)]
     write_bytes(path, ('\n\n'.join(sections) + '\n').encode())
     return path
 
@@ -89,8 +108,9 @@ def _table_of(facts: Facts) -> str:
         'output': f'{geometry.size}×{geometry.size} px (×{geometry.scale}), RGB in '
                   '[0, 1], not clamped',
         'faces': f'squares, the eyes {geometry.eye_share:.3f} of the side apart',
-        'file': f'`{facts.file}`, {facts.size_mb:.2f} MB, {facts.precision}; maximum '
-                f'difference from the source {facts.rounding:.2f}/255 on random input',
+        'file': f'`{facts.file}`, {facts.bytes / 1e6:.2f} MB, {facts.precision}; '
+                f'maximum difference from the source {facts.rounding:.2f}/255 on '
+                'random input',
         'SHA-256': f'`{facts.sha256}`',
         'licence': facts.licence,
     }
@@ -98,13 +118,13 @@ def _table_of(facts: Facts) -> str:
                       *(f'| {name} | {value} |' for name, value in rows.items())])
 
 
-def _usage(facts: Facts) -> str:
+def _usage(opening: str) -> str:
     return f'''## Use
 
 ```python
 from fdsr.apis import FaceSuperResolver
 
-sr = FaceSuperResolver('{facts.file}')
+sr = {opening}
 face = sr('face.png')                  # an aligned face, uint8 RGB
 photo = sr.restore_photo('photo.jpg')  # photo.image, photo.faces
 ```'''
@@ -128,8 +148,8 @@ def read_about(path: str | Path) -> str:
         raise ValueError(f'{path} is not UTF-8 text ({error}).') from error
 
 
-def results_of(path: str | Path) -> str:
-    """Formats the results of a test run as a section of a card.
+def results_of(path: str | Path) -> Results:
+    """Reads the results of a test run.
 
     Args:
         path: a ``metrics.json`` of ``tools/test.py``.
@@ -152,4 +172,4 @@ def results_of(path: str | Path) -> str:
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ValueError(
             f'{path} is not a metrics.json of tools/test.py ({error!r}).') from error
-    return f'## Results\n\n{table}'
+    return Results(models, content['protocol'], f'## Results\n\n{table}')

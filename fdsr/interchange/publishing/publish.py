@@ -12,7 +12,9 @@ from torch import nn
 
 from fdsr.apis.networks import FaceGeometry
 from fdsr.interchange.drafts import draft_folder
+from fdsr.interchange.publishing import hub, open_model_db
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
+from fdsr.interchange.recognition import member_name
 from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
@@ -22,11 +24,13 @@ from fdsr.models.files.checkpoints import (
     open_backbone,
     save_backbone,
 )
+from fdsr.utils.files import write_json
 from fdsr.weights import sha256_of
+from fdsr.weights.safetensors_files import SUFFIX
 
 _HASH_DIGITS = 8
 #: Maximum bytes of a file name, and those that follow a model's name in it.
-_MAX_NAME, _SUFFIX = 255, len('-.pth') + _HASH_DIGITS
+_MAX_NAME, _AFTER_NAME = 255, len(f'-{SUFFIX}') + _HASH_DIGITS
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,24 @@ class Published:
     """A published network.
 
     Args:
-        path: the file, ``NAME-HASH.pth``.
+        path: the file, ``NAME-HASH.safetensors``, or ``model.safetensors`` in the
+            folder of a hub.
         card: the model card beside it.
         facts: content of the card.
+        entry: the entry of OpenModelDB beside it, if requested.
     """
 
     path: Path
     card: Path
     facts: Facts
+    entry: Path | None = None
 
 
 def publish(source: str | Path, folder: str | Path, name: str,
             backbone: str | None = None, half: bool = True,
             licence: str | None = None, about: str = '',
-            metrics: Sequence[str | Path] = ()) -> Published:
+            metrics: Sequence[str | Path] = (), author: str | None = None,
+            for_hub: bool = False, url: str | None = None) -> Published:
     """Writes one network to a self-describing file of its own, and a model card.
 
     The moving average is preferred where there is one. Optimizers, discriminators and
@@ -57,34 +65,37 @@ def publish(source: str | Path, folder: str | Path, name: str,
     Args:
         source: a self-describing checkpoint.
         folder: folder of the file and the card.
-        name: name of the model; the file is ``NAME-HASH.pth``, from its SHA-256.
+        name: name of the model; the file is ``NAME-HASH.safetensors``, from its
+            SHA-256.
         backbone: one of the checkpoint's; default: the trained one.
         half: store values in fp16, in half the size; they are used in fp32.
         licence: licence of the weights; default: the source's.
         about: Markdown on data, training and limits for the card.
         metrics: ``metrics.json`` files of ``tools/test.py`` for the card.
+        author: author of the model, for the metadata of the file.
+        for_hub: write ``model.safetensors``, ``config.json`` and ``README.md``, the
+            files of a repository of the Hugging Face hub, instead.
+        url: address from which the file will be available; if given, an entry of
+            OpenModelDB is written, too, see ``open_model_db.write_entry``.
 
     Raises:
         FileNotFoundError: see ``load_backbone``.
         CheckpointMismatch: see ``load_backbone``; also if the values of an external
             file cannot be included.
         ValueError: the licence is missing, the name is too long or not a file name, a
-            metrics file has another format, or a value does not fit into fp16.
+            metrics file has another format, a value does not fit into fp16, it is
+            unknown which results are those of the network (for a hub), or a field of
+            OpenModelDB's entry is invalid.
         CannotWrite: the folder cannot be written; it is left unchanged.
     """
-    if not name or name != Path(name).name:
-        raise ValueError(f'A model needs a file name as its name, not {name!r}: use '
-                         'letters, digits and hyphens.')
-    if len(os.fsencode(name)) > _MAX_NAME - _SUFFIX:
-        raise ValueError(f'The name {name[:40]!r}… has {len(os.fsencode(name))} bytes; '
-                         f'the file NAME-HASH.pth allows {_MAX_NAME - _SUFFIX}. Choose '
-                         'a shorter one.')
+    _check_name(name)
     results = [results_of(file) for file in metrics]
     path, member, facts, _ = open_backbone(source, backbone)
     licence = licence or facts.get('licence')
     if not licence:
         raise ValueError(f'{source} has no licence, and weights without one cannot be '
                          'used by others: name it (--licence).')
+    header_of = hub.header_maker(member, results) if for_hub else None
     network = load_backbone(path, member)
     config, whole = _self_contained(path, facts['backbones'][member], network)
     if half:
@@ -92,16 +103,38 @@ def publish(source: str | Path, folder: str | Path, name: str,
         whole = whole.half()
     folder = Path(folder).expanduser()
     with draft_folder(folder) as draft:
-        unnamed = draft / 'network.pth'
-        save_backbone(whole, config, unnamed, licence=licence,
+        file = draft / hub.MODEL
+        spec = dict(title=name, author=author, description=about.strip())
+        save_backbone(whole, config, file, member_name(whole), licence=licence,
+                      spec={key: value for key, value in spec.items() if value},
                       published=dict(name=name, source_sha256=sha256_of(path)))
-        digest = sha256_of(unnamed)
-        file = unnamed.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}.pth')
+        digest = sha256_of(file)
+        if not for_hub:
+            file = file.rename(draft / f'{name}-{digest[:_HASH_DIGITS]}{SUFFIX}')
         seen = Facts.of(name, file, digest, config, licence, half,
                         FaceGeometry.of(network), load_backbone(file), network)
-        card = write_card(file.with_suffix('.md'), seen, about, results)
-        kept = [made.rename(folder / made.name) for made in (file, card)]
-    return Published(*kept, seen)
+        if header_of is None:
+            card = write_card(file.with_suffix('.md'), seen, about, results)
+        else:
+            write_json(draft / hub.CONFIG, hub.config_of(seen))
+            card = write_card(draft / hub.CARD, seen, about, results, header_of(seen),
+                              hub.OPENING)
+        entry = None if url is None else open_model_db.write_entry(
+            draft, seen, author, url, about)
+        for made in list(draft.iterdir()):
+            os.replace(made, folder / made.name)
+    return Published(folder / file.name, folder / card.name, seen,
+                     None if entry is None else folder / entry.name)
+
+
+def _check_name(name: str) -> None:
+    if not name or name != Path(name).name:
+        raise ValueError(f'A model needs a file name as its name, not {name!r}: use '
+                         'letters, digits and hyphens.')
+    size, limit = len(os.fsencode(name)), _MAX_NAME - _AFTER_NAME
+    if size > limit:
+        raise ValueError(f'The name {name[:40]!r}… has {size} bytes; the file '
+                         f'NAME-HASH{SUFFIX} allows {limit}. Choose a shorter one.')
 
 
 def _self_contained(path: Path, config: dict[str, Any], network: nn.Module

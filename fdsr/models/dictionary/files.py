@@ -1,11 +1,14 @@
 """The file format of dictionaries: atoms of every component and level, and metadata.
 
-A dictionary is one ``torch.save`` file of plain tensors and values::
+A dictionary is one file of plain tensors and values::
 
     {'format': 'fdsr-dictionary', 'version': 1,
      'meta': {'layout', 'encoder': {'arch', 'sha256'}, 'sides', 'channels',
               'unbiased', 'source', 'seed', 'weights_sha256'},
      'atoms': {component: [normalized atoms (K, C, s, s) of each level]}}
+
+A safetensors file has the atoms as tensors ``COMPONENT.LEVEL`` and the rest in its
+metadata. With another suffix, it is a ``torch.save`` file.
 """
 
 import errno
@@ -26,6 +29,7 @@ from fdsr.weights import (
     ModelFileError,
     RefusedCheckpointError,
     safe_load,
+    safetensors_files,
     sha256_of,
 )
 from fdsr.weights.hashing import KEY, values_sha256
@@ -85,7 +89,7 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
     atoms = {
         name: [dictionary.atoms(name, level) for level in range(len(spec.channels))]
         for name in COMPONENTS}
-    content = {
+    header = {
         'format': FORMAT,
         'version': VERSION,
         'meta': {
@@ -97,12 +101,17 @@ def save_dictionary(dictionary: ComponentDictionary, path: Union[str, Path],
             **facts,
             KEY: _hash_of(atoms),
         },
-        'atoms': atoms,
     }
-    _check_plain(path, content['meta'])
+    _check_plain(path, header['meta'])
     try:
-        with atomic_path(path) as part:
-            torch.save(content, part)
+        if path.suffix == safetensors_files.SUFFIX:
+            safetensors_files.save(path, header, _by_name(atoms), dict(
+                architecture='fdsr-dictionary', implementation='fdsr', title=path.stem,
+                description='Dictionary of features of facial components.',
+                license=facts.get('licence')))
+        else:
+            with atomic_path(path) as part:
+                torch.save({**header, 'atoms': atoms}, part)
     except (OSError, RuntimeError) as error:  # torch.save raises RuntimeError too
         raise OSError(
             f'The dictionary cannot be written to {path} '
@@ -180,6 +189,8 @@ def read_dictionary(path: Path) -> Dict[str, Any]:
         content = safe_load(path)
     except RefusedCheckpointError as error:
         raise RefusedCheckpointError(f'{error} {_REBUILD}') from error
+    if path.suffix == safetensors_files.SUFFIX:
+        content = _nested(content)
     keys = list(content) if isinstance(content, dict) else []
     found = f'a {type(content).__name__}' + (
         f' with keys {", ".join(map(short, keys[:5]))}' if keys else '')
@@ -211,18 +222,38 @@ def check_hash(path: Path, content: Dict[str, Any]) -> None:
         content: result of ``read_dictionary``.
 
     Raises:
-        DictionaryMismatch: the atoms differ from their hash. Earlier files have none.
+        DictionaryMismatch: the atoms differ from their hash. Earlier ``torch.save``
+            files have none.
     """
     expected = content['meta'].get(KEY)
-    if expected is not None and _hash_of(content['atoms']) != expected:
+    if expected is None and path.suffix != safetensors_files.SUFFIX:
+        return
+    if _hash_of(content['atoms']) != expected:
         raise DictionaryMismatch(
             f'{path} is a damaged dictionary: the atoms differ from their SHA-256 in '
             f'meta.{KEY}. Copy or fetch the file again. {_REBUILD}')
 
 
 def _hash_of(atoms: Dict[str, Sequence[torch.Tensor]]) -> str:
-    return values_sha256({f'{name}.{level}': values for name in COMPONENTS
-                          for level, values in enumerate(atoms[name])})
+    return values_sha256(_by_name(atoms))
+
+
+def _by_name(atoms: Dict[str, Sequence[torch.Tensor]]) -> Dict[str, torch.Tensor]:
+    """Returns the atoms as {'COMPONENT.LEVEL': values}."""
+    return {f'{name}.{level}': values for name in COMPONENTS
+            for level, values in enumerate(atoms[name])}
+
+
+def _nested(content: Dict[str, Any]) -> Any:
+    """Returns the content of a safetensors file in the format of the docstring."""
+    header, values = content['meta'], content['state_dict']
+    if not isinstance(header, dict) or header.get('format') != FORMAT:
+        return header
+    atoms = {name: [values[f'{name}.{level}'] for level in range(len(values))
+                    if f'{name}.{level}' in values] for name in COMPONENTS}
+    if _by_name(atoms).keys() != values.keys():  # other names, or a level is missing
+        return header
+    return {**header, 'atoms': atoms}
 
 
 def _check_plain(path: Union[str, Path], meta: Any) -> None:

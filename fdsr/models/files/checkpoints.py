@@ -15,7 +15,8 @@ A checkpoint is a ``torch.save`` file of plain values, or the same in safetensor
 dictionary, the teacher of a distillation. The checkpoint records path and SHA-256
 instead of a copy of the values. ``traits`` are those of ``fdsr.models.contract``.
 Earlier files have ``faces`` instead: size, scale and eye_share of the training set.
-``weights_sha256`` are the hashes of ``fdsr.weights.hashing``; earlier files have none.
+``weights_sha256`` are the hashes of ``fdsr.weights.hashing``; earlier ``torch.save``
+files have none.
 """
 
 import os
@@ -38,10 +39,10 @@ from fdsr.models.files import (
     check_values,
     find_external,
     relocated,
-    safetensors_files,
 )
+from fdsr.models.files.model_spec import architecture_of, model_spec, sentence_on
 from fdsr.utils.files import atomic_path
-from fdsr.weights import ExternalWeights, preferring, safe_load
+from fdsr.weights import ExternalWeights, preferring, safe_load, safetensors_files
 from fdsr.weights.hashing import KEY, hashes_of, values_sha256
 from fdsr.weights.walking import brief, short
 
@@ -153,7 +154,8 @@ def strip_external(state: dict[str, Tensor],
 
 
 def save_backbone(network: nn.Module, config: dict, path: str | Path,
-                  name: str = 'generator', **meta: Any) -> None:
+                  name: str = 'generator', spec: dict[str, str | None] | None = None,
+                  **meta: Any) -> None:
     """Writes one backbone to a self-describing file, atomically.
 
     Args:
@@ -161,11 +163,14 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
         config: its config.
         path: path of the file; ``.safetensors`` selects that format.
         name: name of the backbone in the file.
+        spec: ``title``, ``description``, ``author`` and further keys of ModelSpec for
+            the metadata of a safetensors file; defaults come from the file's name and
+            the network.
         **meta: plain values for the file's ``meta``; ``licence`` is the licence of the
             file.
 
     Raises:
-        CheckpointMismatch: the file could not be loaded again.
+        ModelFileError: the file could not be loaded again.
         OSError: the file cannot be written; no partial file remains.
     """
     import torch
@@ -179,14 +184,25 @@ def save_backbone(network: nn.Module, config: dict, path: str | Path,
     content = {'meta': {'fdsr': facts, **meta}, 'state_dict': state}
     check_own_description(path, holder, content['meta'])
     try:
-        with atomic_path(path) as part:
-            if path.suffix == safetensors_files.SUFFIX:
-                safetensors_files.save(content['meta'], state, part)
-            else:
+        if path.suffix == safetensors_files.SUFFIX:
+            safetensors_files.save(path, content['meta'], state, model_spec(**{
+                'title': path.stem, 'architecture': architecture_of(config),
+                'description': sentence_on(config, facts['traits'][name]),
+                'licence': licence_of(content['meta']),
+                'size': facts['traits'][name]['size'], **(spec or {})}))
+        else:
+            with atomic_path(path) as part:
                 torch.save(content, part)
     except (OSError, RuntimeError) as error:  # torch raises both on a full disk
         raise OSError(f'{path} cannot be written ({error}). Free disk space, or choose '
                       'another path.') from error
+
+
+def licence_of(meta: dict[str, Any]) -> str | None:
+    """Returns the licence in the ``meta`` of a published or converted file."""
+    origin = meta.get('converted_from')
+    return meta.get('licence') or (
+        origin.get('licence') if isinstance(origin, dict) else None)
 
 
 def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -207,8 +223,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
         raise FileNotFoundError(
             f'There is no checkpoint at {path}. Train one with tools/train.py, or '
             f'correct the path.')
-    content = (safetensors_files.load(path)
-               if path.suffix == safetensors_files.SUFFIX else safe_load(path))
+    content = safe_load(path)
     facts = None
     if isinstance(content, dict) and isinstance(content.get('meta'), dict):
         facts = content['meta'].get('fdsr')
@@ -217,9 +232,7 @@ def read_checkpoint(path: str | Path) -> tuple[dict[str, Any], dict[str, Tensor]
             f'{path} is not a self-describing file: meta["fdsr"] or state_dict is '
             f'missing. {_HOW_TO_DESCRIBE}')
     check_meta(path, content['meta'])
-    origin = content['meta'].get('converted_from')
-    licence = content['meta'].get('licence') or (
-        origin.get('licence') if isinstance(origin, dict) else None)
+    licence = licence_of(content['meta'])
     if licence is not None:
         facts = dict(facts, licence=licence)
     state = content['state_dict']

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from fdsr.weights import ExternalWeights, ModelFileError
 from fdsr.weights.hashing import KEY
+from fdsr.weights.safetensors_files import SUFFIX
 
 
 class CheckpointMismatch(ModelFileError):
@@ -74,21 +75,27 @@ def check_hashes(source: str, facts: Mapping[str, Any],
 
     Args:
         source: the file with the values.
-        facts: its description; earlier files have no hashes.
+        facts: its description; earlier ``torch.save`` files have no hashes.
         found: hashes of the values by module, see ``hashes_of``.
 
     Raises:
-        CheckpointMismatch: a hash differs.
+        CheckpointMismatch: a hash differs, or is missing in a safetensors file.
     """
-    recorded = facts.get(KEY) or {}
-    for name in sorted(recorded.keys() & found.keys()):
-        if recorded[name] != found[name]:
+    recorded, required = facts.get(KEY) or {}, source.endswith(SUFFIX)
+    for name in sorted(found):
+        if name not in recorded and required:
+            raise CheckpointMismatch(
+                f'{source}: the description has no SHA-256 of the weights of {name!r} '
+                f'({KEY}). Copy or fetch the file again.')
+        if name in recorded and recorded[name] != found[name]:
             raise CheckpointMismatch(
                 f'{source}: the weights of {name!r} differ from the SHA-256 in the '
                 f'description: expected {recorded[name][:12]}…, found '
                 f'{found[name][:12]}…. The file is damaged or was edited. Copy or '
-                'fetch it again. If you changed the weights yourself, delete '
-                f'meta["fdsr"]["{KEY}"] when you save them.')
+                'fetch it again. If you changed the weights yourself, '
+                + ('write them with fdsr.models.files.checkpoints.save_backbone.'
+                   if required else
+                   f'delete meta["fdsr"]["{KEY}"] when you save them.'))
 
 
 def check_external(checkpoint: str, recorded: Mapping[str, Mapping[str, str]],

@@ -26,8 +26,8 @@ class ShippedWeights:
 #: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
 SHIPPED: dict[str, ShippedWeights] = {
     'compact': ShippedWeights(
-        'compact-d1065523.pth',
-        'd1065523f7199cba88d72fbca057555023eccafdcc908c206b40ac5fdbc6fea3', 'CC0-1.0'),
+        'compact-38111743.safetensors',
+        '38111743573ff72c3af5346d17a12ff166082bf210191205b61ccf0df0c7f021', 'CC0-1.0'),
 }
 #: Name of the default weights.
 DEFAULT = 'compact'

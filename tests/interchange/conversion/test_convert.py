@@ -2,6 +2,8 @@
 
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file
 
 from fdsr.apis import load_backbone
 from fdsr.interchange.conversion import convert
@@ -85,6 +87,25 @@ def test_another_network_is_refused(tmp_path):
     for content in ([1, 2], {}, {'weights': 3}):
         with pytest.raises(CheckpointMismatch, match='does not hold a state dict'):
             convert('rcan', saved(content, tmp_path), tmp_path / 'ours.pth')
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_safetensors_is_the_default(kind, tmp_path):
+    source = saved(KINDS[kind][0](2), tmp_path)
+    told = convert(kind, source, tmp_path / 'ours')
+    convert(kind, source, tmp_path / 'ours.pth')
+    path, other = tmp_path / 'ours.safetensors', safe_load(tmp_path / 'ours.pth')
+    assert str(path) in told and not (tmp_path / 'ours').exists()
+    found = load_file(path)
+    assert found.keys() == other['state_dict'].keys() and all(
+        torch.equal(found[key], value) for key, value in other['state_dict'].items())
+    content = safe_load(path)
+    assert content['meta'] == other['meta']
+    with safe_open(path, 'pt') as file:
+        spec = file.metadata()
+    assert spec['modelspec.license'] == other['meta']['converted_from']['licence']
+    assert spec['modelspec.architecture'] == f'fdsr-{kind}'
+    assert 'modelspec.resolution' not in spec  # they restore images of any size
 
 
 def test_a_folder_is_no_place_for_the_result(tmp_path):

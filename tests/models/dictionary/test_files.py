@@ -18,7 +18,7 @@ from fdsr.models.dictionary.files import (
     load_dictionary,
     save_dictionary,
 )
-from fdsr.weights import sha256_of
+from fdsr.weights import safe_load, safetensors_files, sha256_of
 from fdsr.weights.safe import RefusedCheckpointError
 from tests.hostile import Code
 
@@ -51,8 +51,9 @@ def tiny():
 
 
 @pytest.mark.parametrize('kept', [torch.float32, torch.float16])
-def test_round_trip(tmp_path, tiny, kept):
-    path = tmp_path / 'new' / 'faces.pth'
+@pytest.mark.parametrize('name', ['faces.pth', 'faces.safetensors'])
+def test_round_trip(tmp_path, tiny, kept, name):
+    path = tmp_path / 'new' / name
     written, sha256 = write(path, tiny, dtype=kept, seed=7,
                             source=dict(name='drawn', kept=3))
     dictionary = read(path, tiny)
@@ -65,7 +66,7 @@ def test_round_trip(tmp_path, tiny, kept):
         arch='tiny', sha256=tiny.fingerprint())
     assert sha256 == sha256_of(path) == dictionary.external_weights.sha256
     assert dictionary.external_weights.path == str(path)
-    assert [one.name for one in path.parent.iterdir()] == ['faces.pth']
+    assert [one.name for one in path.parent.iterdir()] == [name]
 
 
 def test_a_changed_atom_is_found(tmp_path, tiny):
@@ -79,6 +80,47 @@ def test_a_changed_atom_is_found(tmp_path, tiny):
     del content['meta']['weights_sha256']  # as in earlier files
     torch.save(content, path)
     read(path, tiny)
+
+
+def rewritten(path, change):
+    """Changes header and tensors of a safetensors file, which get right hashes."""
+    content = safe_load(path)
+    change(content['meta'], content['state_dict'])
+    safetensors_files.save(path, content['meta'], content['state_dict'],
+                           dict(title='x'))
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda header, atoms: atoms['mouth.1'].add_(1e-3), 'a damaged .*SHA-256'),
+    (lambda header, atoms: header['meta'].pop('weights_sha256'), 'damaged .*SHA-256'),
+    (lambda header, atoms: atoms.pop('mouth.1'), 'another version'),
+    (lambda header, atoms: atoms.pop('mouth.3'), 'levels of the mouth atoms'),
+    (lambda header, atoms: atoms.update(x=atoms['mouth.1']), 'another version'),
+    (lambda header, atoms: header.pop('format'), "not a dictionary: expected format"),
+    (lambda header, atoms: header.update(version=2), 'another version'),
+    (lambda header, atoms: header['meta'].update(layout='A'), 'layout: expected B'),
+    (lambda header, atoms: atoms.update({'nose.0': atoms['nose.0'].long()}),
+     'atoms.nose is missing or has another type')])
+def test_a_safetensors_dictionary_that_does_not_fit(change, message, tmp_path, tiny):
+    path = tmp_path / 'd.safetensors'
+    write(path, tiny)
+    rewritten(path, change)
+    with pytest.raises(DictionaryMismatch, match=rf'd\.safetensors.*{message}'):
+        read(path, tiny)
+
+
+def test_a_model_is_not_a_dictionary_and_the_reverse(tmp_path, tiny):
+    from fdsr.models.files.checkpoints import CheckpointMismatch, load_backbone
+    path = tmp_path / 'x.safetensors'
+    write(path, tiny)
+    with pytest.raises(CheckpointMismatch, match=r'x\.safetensors is not a self-descr'):
+        load_backbone(path)
+    safetensors_files.save(path, {'fdsr': {}}, {'a': torch.zeros(1)}, {})
+    with pytest.raises(DictionaryMismatch, match=r'x\.safetensors is not a dictionary'):
+        read(path, tiny)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(RefusedCheckpointError, match=f'x.*found.*{REMEDY}'):
+        read(path, tiny)
 
 
 def test_number_of_atoms_comes_from_the_file(tmp_path, tiny):

@@ -125,6 +125,20 @@ def rewritten(path, change):
     save_file(values, path, metadata)
 
 
+def described(metadata, change):
+    """Changes the description, with the right hash."""
+    meta = json.loads(metadata['fdsr'])
+    change(meta['fdsr'])
+    text = json.dumps(meta)
+    metadata.update(fdsr=text, fdsr_sha256=hashlib.sha256(text.encode()).hexdigest())
+
+
+def without_spec(metadata):
+    """Removes ModelSpec's keys, which earlier files lack."""
+    for key in [key for key in metadata if key.startswith('modelspec.')]:
+        del metadata[key]
+
+
 def _other_scale(metadata, values):
     metadata['fdsr'] = metadata['fdsr'].replace('"scale": 2', '"scale": 3')
 
@@ -132,21 +146,57 @@ def _other_scale(metadata, values):
 @pytest.mark.parametrize('change, message', [
     (_other_scale, 'differs from its'),
     (lambda metadata, values: metadata.pop('fdsr'), "no metadata 'fdsr'"),
-    (lambda metadata, values: metadata.pop('fdsr_sha256'), 'differs from its'),
+    (lambda metadata, values: metadata.pop('fdsr_sha256'), "no metadata 'fdsr_sha256'"),
+    (lambda metadata, values: metadata.pop('modelspec.hash_sha256'),
+     "no metadata 'modelspec.hash_sha256'"),
+    (lambda metadata, values: metadata.update({'modelspec.hash_sha256': '0x' + '0' * 64}
+                                              ), 'tensors that differ from'),
+    (lambda metadata, values: metadata.update(ss_epoch='3'),
+     "the metadata 'ss_epoch' of another program"),
+    (lambda metadata, values: described(metadata, lambda facts: facts.pop(
+        'weights_sha256')), "no SHA-256 of the weights of 'generator'"),
     (lambda metadata, values: values.update(x=torch.zeros(2).to(torch.complex64)),
-     'complex64'),
-    (lambda metadata, values: values.pop('generator.head.bias'),
-     'head.bias is missing'),
-    (lambda metadata, values: values['generator.head.bias'].mul_(torch.nan),
-     'head.bias holds values that are not finite'),
+     "tensor 'x', of the dtype 'C64'"),
     (lambda metadata, values: values['generator.head.bias'].add_(1),
-     "weights of 'generator' differ")])
+     'tensors that differ from')])
 def test_safetensors_that_are_refused(change, message, network, tmp_path):
     path = tmp_path / 'model.safetensors'
     save_backbone(network, files.TINY, path)
     rewritten(path, change)
     with pytest.raises(ModelFileError, match=rf'model\.safetensors.*{message}'):
         load_backbone(path)
+
+
+@pytest.mark.parametrize('change, message', [
+    (lambda values: None, ''),
+    (lambda values: values.pop('generator.head.bias'), 'head.bias is missing'),
+    (lambda values: values['generator.head.bias'].mul_(torch.nan),
+     'head.bias holds values that are not finite'),
+    (lambda values: values['generator.head.bias'].add_(1),
+     "weights of 'generator' differ.*write them with")])
+def test_an_earlier_safetensors_file_has_no_modelspec(change, message, network,
+                                                      tmp_path):
+    path = tmp_path / 'model.safetensors'
+    save_backbone(network, files.TINY, path)
+    rewritten(path, lambda metadata, values: (without_spec(metadata), change(values)))
+    if not message:
+        assert torch.equal(load_backbone(path).head.bias, network.head.bias)
+        return
+    with pytest.raises(CheckpointMismatch, match=rf'model\.safetensors.*{message}'):
+        load_backbone(path)
+
+
+def test_a_published_file_initializes_a_run(network, tmp_path):
+    """mmengine's loader reads both formats, for load_from and init_cfg."""
+    from mmengine.runner.checkpoint import load_checkpoint
+
+    from fdsr.weights import install_safe_loader
+    install_safe_loader()
+    holder = torch.nn.Module()
+    holder.generator = MODELS.build(files.TINY)
+    save_backbone(network, files.TINY, tmp_path / 'model.safetensors')
+    load_checkpoint(holder, str(tmp_path / 'model.safetensors'), 'cpu', strict=True)
+    assert torch.equal(holder.generator.head.weight, network.head.weight)
 
 
 @pytest.mark.parametrize('content', [
@@ -166,14 +216,9 @@ def test_a_command_in_safetensors_is_not_run(network, tmp_path):
     path, trace = tmp_path / 'model.safetensors', tmp_path / 'ran'
     save_backbone(network, files.TINY, path)
 
-    def command(metadata, values):
-        meta = json.loads(metadata['fdsr'])
-        meta['fdsr']['backbones']['generator'] = dict(
-            type='subprocess.Popen', args=['touch', str(trace)])
-        text = json.dumps(meta)
-        metadata.update(fdsr=text,
-                        fdsr_sha256=hashlib.sha256(text.encode()).hexdigest())
-    rewritten(path, command)
+    rewritten(path, lambda metadata, values: described(
+        metadata, lambda facts: facts['backbones'].update(generator=dict(
+            type='subprocess.Popen', args=['touch', str(trace)]))))
     with pytest.raises(CheckpointMismatch, match=r'model\.safetensors.*Popen'):
         load_backbone(path)
     assert not trace.exists()

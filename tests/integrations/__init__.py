@@ -1,0 +1,1 @@
+"""Folders that users copy into other programs."""
