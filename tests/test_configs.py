@@ -124,6 +124,40 @@ def test_the_baselines_configs_train(name, size, tmp_path):
     assert steps == (1 if name == 'rcan' else runner.model.generator.steps)
 
 
+@pytest.mark.parametrize('size', [256, 128])
+def test_the_progressive_configs_train(size, tmp_path):
+    """The landmark network's config, then the progressive network with its heatmaps."""
+    folder = '' if size == 256 else 'reduced/'
+    landmarks = Config.fromfile(
+        CONFIGS / f'{"extra" if size == 256 else "reduced"}/landmark_student.py')
+    landmarks.model.student.update(channels=8)
+    if size == 256:
+        assert landmarks.model.teacher.network.type == 'fdsr.FANHeatmaps'
+        landmarks.model.teacher.network = dict(type='fdsr.HeatmapNet', size=256)
+    else:
+        landmarks.model.teacher.network = dict(type='fdsr.HeatmapNet')
+    build_runner(short_run(landmarks, size, tmp_path / 'landmarks')).train()
+
+    config = Config.fromfile(CONFIGS / f'{folder}progressive_vggface2.py')
+    config.model.generator.channels = 8
+    config.model.discriminator = dict(channels=8)
+    config.model.perceptual_loss.pretrained = None
+    config.model.landmarks = str(tmp_path / 'landmarks/iter_2.pth')
+    hook, = config.custom_hooks
+    assert config.train_cfg.val_begin > hook.starts[-1]
+    assert config.train_cfg.max_iters > hook.starts[-1] + hook.fade
+    hook.update(starts=[0, 1, 2], fade=1)
+    config = short_run(config, size, tmp_path / 'run')
+    config.train_cfg.max_iters = 3
+    runner = build_runner(config)
+    before = [value.clone() for value in runner.model.generator.parameters()]
+    runner.train()
+    after = list(runner.model.generator.parameters())
+    assert not any(torch.equal(*pair) for pair in zip(before, after))
+    sr = load_backbone(tmp_path / 'run/iter_3.pth')(torch.rand(1, 3, 8, 8))
+    assert sr.shape == (1, 3, 64, 64)
+
+
 def test_a_generator_of_mmagic_is_a_baseline_by_config_alone(tmp_path):
     config = Config.fromfile(CONFIGS / 'extra/swinir_vggface2.py')
     assert config.model.generator.type == 'mmagic.SwinIRNet'

@@ -32,6 +32,10 @@ rows = [
          paper=dict(PSNR=26.623, SSIM=0.769, LPIPS=0.2511)),
     dict(name='Student', config='../distill_vggface2.py',
          checkpoint=_runs.format('distill')),
+    dict(name='Progressive FSR (addition)', config='../progressive_vggface2.py',
+         checkpoint=_runs.format('progressive'),
+         training_network='work_dirs/extra/landmark_student/iter_20000.pth',
+         note="the paper's reference [4]; it is not in the paper's table"),
 ]
 reference = 'S w/o KD'
 profile = dict(batch_sizes=[1, 8], warmup=1, repeats=7)

@@ -28,5 +28,9 @@ rows = [
          checkpoint='work_dirs/reduced/distill_vggface2_paper/iter_500.pth'),
     dict(name='Student', config='../reduced/distill_vggface2.py',
          checkpoint=_runs.format('distill')),
+    dict(name='Progressive FSR (addition)', config='../reduced/progressive_vggface2.py',
+         checkpoint=_runs.format('progressive'),
+         training_network='work_dirs/reduced/landmark_student/iter_800.pth',
+         note="the paper's reference [4]; it is not in the paper's table"),
 ]
 paper_setting = None

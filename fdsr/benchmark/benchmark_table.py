@@ -29,6 +29,8 @@ from fdsr.utils.files import write_text
 #: The columns of the paper's Table 1.
 PAPER_COLUMNS = ('PSNR', 'SSIM', 'LPIPS')
 _COST_HEADER = ['Method', 'trained, M', 'frozen, M', 'atoms, MB', 'GMACs']
+#: Label of a network that a method uses in training and not at test time.
+IN_TRAINING = 'landmark network, in training only'
 #: Header and rows.
 Table = tuple[list[str], list[list[str]]]
 Profile = dict[str, Any]
@@ -126,7 +128,12 @@ class BenchmarkTable:
         profiles = self._profiles()
         if not profiles:
             return [], []
-        cells = [[name, *_cost_cells(profile)] for name, profile in profiles.items()]
+        cells = []
+        for row in self.measured:
+            name = row.method.name
+            for label, profile in ((name, row.facts.get('profile')), (
+                    f'{name}: {IN_TRAINING}', row.facts.get('training_profile'))):
+                cells += [[label, *_cost_cells(profile)]] if profile else []
         return _cost_header([*profiles.values()]), cells
 
     def _headings(self, columns: Sequence[str]) -> list[str]:
@@ -159,6 +166,8 @@ class BenchmarkTable:
         """Returns the protocol and all remarks, one line each."""
         lines = [f'- {row.method.name}: {row.facts["caption"]}'
                  for row in self.measured if row.facts.get('caption')]
+        lines += [f'- {row.method.name}: {row.method.note}'
+                  for row in self.rows if row.method.note]
         lines += [f'- {self.note}'] if self.note else []
         lines += self._gaps()
         if self.measured:
@@ -184,6 +193,10 @@ class BenchmarkTable:
         if any(row.problem and not row.failed for row in self.rows):
             lines.append('- a missing checkpoint: train it, or pass it with '
                          '`--checkpoint NAME=PATH`')
+        lines += [f'- the training network of {row.method.name} was not measured: no '
+                  f'file at {row.method.training_network}' for row in self.measured
+                  if row.method.training_network and row.facts.get('profile')
+                  and not row.facts.get('training_profile')]
         equal = {
             row.method.name: sum(map(math.isinf, row.values.get('PSNR', {}).values()))
             for row in self.measured}
@@ -208,8 +221,10 @@ class BenchmarkTable:
                           images=row.facts.get('num_images', ''))
             for column in [*self.columns, *self.set_columns]:
                 record.update(self._numbers(row, column))
-            record.update(_flat_profile(row.facts['profile'])
-                          if row.facts.get('profile') else {})
+            for prefix, key in (('', 'profile'), ('training ', 'training_profile')):
+                profile = row.facts.get(key)
+                record.update({f'{prefix}{name}': value for name, value
+                               in (_flat_profile(profile) if profile else {}).items()})
             records.append(record)
         keys = dict.fromkeys(key for record in records for key in record)
         return [{key: record.get(key, '') for key in keys} for record in records]

@@ -26,6 +26,9 @@ class Method:
         landmarks: Config of a detector. The boxes then come from landmarks detected on
             the upsampled LR image instead of the landmarks of HR.
         paper: Numbers of the paper, {column: value}.
+        training_network: Path of a self-describing file of another network that only
+            the training uses. The table of costs gets a row for it.
+        note: Remark for the protocol.
     """
 
     name: str
@@ -34,6 +37,8 @@ class Method:
     member: str | None = None
     landmarks: dict | None = None
     paper: dict[str, float] = field(default_factory=dict)
+    training_network: str | None = None
+    note: str = ''
 
     @property
     def slug(self) -> str:

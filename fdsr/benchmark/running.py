@@ -23,6 +23,7 @@ from fdsr.engine.launch import build_runner
 from fdsr.evaluation.metric_info import MetricInfo, column_infos
 from fdsr.evaluation.testing import protocol_of, tester_config
 from fdsr.models.backbones.detected_boxes import DetectedBoxes
+from fdsr.models.files.checkpoints import load_backbone
 from fdsr.models.restorers.face_tester import build_network
 from fdsr.profiling.detection import detection_part
 from fdsr.profiling.profile import DETECTION, NOT_MEASURED, Part, profile_backbone
@@ -111,9 +112,11 @@ def _row(method: Method, config: Config, setting: Facts, lr: Tensor,
             _write(row, key, folder)
         else:
             _log(f'{method.name}: reusing the results in {folder}')
-        if row.facts.get('profiled_by', row) != _profile_settings(config):
+        profiled_by = _profiled_by(method, config)
+        if row.facts.get('profiled_by', row) != profiled_by:
             row.facts['profile'] = _profile(method, network, lr, config)
-            row.facts['profiled_by'] = _profile_settings(config)
+            row.facts['training_profile'] = _training_profile(method, config)
+            row.facts['profiled_by'] = profiled_by
             _write(row, key, folder)
         return row
     except Exception as error:  # the other rows are measured nevertheless
@@ -180,6 +183,24 @@ def _profile_settings(config: Config) -> Facts | None:
     if given is False:
         return None
     return {**_PROFILE, **({} if given is None else given.to_dict())}
+
+
+def _profiled_by(method: Method, config: Config) -> Facts | None:
+    """Returns what the profiles depend on beside the method's network."""
+    settings, path = _profile_settings(config), method.training_network
+    if settings is None or path is None or not Path(path).is_file():
+        return settings
+    return {**settings, 'training_network': sha256_of(path)}
+
+
+def _training_profile(method: Method, config: Config) -> Facts | None:
+    """Returns the cost of the network that only the training uses, on HR."""
+    settings, path = _profile_settings(config), method.training_network
+    if settings is None or path is None or not Path(path).is_file():
+        return None
+    network = load_backbone(path)
+    return profile_backbone(network, lr_size=network.size // network.scale,
+                            device=str(get_device()), **settings).to_dict()
 
 
 def _profile(method: Method, network: Facts, lr: Tensor,

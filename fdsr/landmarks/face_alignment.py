@@ -120,7 +120,6 @@ class FaceAlignmentLandmarks(LandmarkDetector):
 
     def _load(self) -> tuple[FindBoxes, Any]:
         """Returns a function that finds (x1, y1, x2, y2, score), and the network."""
-        import torch
         _check_file(self.network, self.network_sha256, NETWORK[0])
         _check_file(self.face_finder, self.face_finder_sha256, FACE_FINDER[0])
         try:
@@ -133,13 +132,35 @@ class FaceAlignmentLandmarks(LandmarkDetector):
         finder = s3fd()
         finder.load_state_dict(safe_load(self.face_finder))
         finder.to(self.device).eval()
-        network = torch.jit.load(str(self.network), map_location=self.device).eval()
+        network = load_network(self.network, self.network_sha256, self.device)
         return (lambda image: detect(finder, image, self.device)[0]), network
 
 
 def _is_same(box: Box, other: Box) -> bool:
     shared, areas = intersection(box, other)
     return shared > _SAME * (sum(areas) - shared)
+
+
+def load_network(path: str | Path, sha256: str = NETWORK[1], device: str = 'cpu'
+                 ) -> Any:
+    """Loads FAN, which maps (B, 3, 256, 256) RGB in [0, 1] to (B, 68, 64, 64).
+
+    Args:
+        path: the TorchScript file, which is not executed before its hash is checked.
+        sha256: hash of the file.
+        device: device of the network.
+
+    Returns:
+        The network in eval mode.
+
+    Raises:
+        FileNotFoundError: the file is missing; the message names its URL.
+        ValueError: the hash of the file differs.
+    """
+    import torch
+    path = Path(path).expanduser()
+    _check_file(path, sha256, NETWORK[0])
+    return torch.jit.load(str(path), map_location=device).eval()
 
 
 def _check_file(path: Path, sha256: str, name: str) -> None:

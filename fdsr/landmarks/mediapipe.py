@@ -1,12 +1,18 @@
 """MediaPipe's Face Mesh, with the models inside of the package mediapipe."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector, check_image
+from fdsr.landmarks.base import (
+    FaceLandmarks,
+    FaceLandmarks68,
+    LandmarkDetector,
+    check_image,
+)
 from fdsr.landmarks.native_log import without_native_log
 from fdsr.landmarks.views import enlarged, padded
 from fdsr.registry import LANDMARKS
@@ -14,6 +20,14 @@ from fdsr.registry import LANDMARKS
 #: Indices in the 478 points of Face Mesh: centres of the irises, nose tip, mouth
 #: corners.
 _FIVE_POINTS = (468, 473, 1, 61, 291)
+#: Those of the 68 landmarks: jaw, brows, nose, eyes, outer lips, inner lips.
+_POINTS_68 = (
+    162, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 389,
+    71, 63, 105, 66, 107, 336, 296, 334, 293, 301,
+    168, 197, 5, 1, 75, 97, 2, 326, 305,
+    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
+    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181,
+    78, 82, 13, 312, 308, 317, 14, 87)
 _GRAPH = 'mediapipe/modules/face_landmark/face_landmark_front_cpu.binarypb'
 
 
@@ -79,14 +93,16 @@ class MediaPipeLandmarks(LandmarkDetector):
         faces = []
         found = self._process(image)
         for face in found.multi_face_landmarks or []:
-            shares = np.array([(face.landmark[index].x, face.landmark[index].y)
-                               for index in _FIVE_POINTS])
+            places = np.array([(point.x, point.y) for point in face.landmark]) * size
+            score = _score_of(
+                places[list(_FIVE_POINTS[:2])], found.face_detections or [], size)
             # shares count from the edge, pixels from the centre of the first pixel
-            points = (shares * size - border) / factor - 0.5
-            faces.append(FaceLandmarks(
-                points.astype(np.float32),
-                score=_score_of(shares[:2] * size, found.face_detections or [], size)))
+            faces.append(self._landmarks((places - border) / factor - 0.5, score))
         return faces
+
+    def _landmarks(self, points: np.ndarray, score: float | None) -> FaceLandmarks:
+        """Returns the landmarks of a face from the 478 points of its mesh."""
+        return FaceLandmarks(points[list(_FIVE_POINTS)].astype(np.float32), score=score)
 
     def _process(self, image: np.ndarray) -> Any:
         if self._mesh is None:
@@ -107,6 +123,21 @@ class MediaPipeLandmarks(LandmarkDetector):
             found = self._mesh.process(image)
         self._has_found = bool(found.multi_face_landmarks)
         return found
+
+
+@LANDMARKS.register_module()
+class MediaPipe68Landmarks(MediaPipeLandmarks):
+    """MediaPipe Face Mesh, reduced to the 68 landmarks of iBUG's 300-W.
+
+    Each landmark is the point of the mesh nearest to its definition; those of the jaw
+    lie on the outline of the mesh, not on the visible contour of a turned face.
+
+    Args:
+        **kwargs: arguments of ``MediaPipeLandmarks``.
+    """
+
+    def _landmarks(self, points: np.ndarray, score: float | None) -> FaceLandmarks:
+        return replace(FaceLandmarks68.of(points[list(_POINTS_68)]), score=score)
 
 
 def _score_of(eyes: np.ndarray, detections: Sequence[Any],

@@ -1,5 +1,7 @@
 """Calling any backbone on a batch."""
 
+from typing import Any
+
 from mmagic.structures import DataSample
 from torch import Tensor, nn
 
@@ -22,7 +24,8 @@ def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample,
     Raises:
         ValueError: the backbone uses boxes and the samples have none.
     """
-    return run_all_steps(network, lr, samples, encoded)[-1]
+    arguments, options = _arguments(network, lr, samples, encoded)
+    return network(*arguments, **options)
 
 
 def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
@@ -33,9 +36,18 @@ def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
         network, lr, samples, encoded: as for :func:`run_backbone`.
 
     Returns:
-        (B, 3, H, W) RGB, not clamped, for each step of a recurrent backbone
-        (``forward_steps``); a list of one for every other backbone.
+        RGB, not clamped, for each step of a recurrent or progressive backbone
+        (``forward_steps``); a list of one (B, 3, H, W) for every other backbone. The
+        earlier images of a progressive backbone are smaller.
     """
+    arguments, options = _arguments(network, lr, samples, encoded)
+    if hasattr(unwrap(network), 'forward_steps'):
+        return network(*arguments, all_steps=True, **options)
+    return [network(*arguments, **options)]
+
+
+def _arguments(network: nn.Module, lr: Tensor, samples: DataSample,
+               encoded: list[Tensor] | None) -> tuple[list[Tensor], dict[str, Any]]:
     backbone = unwrap(network)
     arguments = [lr, samples.get('boxes')] if backbone.uses_boxes else [lr]
     if arguments[-1] is None:
@@ -43,7 +55,4 @@ def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
             f'{type(backbone).__name__} needs component boxes, but the samples have '
             "none. Add dict(type='fdsr.ComponentBoxes') to the dataset's pipeline and "
             "data_keys=['boxes'] to mmagic.PackInputs.")
-    options = {} if encoded is None else {'encoded': encoded}
-    if hasattr(backbone, 'forward_steps'):
-        return network(*arguments, all_steps=True, **options)
-    return [network(*arguments, **options)]
+    return arguments, {} if encoded is None else {'encoded': encoded}

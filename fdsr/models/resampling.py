@@ -1,9 +1,10 @@
-"""Bicubic resampling that equals PIL's, as products with matrices."""
+"""Bicubic resampling that equals PIL's."""
 
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 _A = -0.5  # as in PIL; F.interpolate without antialias uses -0.75
 
@@ -115,3 +116,18 @@ class _OnnxResize(torch.autograd.Function):
             'Resize', image, g.op('Constant', value_t=torch.empty(0)),
             g.op('Constant', value_t=scales), mode_s='cubic', cubic_coeff_a_f=_A,
             coordinate_transformation_mode_s='half_pixel', exclude_outside_i=1)
+
+
+def downsample(image: Tensor, side: int) -> Tensor:
+    """Downsamples like ``PIL.Image.resize(..., BICUBIC)`` in mode F, anti-aliased.
+
+    Args:
+        image: (B, C, H, H).
+        side: side of the result; the image's own side returns the image.
+
+    Returns:
+        (B, C, side, side).
+    """
+    if image.shape[-1] == side:
+        return image
+    return F.interpolate(image, size=(side, side), mode='bicubic', antialias=True)

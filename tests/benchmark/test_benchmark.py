@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from fdsr.benchmark import running, set_checkpoints, tables_of, write_tables
+from fdsr.benchmark.benchmark_table import BenchmarkTable
 from fdsr.benchmark.methods import methods_of, network_config
 from fdsr.benchmark.running import run_benchmark
 from fdsr.engine.config import load_config
@@ -328,3 +329,29 @@ def test_the_projects_own_tables(name, tmp_path):
     assert papers == ({} if name == 'table1_reduced' else {
         'RCAN': 26.59, 'SRFBN': 26.399, 'Teacher': 26.74, 'S w/o KD': 25.837,
         recipe: 26.623})
+
+
+def test_a_network_that_only_training_uses_has_a_row_of_costs(
+        config_path, tmp_path, checkpoints):
+    config = load_config(config_path, work_dir=str(tmp_path / 'run'))
+    config.rows = [dict(name='Addition', checkpoint=str(checkpoints['student']),
+                        training_network=str(tmp_path / 'landmarks.pth'),
+                        note='not in the paper')]
+    config.reference, config.profile.batch_sizes = None, [1]
+    rows = run_benchmark(config, tmp_path / 'out')
+    notes = BenchmarkTable(rows).notes()
+    assert '- Addition: not in the paper' in notes
+    assert any('the training network of Addition was not measured: no file at' in note
+               for note in notes)
+    network = dict(type='fdsr.HeatmapNet', size=32, channels=4, depth=1)
+    save_backbone(MODELS.build(network), network, tmp_path / 'landmarks.pth')
+    # the stored row gets the new cost
+    table = BenchmarkTable(run_benchmark(config, tmp_path / 'out'))
+    header, cells = table.cost()
+    assert [row[0] for row in cells] == [
+        'Addition', 'Addition: landmark network, in training only']
+    assert all(len(row) == len(header) for row in cells)
+    assert float(cells[1][header.index('ms per image, batch 1')]) > 0
+    assert table.records()[0]['training trained'] == sum(
+        value.numel() for value in MODELS.build(network).parameters())
+    assert not any('was not measured' in note for note in table.notes())

@@ -112,3 +112,21 @@ def test_a_detector_of_ones_own_needs_one_method():
     empty, full = np.zeros((4, 4, 3), np.uint8), np.ones((4, 4, 3), np.uint8)
     found = Fixed().detect([empty, full])
     assert found[0] is None and found[1].points[4, 1] == 9
+
+
+def test_68_points_are_consistent_with_the_five(detector, astronaut):
+    crop = np.ascontiguousarray(astronaut[40:220, 130:330])
+    five = detector.detect([crop])[0]
+    face = LANDMARKS.build(dict(type='fdsr.MediaPipe68Landmarks')).detect([crop])[0]
+    assert face.all_points.shape == (68, 2) and face.score == five.score
+    # nose tip and mouth corners are the same points, eyes are near the irises
+    assert np.abs(face.points[2:] - five.points[2:]).max() < 0.01
+    assert np.linalg.norm(face.points[:2] - five.points[:2], axis=1).max() < (
+        0.1 * five.eye_distance)
+    x, y = face.all_points.T
+    assert (np.diff(x[:17]) > -2).all() and y[8] == y.max()  # jaw from left to right
+    assert (np.diff(x[17:27]) > 0).all()  # brows
+    assert (np.diff(y[27:31]) > 0).all() and (np.diff(x[31:36]) > 0).all()  # nose
+    assert y[[37, 38, 43, 44]].max() < y[[40, 41, 46, 47]].min()  # lids
+    assert y[51] < y[62] <= y[66] < y[57] and x[48] < x[60] < x[64] < x[54]  # lips
+    assert y[17:27].max() < y[36:48].min() < y[31] < y[48:68].min()

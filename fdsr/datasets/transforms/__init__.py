@@ -3,6 +3,7 @@ from fdsr.datasets.transforms.basic import (
     ComponentBoxes,
     DownsampleToLR,
     FlipFace,
+    PackLandmarks,
     TintFace,
 )
 from fdsr.datasets.transforms.blind_degradation import BlindDegradation
@@ -17,6 +18,6 @@ from fdsr.datasets.transforms.degradation_steps import (
 
 __all__ = [
     'AddNoise', 'BlindDegradation', 'BlurFace', 'ComponentBoxes', 'CompressJPEG',
-    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'OneOf', 'ResizeFace',
-    'ShrinkFace', 'TintFace'
+    'DegradationStep', 'DownsampleToLR', 'FlipFace', 'OneOf', 'PackLandmarks',
+    'ResizeFace', 'ShrinkFace', 'TintFace'
 ]

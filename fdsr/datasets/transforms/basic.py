@@ -135,6 +135,21 @@ class ComponentBoxes(BaseTransform):
 
 
 @TRANSFORMS.register_module()
+class PackLandmarks(BaseTransform):
+    """Makes the five landmarks a float32 tensor (5, 2), x then y in HR pixels.
+
+    Add ``landmarks`` to the ``data_keys`` of mmagic's PackInputs, which would treat an
+    array as an image.
+    """
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Converts ``landmarks``."""
+        results['landmarks'] = torch.from_numpy(
+            np.array(results['landmarks'], np.float32))
+        return results
+
+
+@TRANSFORMS.register_module()
 class DownsampleToLR(BaseTransform):
     """Creates the LR image with PIL's anti-aliased bicubic (a = -0.5).
 

@@ -1,4 +1,4 @@
-"""Converts checkpoints of RCAN, SRFBN and DFDNet to self-describing files."""
+"""Converts checkpoints of other projects to self-describing files."""
 
 from fdsr.interchange.conversion.convert import CONVERTERS, convert
 

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from fdsr.interchange.conversion import baselines, dfdnet
+from fdsr.interchange.conversion import baselines, dfdnet, progressive
 from fdsr.interchange.drafts import check_out_file
 from fdsr.models.files import Budget, build_network
 from fdsr.models.files.checkpoints import (
@@ -34,6 +35,8 @@ class Converter:
         licence: licence of the authors' code and weights.
         optional: prefixes of constants that may be missing.
         unused: prefixes of keys that the authors' network does not use.
+        settings_of: returns arguments of the backbone from the other entries of the
+            file; a ValueError says why the file cannot be used.
     """
 
     config_of: Callable[[State], dict]
@@ -42,6 +45,7 @@ class Converter:
     licence: str
     optional: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
+    settings_of: Callable[[dict[str, Any]], dict] = lambda content: {}
 
 
 _MEAN_SHIFTS = ('sub_mean.', 'add_mean.')
@@ -58,7 +62,14 @@ CONVERTERS: dict[str, Converter] = {
         dfdnet.config_of, dfdnet.official_names, dfdnet.constants,
         'CC BY-NC-SA 4.0, non-commercial use only (github.com/csxmli2016/DFDNet)',
         unused=dfdnet.UNUSED),
+    'progressive': Converter(
+        progressive.config_of, progressive.official_names, dict,
+        'none given by the authors (github.com/DeokyunKim/'
+        'Progressive-Face-Super-Resolution); ask them before use',
+        settings_of=progressive.progress_of),
 }
+#: Names under which the authors' files hold their state dict.
+_WRAPPERS = ('state_dict', 'model_state_dict')
 #: Tolerances of constants, which are small decimals or a mean in [0, 255].
 _RELATIVE, _ABSOLUTE, _RELATIVE_HALF = 1e-4, 1e-6, 5e-3
 
@@ -91,8 +102,8 @@ def convert(kind: str, source: str | Path, out: str | Path,
         out = out.with_name(f'{out.name}{SUFFIX}')
     _check_paths(kind, source, out, dictionary)
     converter = CONVERTERS[kind]
-    state = _state_of(source)
-    config = _config_of(kind, state, source)
+    state, others = _content_of(source)
+    config = _config_of(kind, state, others, source)
     atoms = None if dictionary is None else dfdnet.read_atoms(dictionary)
     if atoms is not None:
         config['dictionary'] = dfdnet.dictionary_config(atoms)
@@ -118,10 +129,11 @@ def _check_paths(kind: str, source: str | Path, out: str | Path,
             f'{dictionary}.')
 
 
-def _config_of(kind: str, state: State, source: str | Path) -> dict:
-    """Returns the backbone's config, read from the file's shapes."""
+def _config_of(kind: str, state: State, others: dict[str, Any],
+               source: str | Path) -> dict:
+    """Returns the backbone's config, read from the file's shapes and settings."""
     try:
-        return CONVERTERS[kind].config_of(state)
+        config = CONVERTERS[kind].config_of(state)
     except KeyError as error:
         raise CheckpointMismatch(
             f'{source} is not a checkpoint of {kind}: {error.args[0]} is missing.'
@@ -130,6 +142,10 @@ def _config_of(kind: str, state: State, source: str | Path) -> dict:
         raise CheckpointMismatch(
             f'{source} is not a checkpoint of {kind}: a value that defines a size has '
             f'the wrong shape ({error}).') from error
+    try:
+        return {**config, **CONVERTERS[kind].settings_of(others)}
+    except ValueError as error:
+        raise CheckpointMismatch(f'{source} cannot be used: {error}.') from error
 
 
 def _summary_of(out: str | Path, network: nn.Module, config: dict,
@@ -170,22 +186,25 @@ def _fill(network: nn.Module, converter: Converter, config: dict, state: State,
         {key: found[several[0]] for key, several in names.items()}, strict=False)
 
 
-def _state_of(source: str | Path) -> State:
-    """Returns the state dict that a file is, or that it holds as ``state_dict``."""
-    content = safe_load(source)
-    if isinstance(content, dict) and isinstance(content.get('state_dict'), dict):
-        content = content['state_dict']
+def _content_of(source: str | Path) -> tuple[State, dict[str, Any]]:
+    """Returns the state dict that a file is or holds, and the file's other entries."""
+    content, others = safe_load(source), {}
+    for name in _WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(name), dict):
+            others = {key: value for key, value in content.items() if key != name}
+            content = content[name]
     if (not isinstance(content, dict) or not content
             or not all(isinstance(key, str) and isinstance(value, Tensor)
                        for key, value in content.items())):
         raise CheckpointMismatch(
             f'{source} does not hold a state dict: expected tensors by name, or a '
-            f"dict with 'state_dict', found a {type(content).__name__}"
+            f'dict with {" or ".join(map(repr, _WRAPPERS))}, found a '
+            f'{type(content).__name__}'
             + (f' of {", ".join(map(str, list(content)[:5])) or "nothing"}.'
                if isinstance(content, dict) else '.'))
     if all(key.startswith('module.') for key in content):  # of DataParallel
         content = {key[len('module.'):]: value for key, value in content.items()}
-    return content
+    return content, others
 
 
 def _check_constants(source: str, constants: State, found: State) -> None:

@@ -4,6 +4,8 @@ from typing import Mapping, Sequence
 
 from torch import Tensor, nn
 
+from fdsr.models.resampling import downsample
+
 
 def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Module,
                        perceptual_loss: nn.Module | None,
@@ -15,7 +17,8 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
 
     Args:
         outputs: (B, 3, H, W) RGB in [0, 1], one per step of the network. The pixel term
-            is summed over all steps; the perceptual term uses the last one.
+            is summed over all steps; the perceptual term uses the last one. An earlier
+            image of a progressive network is compared with GT downsampled to its size.
         gt: (B, 3, H, W) RGB in [0, 1].
         pixel_loss, perceptual_loss: called with (sr, gt).
         target_features: features of ``gt`` for the perceptual loss, if available.
@@ -23,7 +26,9 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
     Returns:
         ``loss_pixel`` and, with a perceptual loss, ``loss_perceptual``.
     """
-    losses = {'loss_pixel': sum(pixel_loss(output, gt) for output in outputs)}
+    targets = [gt if output is outputs[-1] else downsample(gt, output.shape[-1])
+               for output in outputs]
+    losses = {'loss_pixel': sum(map(pixel_loss, outputs, targets))}
     if perceptual_loss is not None:
         known = {} if target_features is None else {'target_features': target_features}
         losses['loss_perceptual'] = perceptual_loss(outputs[-1], gt, **known)

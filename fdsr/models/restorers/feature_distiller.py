@@ -178,9 +178,7 @@ class FeatureDistiller(BaseModel):
         features = {name: tapped[tap] for name, tap in taps.items()}
         if len(unwrap(self.connectors)) > 0:
             features.update(self.connectors(features))
-        losses = restoration_losses(outputs, samples.gt_img, self.pixel_loss,
-                                    self.perceptual_loss,
-                                    self.frozen.perceptual(samples))
+        losses = self.supervised_losses(outputs, samples)
         # The discriminator is not updated here: its parameters need no gradient, and
         # it runs outside its distributed wrapper.
         discriminator = unwrap(self.discriminator).requires_grad_(False)
@@ -191,6 +189,12 @@ class FeatureDistiller(BaseModel):
                      loss(features[name], targets[name]))
             losses[f'loss_{name}'] = loss.weight_at(iteration) * value
         return losses, features
+
+    def supervised_losses(self, outputs: Sequence[Tensor], samples: DataSample
+                          ) -> dict[str, Tensor]:
+        """Returns the losses between the student's images and GT."""
+        return restoration_losses(outputs, samples.gt_img, self.pixel_loss,
+                                  self.perceptual_loss, self.frozen.perceptual(samples))
 
     def reported_networks(self) -> dict[str, nn.Module]:
         """Returns the tested backbones; the student's moving average if there is one.

@@ -34,3 +34,27 @@ def test_what_cannot_be_is_refused():
         FeatureDiscriminator(8, norm='layer')
     with pytest.raises(ValueError, match='depth'):
         FeatureDiscriminator(8, depth=0)
+
+
+def test_the_progressive_discriminator_scores_each_sample_alone():
+    from fdsr.models.discriminators import ProgressiveDiscriminator
+    net = ProgressiveDiscriminator(scale=8, channels=16)
+    for step in (1, 2, 3):
+        net.set_progress(step, 0.5)
+        images = torch.rand(3, 3, 4 * 2**step, 4 * 2**step)
+        scores = net(images)
+        assert scores.shape == (3, )
+        torch.testing.assert_close(net(images[1:2])[0], scores[1])
+
+
+def test_the_progressive_discriminator_fades_in():
+    from fdsr.models.discriminators import ProgressiveDiscriminator
+    net, image = ProgressiveDiscriminator(scale=4, channels=8), torch.rand(2, 3, 16, 16)
+    net.set_progress(1)
+    small = net(torch.nn.functional.avg_pool2d(image, 2))
+    net.set_progress(2, 0.0)
+    torch.testing.assert_close(net(image), small)
+    net.set_progress(2, 1.0)
+    assert not torch.allclose(net(image), small)
+    with pytest.raises(ValueError, match='step: expected an integer from 1 to 2'):
+        net.set_progress(3)
