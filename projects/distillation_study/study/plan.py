@@ -25,6 +25,8 @@ class Arm:
         options: values of the config by dotted key. ``{teacher}`` is replaced by the
             teacher's checkpoint, ``{start}`` by that of the arm it starts from.
         frozen: read frozen features from disk.
+        joint: name of the joint run that trains it; its other arms share the batches.
+        trained_as: name of the arm in the config of the joint run.
     """
 
     name: str
@@ -38,12 +40,31 @@ class Arm:
     start: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
     frozen: bool = True
+    joint: str | None = None
+    trained_as: str | None = None
 
     def described(self) -> dict[str, Any]:
         """Returns the entry for ``report.arms_of``."""
         return dict(name=self.name, label=self.label or self.name, group=self.group,
                     control=self.control, beside=self.beside, teacher=self.teacher,
                     seeds=self.seeds)
+
+
+@dataclass(frozen=True)
+class Joint:
+    """A run that trains several arms on the same batches, see ``JointStudents``.
+
+    Args:
+        name: its name in file names.
+        config: its training config, relative to the plan's folder.
+        teacher: name of the teacher that the arms share.
+        options: as for :class:`Arm`.
+    """
+
+    name: str
+    config: str
+    teacher: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -58,6 +79,10 @@ class Plan:
         teachers: arms whose networks others learn from; seed 0 only.
         taps: features of the teachers that are stored on disk.
         arms: the arms in order of importance.
+        joints: the joint runs. In the plan's file each has a list ``arms``, whose
+            entries have the keys of :class:`Arm` and, if its name in the run's config
+            differs, ``trained_as``. A joint run with a seed trains the arms that have
+            this seed. These arms follow the plan's other arms.
     """
 
     folder: Path
@@ -67,10 +92,19 @@ class Plan:
     teachers: list[Arm]
     taps: list[str]
     arms: list[Arm]
+    joints: list[Joint] = field(default_factory=list)
 
     def arm(self, name: str) -> Arm:
         """Returns an arm or a teacher."""
         return next(arm for arm in self.teachers + self.arms if arm.name == name)
+
+    def joint(self, name: str) -> Joint:
+        """Returns a joint run."""
+        return next(joint for joint in self.joints if joint.name == name)
+
+    def arms_of_joint(self, name: str, seed: int) -> list[Arm]:
+        """Returns the arms that a joint run with a seed trains."""
+        return [arm for arm in self.arms if arm.joint == name and seed in arm.seeds]
 
 
 def read_plan(path: Path) -> Plan:
@@ -85,9 +119,23 @@ def read_plan(path: Path) -> Plan:
         raise FileNotFoundError(f'There is no plan at {path}.')
     content = read_config(path).to_dict()
     teachers = [Arm(group='reference', **arm) for arm in content['teachers']]
-    arms = [Arm(**arm) for arm in content['arms']]
+    arms = [Arm(**arm) for arm in content.get('arms', [])]
+    joints = []
+    for entry in content.get('joints', []):
+        trained = entry.pop('arms')
+        joint = Joint(**entry)
+        joints.append(joint)
+        arms += [Arm(**{
+            'config': joint.config, 'options': joint.options, 'joint': joint.name,
+            'trained_as': arm['name'], **arm, 'frozen': False}) for arm in trained]
     names = [arm.name for arm in teachers + arms]
     known_teachers = [arm.name for arm in teachers]
+    for joint in joints:
+        if joint.teacher not in known_teachers or [
+                one.name for one in joints].count(joint.name) > 1:
+            raise ValueError(
+                f'{path}: the joint run {joint.name} needs a name of its own and one of '
+                f'the teachers {", ".join(known_teachers)}, found {joint.teacher!r}.')
     for arm in teachers + arms:
         named = [('control', arm.control), ('teacher', arm.teacher),
                  ('start', arm.start)]
@@ -99,13 +147,13 @@ def read_plan(path: Path) -> Plan:
                     f'plan are {", ".join(names)}, and each has to be unique.')
         for what, other in named[1:]:
             place = f'{{{what}}}'
-            if not other and any(
+            if not other and not (arm.joint and what == 'teacher') and any(
                     place in str(value) for value in arm.options.values()):
                 raise ValueError(f'{path}: an option of {arm.name} has {place}, but '
                                  f'the arm has no {what}: give it {what}=NAME.')
     return Plan(
         Path(path).parent, Path(content['results']), Path(content['document']),
-        content['dictionary'], teachers, content['taps'], arms)
+        content['dictionary'], teachers, content.get('taps', []), arms, joints)
 
 
 def in_order(plan: Plan) -> list[tuple[Arm, int]]:

@@ -1,0 +1,46 @@
+"""Trains all arms of the main setting at once, on the robust mix."""
+_base_ = ['robust.py', 'base.py']
+custom_imports = dict(imports=['projects.distillation_study.study.joint'])
+
+iterations = _base_.iterations
+fading, warmed_up = [(0, 10.0), (iterations, 0.0)], [(0, 0.0), (400, 0.1)]
+# The student's last features have 64 px, as the teacher's second stage.
+last = dict(teacher='decoder.stages.1:output', student='to_rgb:input')
+before = dict(teacher='decoder.stages.0:output', student='stages.0:output')
+l1, gan = 'fdsr.FeatureL1Loss', 'fdsr.AdversarialFeatureLoss'
+d = dict(type='fdsr.FeatureDiscriminator', base_channels=32, depth=4)
+output = [dict(type='fdsr.OutputLoss', loss_weight=50.0)]
+half = dict(type='fdsr.PixelLoss', kind='mse', loss_weight=50.0)
+arms = dict(
+    plain=dict(),
+    output=dict(pixel_loss=half, feature_losses=output),
+    eco=dict(target=[(0, 1.0), (iterations, 0.0)]),
+    feature_last=dict(feature_losses=[dict(type=l1, loss_weight=fading, **last)]),
+    feature_stages=dict(feature_losses=[
+        dict(type=l1, loss_weight=[(0, 5.0), (iterations, 0.0)], **taps)
+        for taps in (before, last)]),
+    adversarial=dict(
+        feature_losses=[dict(type=gan, loss_weight=warmed_up, **last)],
+        discriminator=d),
+    adversarial_vgg=dict(
+        feature_losses=[dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)],
+        discriminator=d),
+    afd=dict(
+        peer=True, discriminator=d,
+        feature_losses=[dict(type=gan, teacher='to_rgb:input', loss_weight=warmed_up)]))
+
+model = dict(
+    type='fdsr.JointStudents',
+    student=dict(  # the arguments of configs/students/tiny_robust.py
+        type='fdsr.RepSR', scale=8, channels=40, blocks=4, stage_channels=(24, 8),
+        stage_blocks=(1, 1), context_channels=56, context_blocks=1),
+    teacher=dict(checkpoint='work_dirs/study2/networks/teacher-s0.pth'),
+    arms=arms,
+    **_base_.losses)
+adam = dict(type='Adam', lr=1e-3, betas=(0.9, 0.99))
+adam_d = dict(type='Adam', lr=1e-4, betas=(0.5, 0.999))
+optim_wrapper = dict(constructor='fdsr.GroupOptimWrapperConstructor')
+for name in [*arms, 'afd_peer']:
+    optim_wrapper[f'{name}/student'] = dict(type='OptimWrapper', optimizer=adam)
+    optim_wrapper[f'{name}/discriminator'] = dict(
+        type='OptimWrapper', optimizer=adam_d)

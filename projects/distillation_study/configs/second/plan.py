@@ -1,0 +1,74 @@
+"""Lists the runs of the second study; docs/when_to_distil.md has the protocol.
+
+    python projects/distillation_study/run.py \
+        projects/distillation_study/configs/second/plan.py \
+        --state work_dirs/study2 --data-root data/faces
+"""
+results = 'projects/distillation_study/results_second'
+document = 'docs/when_to_distil.md'
+dictionary = dict(config='teacher.py', num_atoms=64, max_faces=1000, seed=0)
+
+teachers = [
+    dict(name='teacher', label='teacher', config='teacher.py', frozen=False,
+         options={'model.generator.dictionary.file': '{dictionary}'})
+]
+_learns = {'model.teacher.checkpoint': '{teacher}'}
+_three = [0, 1, 2]
+# The best arm on validation; questions (b) to (d) compare it with the plain student.
+_best = 'output'
+# An arm that is abandoned after its first seed keeps only seed 0 here.
+_seeds = {'plain': [0, 1, 2, 3, 4], _best: [0, 1, 2, 3, 4]}
+
+
+def _arm(label, name, group, control, trained_as=None, **rest):
+    taught = (trained_as or name) not in ('plain', 'afd')
+    return dict(
+        name=name, trained_as=trained_as or name, label=label, group=group,
+        control=control, teacher='teacher' if taught else None,
+        **{'seeds': _seeds.get(name, _three), **rest})
+
+
+def _pair(name, group, options, config='main.py'):
+    """Returns a joint run of the plain student and the best arm."""
+    return dict(name=name, config=config, teacher='teacher',
+                options={**_learns, **options}, arms=[
+        _arm(f'plain, {group}', f'{name}_plain', group,
+             None if config == 'clean.py' else 'plain', 'plain'),
+        _arm(f'{_best}, {group}', f'{name}_{_best}', group, f'{name}_plain', _best)])
+
+
+_main = [
+    _arm('plain', 'plain', 'robust', None),
+    _arm('output distillation', 'output', 'robust', 'plain'),
+    _arm('ECO: from output to HR', 'eco', 'robust', 'plain'),
+    _arm('feature L1, last', 'feature_last', 'robust', 'plain'),
+    _arm('feature L1, both stages', 'feature_stages', 'robust', 'plain'),
+    _arm("adversarial, student's features (the paper)", 'adversarial', 'robust',
+         'plain'),
+    _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
+    _arm('AFD: two students', 'afd', 'robust', 'plain'),
+]
+joints = [
+    dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
+    # (d) 300 faces with HR, and LR of all others that only the teacher can label
+    dict(name='labelled', config='labelled.py', teacher='teacher', options=_learns,
+         arms=[_arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
+                    'data_300_plain')]),
+    _pair('data_300', '300 faces', {'train_dataloader.dataset.subset': 300}),
+    # the second setting
+    _pair('clean', 'clean', {}, 'clean.py'),
+    # (c) number of training faces; all 2,011 are the main setting
+    _pair('data_100', '100 faces', {'train_dataloader.dataset.subset': 100}),
+    _pair('data_1000', '1,000 faces', {'train_dataloader.dataset.subset': 1000}),
+]
+# (b) what plain students reach when they train for longer
+for _times in (2, 4):
+    _last = _times * 4000
+    joints.append(dict(
+        name=f'plain_x{_times}', config='main.py', teacher='teacher', arms=[
+            _arm(f'plain, {_last:,} iterations', f'plain_x{_times}', 'robust', 'plain',
+                 'plain')],
+        options={
+            'train_cfg.max_iters': _last, 'train_cfg.val_interval': _last // 4,
+            'param_scheduler.begin': _last // 2, 'param_scheduler.end': _last,
+            **_learns}))
