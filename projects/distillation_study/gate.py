@@ -1,7 +1,7 @@
 r"""Measures how much better a teacher's dictionary could be.
 
-    python projects/distillation_study/gate.py work_dirs/study2/networks/teacher-s0.pth \
-        --state work_dirs/study2 --data-root data/faces
+    python projects/distillation_study/gate.py --state work_dirs/study2 \
+        --data-root data/faces work_dirs/study2/networks/teacher-s0.pth
 
 Each variant fine-tunes TEACHER for the same short time on the same batches: atoms
 matched on features of LR, as usual; on features of HR, which no method can do at test

@@ -28,8 +28,8 @@ class Study:
     """A plan and the state of its runs.
 
     The jobs are ``dictionary``, ``features``, ``train:ARM:SEED``, ``joint:RUN:SEED``
-    and ``teacher_features:TEACHER``. An arm is finished if its results exist; the jobs that
-    it depends on are then not run again.
+    and ``teacher_features:TEACHER``. An arm is finished if its results exist; the jobs
+    that it depends on are then not run again.
 
     Args:
         plan: the plan.

@@ -56,7 +56,7 @@ class JointStudents(BaseModel):
         data_preprocessor: default: ``FacePreprocessor``.
 
     Attributes:
-        seconds: duration of each part of the last iteration, by name of the arm or
+        seconds: CPU seconds of each part of the last iteration, by name of the arm or
             ``teacher``.
     """
 
@@ -178,10 +178,10 @@ class JointStudents(BaseModel):
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
-        started = time.perf_counter()
+        started = time.process_time()  # does not depend on the load of the machine
         yield
         self.seconds[name] = (
-            self.seconds.get(name, 0.0) + time.perf_counter() - started)
+            self.seconds.get(name, 0.0) + time.process_time() - started)
 
     def reported_networks(self) -> dict[str, nn.Module]:
         """Returns the tested students by the name of their arm.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from mmagic.structures import DataSample
-from torch import Tensor, no_grad, nn
+from torch import Tensor, nn, no_grad
 
 from fdsr.models.backbones.dictionary_teacher import build_dictionary
 from fdsr.models.dictionary.component_dictionary import (

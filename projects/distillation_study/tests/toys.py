@@ -85,3 +85,33 @@ class Finished:
         for name in ('state', 'results'):
             shutil.copytree(self.folder / name, folder / name)
         return Study(read_plan(folder / 'plan.py'), folder / 'state')
+
+
+def write_joint_plan(folder, student, arms):
+    """Writes a plan with one joint run of three iterations, and its configs."""
+    write_plan(folder)
+    config = toy.merged(dict(
+        custom_imports=dict(imports=['projects.distillation_study.study.joint']),
+        model=dict(type='fdsr.JointStudents', student=student, arms=arms,
+                   teacher=dict(checkpoint='nowhere.pth')),
+        optim_wrapper={
+            'constructor': 'fdsr.GroupOptimWrapperConstructor',
+            **{f'{arm}/{group}': toy.adam() for arm in arms
+               for group in ('student', 'discriminator')}},
+        **toy.loaders(), **toy.runtime('unused', max_iters=3)), {})
+    config.pop('work_dir')
+    config.default_hooks.checkpoint.interval = 1
+    config.default_hooks.logger.log_metric_by_epoch = False
+    config.dump(folder / 'joint.py')
+    plan = Config.fromfile(folder / 'plan.py').to_dict()
+    plan.pop('arms')
+    for teacher in plan['teachers']:
+        teacher['frozen'] = False
+    plan['joints'] = [dict(
+        name='toys', config='joint.py', teacher='teacher', options=LEARNS, arms=[
+            dict(name='plain', seeds=[0, 1]),
+            dict(name='taught', trained_as='output', control='plain', seeds=[0, 1],
+                 teacher='teacher'),
+            dict(name='adversarial', control='plain', teacher='teacher')])]
+    Config(plan).dump(folder / 'plan.py')
+    return folder / 'plan.py'

@@ -1,5 +1,22 @@
-"""Losses, schedule and metrics of all runs of the second study."""
-_base_ = '../../../../configs/_base_/runtime.py'
+"""What all runs of the second study share; docs/when_to_distil.md has the protocol.
+
+Aligned faces, 16 to 128 px, misaligned and tinted at random; LR by PIL's bicubic.
+"""
+_base_ = [
+    '../../../../configs/_base_/datasets/vggface2_128_aligned.py',
+    '../../../../configs/_base_/runtime.py'
+]
+
+pack = dict(type='mmagic.PackInputs', meta_keys=['name'], data_keys=['boxes'])
+augment = [
+    dict(type='fdsr.FlipFace', prob=0.5),
+    dict(type='fdsr.TintFace', gain=(0.8, 1.2), prob=0.2, grey=0.05),
+    dict(type='fdsr.ComponentBoxes')
+]
+pipeline = [*augment, dict(type='fdsr.DownsampleToLR', scale=_base_.scale), pack]
+train_dataloader = dict(
+    batch_size=8,
+    dataset=dict(jitter=dict(shift=0.03, angle=5.0), pipeline=pipeline))
 
 losses = dict(
     pixel_loss=dict(type='fdsr.PixelLoss', kind='mse', loss_weight=100.0),
@@ -8,7 +25,6 @@ losses = dict(
         type='fdsr.PeriodicityLoss', period=8, multiples=(1,), loss_weight=2.0)))
 
 iterations = 4000
-train_dataloader = dict(batch_size=8)
 train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=iterations, val_interval=1000)
 param_scheduler = dict(
     type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,

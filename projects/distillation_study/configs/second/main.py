@@ -1,5 +1,5 @@
 """Trains all arms of the main setting at once, on the robust mix."""
-_base_ = ['robust.py', 'base.py']
+_base_ = 'robust.py'
 custom_imports = dict(imports=['projects.distillation_study.study.joint'])
 
 iterations = _base_.iterations

@@ -2,7 +2,7 @@
 
 That file is for LR of 32 px. All lengths are the same in pixels of LR here.
 """
-_base_ = 'faces.py'
+_base_ = 'base.py'
 
 lr_side = _base_.size // _base_.scale
 kernels = ['bicubic', 'bilinear', 'box', 'lanczos', 'area']

@@ -1,7 +1,5 @@
 """Trains the dictionary teacher on the robust mix, with the students' losses."""
-_base_ = [
-    '../../../../configs/_base_/models/teacher_quarter.py', 'robust.py', 'base.py'
-]
+_base_ = ['../../../../configs/_base_/models/teacher_quarter.py', 'robust.py']
 
 model = dict(
     generator=dict(

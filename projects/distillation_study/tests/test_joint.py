@@ -1,0 +1,210 @@
+"""Several students in one training: each learns what it would learn alone."""
+
+import shutil
+
+import pytest
+import torch
+from mmagic.structures import DataSample
+from mmengine.config import Config
+from torch import nn
+
+from fdsr.apis import load_backbone
+from fdsr.datasets.base import collate_samples
+from fdsr.engine.optim import GroupOptimWrapperConstructor
+from fdsr.models.restorers import FeatureDistiller
+from fdsr.registry import DATASETS
+from projects.distillation_study.study.arm import Arm
+from projects.distillation_study.study.jobs import Study, curve_of
+from projects.distillation_study.study.joint import JointStudents
+from projects.distillation_study.study.plan import read_plan
+from projects.distillation_study.tests.toys import write_joint_plan
+from tests import toy
+
+STUDENT = dict(type='fdsr.RepSR', scale=toy.SCALE, channels=8, blocks=1,
+               stage_channels=(4,), stage_blocks=(1,), context_channels=8,
+               context_blocks=1)
+LAST = dict(teacher='decoder.stages.1:output', student='to_rgb:input')
+D = dict(type='fdsr.FeatureDiscriminator', base_channels=4, depth=2)
+HALF = dict(type='fdsr.PixelLoss', loss_weight=50.0)
+
+
+class RandomWindow(nn.Module):
+    """A loss with random numbers, as LPIPS of windows."""
+
+    def forward(self, sr, gt):
+        left = int(torch.randint(16, ()))
+        return (sr - gt)[..., left:left + 16].square().mean()
+
+
+SHARED = dict(student=STUDENT, teacher=dict(network=toy.TEACHER),
+              extra_losses=dict(window=dict(type=RandomWindow)))
+ARMS = dict(
+    plain={},
+    output=dict(pixel_loss=HALF,
+                feature_losses=[dict(type='fdsr.OutputLoss', loss_weight=50.0)]),
+    adversarial=dict(discriminator=D, feature_losses=[
+        dict(type='fdsr.AdversarialFeatureLoss', loss_weight=0.1, **LAST)]),
+    afd=dict(peer=True, discriminator=D, feature_losses=[
+        dict(type='fdsr.AdversarialFeatureLoss', teacher='to_rgb:input')]))
+
+
+def built(kind, **arguments):
+    torch.manual_seed(3)
+    return kind(**arguments).train()
+
+
+def trained(model, iterations=3):
+    """Trains a model on the same batches, with the same random numbers."""
+    groups = {f'{arm}{group}': toy.adam() for group in ('student', 'discriminator')
+              for arm in ('', *(f'{arm}/' for arm in (*ARMS, 'afd_peer')))}
+    wrappers = GroupOptimWrapperConstructor(groups)(model)
+    faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
+    torch.manual_seed(4)
+    for iteration in range(iterations):
+        batch = collate_samples([faces[2 * iteration], faces[2 * iteration + 1]])
+        log = model.train_step(batch, wrappers)
+    return log
+
+
+@pytest.fixture(scope='module')
+def joint():
+    model = built(JointStudents, arms=ARMS, **SHARED)
+    model.start = {name: {key: value.clone() for key, value in
+                          arm.student.state_dict().items()}
+                   for name, arm in model.arms.items()}
+    model.log = trained(model)
+    return model
+
+
+@pytest.mark.parametrize('arm', ['output', 'adversarial'])
+def test_an_arm_equals_a_distillation_alone_bit_for_bit(joint, arm):
+    alone = built(FeatureDistiller, **{**SHARED, **ARMS[arm]})
+    log = trained(alone)
+    for key, value in alone.student.state_dict().items():
+        assert torch.equal(value, joint.arms[arm].student.state_dict()[key]), key
+    for key, value in alone.discriminator.state_dict().items():
+        assert torch.equal(value, joint.arms[arm].discriminator.state_dict()[key]), key
+    assert log and all(joint.log[f'{arm}.{key}'] == value for key, value in log.items())
+
+
+def test_arms_start_equally_and_learn_different_things(joint):
+    starts, students = joint.start, joint.reported_networks()
+    assert list(students) == ['plain', 'output', 'adversarial', 'afd']
+    key = 'to_rgb.weight'
+    for name, student in students.items():
+        assert torch.equal(starts[name][key], starts['plain'][key])
+        assert not torch.equal(student.state_dict()[key], starts[name][key])
+    assert len({tuple(student.state_dict()[key].flatten().tolist())
+                for student in students.values()}) == 4
+    assert set(joint.seconds) == {'teacher', *ARMS, 'afd_peer'}
+
+
+def test_peers_start_differently_and_learn_from_each_other(joint, monkeypatch):
+    assert not torch.equal(joint.start['afd']['to_rgb.weight'],
+                           joint.start['afd_peer']['to_rgb.weight'])
+    seen = {}
+    monkeypatch.setattr(Arm, 'discriminator_step', lambda self, own, other, gt, wrapper:
+                        seen.update({id(self): (own, other)}) or {})
+    monkeypatch.setattr(joint, 'teacher_features', lambda lr, samples: {
+        tap: torch.zeros(2, 8, 16, 16) for tap in (':output', LAST['teacher'])})
+    trained(joint, iterations=1)
+    first, second = (seen[id(joint.arms[name])] for name in ('afd', 'afd_peer'))
+    tap, = first[1]
+    assert torch.equal(first[1][tap], next(iter(second[0].values())))
+    assert torch.equal(second[1][tap], next(iter(first[0].values())))
+    assert not first[1][tap].requires_grad
+    with pytest.raises(ValueError, match='arms.x: students that are peers'):
+        built(JointStudents, **SHARED, arms=dict(x=dict(
+            peer=True, feature_losses=[dict(type='fdsr.OutputLoss')])))
+
+
+def test_the_teacher_runs_only_if_an_arm_needs_it():
+    model = built(JointStudents, arms=dict(plain={}), **SHARED)
+    model.teacher.forward = None
+    assert 'plain.loss' in trained(model, iterations=1)
+
+
+def test_targets():
+    gt, output = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 2.0)
+    samples = DataSample(metainfo=dict(name=['a', 'b'], has_hr=[True, False]))
+    samples.gt_img = gt
+
+    def target(kind, iteration=0):
+        arm = built(Arm, student=STUDENT, teacher=None, target=kind, shared=dict.fromkeys(
+            ['pixel_loss', 'perceptual_loss', 'extra_losses']))
+        assert arm.teacher_taps() == (set() if kind == 'gt' else {':output'})
+        return arm._target(samples, {':output': output}, iteration).mean((1, 2, 3))
+
+    assert target('gt').tolist() == [0, 0]
+    assert target('labelled').tolist() == [0, 1]  # the teacher's output, clamped
+    eco = [(0, 1.0), (100, 0.0)]
+    assert [target(eco, at)[0] for at in (0, 25, 100, 200)] == pytest.approx(
+        [1, 0.75, 0, 0])
+    with pytest.raises(ValueError, match="found 'teacher'"):
+        target('teacher')
+
+
+@pytest.fixture
+def study(tmp_path, monkeypatch):
+    from projects.distillation_study.tests.toys import run_test
+    monkeypatch.setattr('fdsr.evaluation.testing.run_test', run_test)
+    path = write_joint_plan(tmp_path, STUDENT, {
+        name: settings for name, settings in ARMS.items() if name != 'afd'})
+    study = Study(read_plan(path), tmp_path / 'state')
+    network = study.network(study.plan.teachers[0], 0)
+    network.parent.mkdir(parents=True)
+    shutil.copy(toy.trained_teacher(tmp_path / 'teacher'), network)
+    return study
+
+
+def test_a_joint_run_is_interrupted_and_resumes_exactly(study, tmp_path):
+    arms = study.plan.arms
+    assert [arm.name for arm in arms] == ['plain', 'taught', 'adversarial']
+    assert [job for job in study.pending() if job.startswith('joint')] == [
+        'joint:toys:0', 'joint:toys:1']
+    study.do('joint:toys:0', {}, lambda message: None)
+    whole = {arm.name: load_backbone(study.network(arm, 0)).state_dict()
+             for arm in arms}
+    run = study.run_folder(arms[0], 0)
+    assert load_backbone(run / 'iter_3.pth', 'output').state_dict().keys() == \
+        whole['taught'].keys()
+    assert not list(study.plan.results.glob('*-s1.csv'))
+    curve = curve_of(str(run), 'output')
+    assert [row['iteration'] for row in curve] == [1, 2, 3]
+    assert curve[0]['loss_output'] > 0 and 'val/PSNR' in curve[-1]
+
+    again = Study(study.plan, tmp_path / 'again')
+    shutil.copytree(study.state / 'networks', again.state / 'networks')
+    for arm in arms:
+        again.network(arm, 0).unlink()
+        for result in study.plan.results.glob(f'{arm.name}-*'):
+            result.unlink()
+    config = again.config_of(arms[0], 0, {})
+    config.train_cfg.max_iters = 2  # interrupted here
+    toy.train(config)
+    messages = []
+    again.do('joint:toys:0', {}, messages.append)
+    assert messages[0] == 'toys, seed 0: resuming'
+    for arm in arms:
+        for key, value in load_backbone(again.network(arm, 0)).state_dict().items():
+            assert torch.equal(value, whole[arm.name][key]), f'{arm.name}: {key}'
+    last, resumed = (torch.load(folder / 'iter_3.pth', weights_only=True)['optimizer']
+                     for folder in (run, again.run_folder(arms[0], 0)))
+    assert list(last) == ['plain/student', 'output/student', 'adversarial/student',
+                          'adversarial/discriminator']
+    for name, values in last.items():
+        for index, state in values['state'].items():
+            assert torch.equal(state['exp_avg'],
+                               resumed[name]['state'][index]['exp_avg']), name
+
+
+def test_a_seed_trains_only_the_arms_that_have_it(study):
+    plain = study.plan.arm('plain')
+    assert list(study.config_of(plain, 0, {}).model.arms) == [
+        'plain', 'output', 'adversarial']
+    assert list(study.config_of(plain, 1, {}).model.arms) == ['plain', 'output']
+    content = Config.fromfile(study.plan.folder / 'plan.py').to_dict()
+    content['joints'][0]['teacher'] = 'plain'
+    Config(content).dump(study.plan.folder / 'other.py')
+    with pytest.raises(ValueError, match="one of the teachers teacher, found 'plain'"):
+        read_plan(study.plan.folder / 'other.py')
