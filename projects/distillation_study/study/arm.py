@@ -59,7 +59,8 @@ class Arm(FeatureDistiller):
         self.extra_losses = shared['extra_losses']
         self.feature_losses = nn.ModuleDict(
             _named([MODELS.build(loss) for loss in feature_losses]))
-        shapes = probe_features(teacher, self.student, self.feature_losses)
+        shapes = probe_features(
+            teacher, self.student, self.feature_losses) if feature_losses else {}
         for name, loss in self.feature_losses.items():
             if hasattr(loss, 'seen_channels'):  # its discriminator sees other features
                 shapes[name] = (torch.Size([loss.seen_channels, 1, 1]),) * 2

@@ -70,10 +70,9 @@ def run_variant(variant: Variant, teacher: str, state: Path, config: str | Path,
     from fdsr.engine.launch import build_runner
     from fdsr.models.files.checkpoints import open_backbone
     folder = state / 'gate' / variant.name.replace(',', '').replace(' ', '_')
-    _, _, facts, _ = open_backbone(teacher)
-    generator = facts['backbones'][facts['default']]
+    _, name, facts, _ = open_backbone(teacher)
     settings = load_config(config, work_dir=str(folder), **common)
-    settings.model.generator = generator
+    settings.model.generator = facts['backbones'][name]
     settings.model.init_from = str(teacher)
     settings.model.matched_on = variant.matched_on
     if variant.num_atoms is not None:

@@ -279,7 +279,7 @@ def curve_of(work_dir: str, arm: str | None = None) -> list[dict[str, Any]]:
 def _of_arm(entry: dict[str, Any], arm: str) -> dict[str, Any]:
     """Returns the losses of an arm without its name, and its validation results."""
     return {key.removeprefix(f'{arm}.'): value for key, value in entry.items()
-            if key.startswith((f'{arm}.', f'{arm}/'))}
+            if key.startswith((f'{arm}.', f'{arm}/')) and not key.endswith('.lr')}
 
 
 def _logged(entry: dict[str, Any]) -> dict[str, float]:

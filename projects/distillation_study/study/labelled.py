@@ -15,13 +15,15 @@ class PartlyLabelledFaces(VGGFace2Dataset):
 
     Args:
         num_labelled: number of faces with HR.
-        **options: arguments of ``VGGFace2Dataset`` except ``subset``.
+        subset: as for ``VGGFace2Dataset``; the marked faces may lie outside of it.
+        **options: further arguments of ``VGGFace2Dataset``.
     """
 
-    def __init__(self, num_labelled: int, **options: Any) -> None:
+    def __init__(self, num_labelled: int, subset: int | None = None,
+                 **options: Any) -> None:
         super().__init__(subset=num_labelled, **options)
         self._labelled = {int(row) for row in self.rows}
-        self.num_labelled, self.subset, self._rows = num_labelled, None, None
+        self.subset, self._rows = subset, None
 
     def load(self, index: int) -> dict[str, Any]:
         """Returns the item of ``VGGFace2Dataset`` with ``has_hr``."""

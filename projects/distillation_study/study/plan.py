@@ -134,8 +134,8 @@ def read_plan(path: Path) -> Plan:
         if joint.teacher not in known_teachers or [
                 one.name for one in joints].count(joint.name) > 1:
             raise ValueError(
-                f'{path}: the joint run {joint.name} needs a unique name and one of the '
-                f'teachers {", ".join(known_teachers)}, found {joint.teacher!r}.')
+                f'{path}: the joint run {joint.name} needs a unique name and one of '
+                f'the teachers {", ".join(known_teachers)}, found {joint.teacher!r}.')
     for arm in teachers + arms:
         named = [('control', arm.control), ('teacher', arm.teacher),
                  ('start', arm.start)]

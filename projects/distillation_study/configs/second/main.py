@@ -1,6 +1,16 @@
 """Trains all arms of the main setting at once, on the robust mix."""
 _base_ = 'robust.py'
-custom_imports = dict(imports=['projects.distillation_study.study.joint'])
+custom_imports = dict(imports=[
+    'projects.distillation_study.study.joint',
+    'projects.distillation_study.study.labelled'
+])
+
+# For most arms, PartlyLabelledFaces is VGGFace2Dataset: they do not read has_hr.
+pack = dict(
+    type='mmagic.PackInputs', meta_keys=['name', 'has_hr'], data_keys=['boxes'])
+train_dataloader = dict(dataset=dict(
+    type='fdsr.PartlyLabelledFaces', num_labelled=300,
+    pipeline=[*_base_.augment, _base_.degradation, pack]))
 
 iterations = _base_.iterations
 fading, warmed_up = [(0, 10.0), (iterations, 0.0)], [(0, 0.0), (400, 0.1)]
@@ -25,6 +35,7 @@ arms = dict(
     adversarial_vgg=dict(
         feature_losses=[dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)],
         discriminator=d),
+    labelled=dict(target='labelled'),  # HR of 300 faces, the teacher labels all others
     afd=dict(
         peer=True, discriminator=d,
         feature_losses=[dict(type=gan, teacher='to_rgb:input', loss_weight=warmed_up)]))

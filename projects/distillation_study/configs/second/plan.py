@@ -16,8 +16,9 @@ _learns = {'model.teacher.checkpoint': '{teacher}'}
 _three = [0, 1, 2]
 # The best arm on validation; questions (b) to (d) compare it with the plain student.
 _best = 'output'
-# An arm that is abandoned after its first seed keeps only seed 0 here.
-_seeds = {'plain': [0, 1, 2, 3, 4], _best: [0, 1, 2, 3, 4]}
+# An arm that is abandoned after its first seed gets [0] here; more seeds of the best
+# arm and of the plain student are added here, too.
+_seeds = {}
 
 
 def _arm(label, name, group, control, trained_as=None, **rest):
@@ -47,13 +48,12 @@ _main = [
          'plain'),
     _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
     _arm('AFD: two students', 'afd', 'robust', 'plain'),
+    # (d) 300 faces with HR, and LR of all others that only the teacher can label
+    _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
+         'data_300_plain'),
 ]
 joints = [
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
-    # (d) 300 faces with HR, and LR of all others that only the teacher can label
-    dict(name='labelled', config='labelled.py', teacher='teacher', options=_learns,
-         arms=[_arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
-                    'data_300_plain')]),
     _pair('data_300', '300 faces', {'train_dataloader.dataset.subset': 300}),
     # the second setting
     _pair('clean', 'clean', {}, 'clean.py'),
