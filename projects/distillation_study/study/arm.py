@@ -68,6 +68,10 @@ class Arm(FeatureDistiller):
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
 
+    def train(self, mode: bool = True) -> 'Arm':
+        """Sets the mode; the teacher is not part of this module."""
+        return BaseModel.train(self, mode)
+
     def teacher_taps(self) -> set[str]:
         """Returns the taps of the teacher that this arm needs."""
         taps = {loss.teacher_tap for loss in self.feature_losses.values()} - {None}
