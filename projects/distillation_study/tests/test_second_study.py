@@ -63,8 +63,7 @@ def test_the_gate_writes_the_values_of_each_variant(tmp_path, monkeypatch):
         report=['teacher']))
     config.pop('work_dir')
     config.model.type = 'fdsr.OracleRestorer'
-    config.default_hooks.update(
-        checkpoint=None, self_describing=None, exact_resume=None)
+    config.default_hooks = dict(checkpoint=None)
     config.dump(tmp_path / 'gate.py')
     variants, out = gate.variants_of([4, 2]), tmp_path / 'out' / 'values.csv'
     assert [variant.name for variant in variants] == [

@@ -13,4 +13,9 @@ val_evaluator = dict(metrics=[
     dict(type='mmagic.SSIM'),
     dict(type='fdsr.LPIPS', net='alex')
 ])
-default_hooks = dict(checkpoint=None, self_describing=None, exact_resume=None)
+# The network of this restorer cannot be loaded from a file, so there are no files.
+default_hooks = dict(
+    _delete_=True,
+    logger=dict(type='LoggerHook', interval=50, log_metric_by_epoch=False),
+    checkpoint=None,
+    stop_on_non_finite=dict(type='fdsr.StopOnNonFiniteHook'))
