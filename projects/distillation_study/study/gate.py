@@ -93,7 +93,7 @@ def _dictionary(config: Any, num_atoms: int, state: Path) -> Path:
     path = state / f'dictionary_{num_atoms}.pth'
     if not path.is_file():
         build_from_config(
-            config, path, num_atoms, seed=0, max_faces=max(1000, 2 * num_atoms),
+            config, path, num_atoms, seed=0, max_faces=max(1000, 4 * num_atoms),
             progress=lambda count: contextlib.nullcontext(lambda step, faces: None))
     return path
 
