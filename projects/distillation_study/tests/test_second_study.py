@@ -64,23 +64,25 @@ def test_the_gate_writes_the_values_of_each_variant(tmp_path, monkeypatch):
     config.pop('work_dir')
     config.model.type = 'fdsr.OracleRestorer'
     config.default_hooks = dict(checkpoint=None)
+    # at a usual rate, two iterations change too little to show in uint8 images
+    config.optim_wrapper.optimizer.lr = 0.05
     config.dump(tmp_path / 'gate.py')
     variants, out = gate.variants_of([4, 2]), tmp_path / 'out' / 'values.csv'
     assert [variant.name for variant in variants] == [
         '4 atoms, matched on LR', '4 atoms, matched on HR', '2 atoms, matched on LR',
         '2 atoms, matched on HR', 'features of HR']
     assert [variant.num_atoms for variant in variants] == [None, None, 2, 2, None]
-    chosen = [variants[0], variants[3], variants[4]]
+    chosen = [variants[0], variants[3]]
     for variant in chosen:
         gate.run_variant(variant, str(checkpoint), tmp_path, tmp_path / 'gate.py', out,
                          {})
     found = gate.finished(out)
     assert list(found) == [variant.name for variant in chosen]
     values = [tuple(of['PSNR'].values()) for of in found.values()]
-    assert len(set(values)) == 3 and all(len(one) == 3 for one in values)
+    assert len(set(values)) == 2 and all(len(one) == 3 for one in values)
     table = gate.gate_table(out).splitlines()
     mean = sum(values[0]) / 3
-    assert f'| {mean:.4f} | – |' in table[2] and len(table) == 5
+    assert f'| {mean:.4f} | – |' in table[2] and len(table) == 4
 
 
 def test_costs_include_the_teacher():
