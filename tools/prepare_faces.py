@@ -15,7 +15,7 @@ import argparse
 import sys
 from typing import Any
 
-from _arguments import report_errors, whole_number
+from _arguments import add_ray_argument, report_errors, whole_number
 
 
 def share_or_number(text: str) -> float:
@@ -35,6 +35,7 @@ def parse_args() -> argparse.Namespace:
                         help='output folder; new, or created by the same command')
     parser.add_argument('--workers', type=whole_number(0), default=1, metavar='W',
                         help='worker processes (default: 1); 0 uses none')
+    add_ray_argument(parser)
     add_source(parser.add_argument_group('input'))
     add_cut(parser.add_argument_group('crop'))
     add_filters(parser.add_argument_group('filters, with counts in report.csv'))
@@ -143,11 +144,13 @@ def describe(out: str, summary: dict[str, Any]) -> None:
 def main() -> None:
     """Runs the tool."""
     arguments = vars(parse_args())
-    out, workers = arguments.pop('out'), arguments.pop('workers')
+    out, workers, ray = map(arguments.pop, ('out', 'workers', 'ray'))
+    from fdsr.preparation.executor import Executor
     from fdsr.preparation.faces.prepare import prepare
     from fdsr.preparation.faces.settings import Settings
     try:
-        summary = prepare(Settings(**arguments), out, workers, Progress())
+        summary = prepare(Settings(**arguments), out, Executor(workers, ray),
+                          Progress())
     except KeyboardInterrupt:
         print(f'\nInterrupted. {out} contains the finished shards: run the same '
               'command again to resume.', file=sys.stderr)

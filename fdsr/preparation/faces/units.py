@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -66,13 +67,14 @@ def write_unit(job: Job, unit: Unit) -> None:
     """Processes a unit and writes its faces.
 
     The folder of the shard, the list of skipped images and the records are written
-    atomically in this order. Leftovers of an interrupted run are overwritten.
+    atomically in this order. Leftovers of an interrupted run are overwritten. On a
+    cluster, a node that counts as lost may still write the same unit: the names of the
+    temporary folders differ.
 
     Raises:
         OSError: A file cannot be written, e.g. because the disk is full.
     """
-    part = job.work / f'{unit.number:08d}.part'
-    shutil.rmtree(part, ignore_errors=True)
+    part = job.work / f'{unit.number:08d}.{uuid.uuid4().hex}.part'
     part.mkdir(parents=True)
     try:
         records, skipped = _write_images(job, unit, part)
