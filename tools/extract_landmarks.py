@@ -25,7 +25,8 @@ def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', metavar='SRC', type=Path, help='folder of images')
+    parser.add_argument('source', metavar='SRC',
+                        help='folder of images, or its fsspec URL (s3://BUCKET/FOLDER)')
     parser.add_argument('out', metavar='OUT.csv', type=Path,
                         help='CSV of landmarks to write or resume')
     parser.add_argument('--boxes', metavar='FILE', type=Path,
@@ -73,16 +74,18 @@ def run(args: argparse.Namespace) -> None:
     from fdsr.preparation.executor import Executor
     from fdsr.preparation.landmarks import extraction
     from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
+    from fdsr.utils.storage import as_path
 
     executor = Executor(args.num_workers, args.ray)
     options = parse_options(args.detector_options, '--detector-options')
     detector = {**choosing.detector_config(args.detector), **options}
     settings = extraction.ExtractionSettings(detector, args.largest, args.min_eyes)
-    images = extraction.find_images(args.source)
+    source = as_path(args.source)
+    images = extraction.find_images(source)
     # before files with these settings are created
     extraction.ready_detector(settings.detector)
     with LandmarkFiles(args.out, args.boxes, args.skipped, asdict(settings)) as files:
-        found = extraction.extract(args.source, images, files, settings, progress,
+        found = extraction.extract(source, images, files, settings, progress,
                                    executor)
         if args.list:
             extraction.write_list(args.list, images, files)

@@ -15,6 +15,7 @@ from fdsr.datasets.image_storage import (
     SUFFIXES,
     FolderImages,
     LmdbWriter,
+    TarWriter,
     encode,
 )
 from fdsr.datasets.manifest import record_type
@@ -121,9 +122,11 @@ def _write_images(job: Job, unit: Unit, folder: Path
 
 
 def _writer(settings: Settings, folder: Path, faces: int
-            ) -> FolderImages | LmdbWriter:
+            ) -> FolderImages | LmdbWriter | TarWriter:
     if settings.storage == 'folder':
         return FolderImages(folder, SUFFIXES[settings.encoding])
+    if settings.storage == 'tar':
+        return TarWriter(folder, SUFFIXES[settings.encoding], faces)
     # upper limit: uncompressed pixels and some pages; the file itself is not larger
     # than its content
     most = settings.size * settings.size * 4 + 16384

@@ -28,6 +28,7 @@ from fdsr.landmarks.choosing import default_detector
 from fdsr.landmarks.orientation import oriented_faces
 from fdsr.preparation.executor import Executor
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
+from fdsr.utils import storage
 
 #: Suffixes of images that ``VGGFace2Dataset`` does not read.
 OTHER_SUFFIXES = ('.jp2', '.j2k', '.jxl', '.psd', '.dng', '.tga')
@@ -111,7 +112,7 @@ def find_images(source: Path) -> list[ImageFile]:
     Raises:
         FileNotFoundError: the folder is missing or contains no image.
     """
-    if not source.is_dir():
+    if not storage.is_remote(source) and not source.is_dir():
         raise FileNotFoundError(f'{source} is not a folder. Pass the folder with the '
                                 'images.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
@@ -196,7 +197,8 @@ class Examiner:
     def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
         """Returns the image, read as in the dataset, and its EXIF orientation."""
         file = self.source / path
-        if not file.is_file():  # a pipe would block; a link can be broken
+        # a pipe would block; a link can be broken
+        if not storage.is_remote(file) and not file.is_file():
             return Skipped('unreadable', 'it is not a file')
         try:
             content = read_file(file)
@@ -204,6 +206,8 @@ class Examiner:
                 unusable = _unusable(image)
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
             return unusable or (np.asarray(decode(content)), orientation)
+        except storage.StorageError:
+            raise
         except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()
