@@ -6,7 +6,7 @@ r"""Crops, resizes, filters and splits faces for fast loading.
         --landmarks data/celeba_hq.csv --identity picture --out data/prepared \
         --val-identities 0.01 --test-identities 0.02
 
-Reads VGGFace2's layout or, with --landmarks, any folder of images, on this machine or at
+Reads VGGFace2's layout or, with --landmarks, any folder of images, both local or at
 an fsspec URL (s3://, gs://, https://). Writes a manifest
 and shards of images for each split, and report.csv, skipped.csv and contact_sheet.png.
 The same command resumes an interrupted run.

@@ -21,8 +21,8 @@ Result = TypeVar('Result')
 #: Folder of the local copies, and their maximum size in GB (environment).
 CACHE, CACHE_GB = 'FDSR_REMOTE_CACHE', 'FDSR_REMOTE_CACHE_GB'
 _DEFAULT_GB = 50
-#: Attempts, and seconds before the second one, which double with each.
-ATTEMPTS, FIRST_PAUSE = 5, 0.5
+#: Attempts, and seconds before the second one, which double with each up to a limit.
+ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 6, 0.5, 30
 #: Seconds until a silent connection counts as lost.
 SILENCE = 60
 _MISSING = {'s3': 's3fs', 's3a': 's3fs', 'gs': 'gcsfs', 'gcs': 'gcsfs',
@@ -278,7 +278,7 @@ def _retried(path: Any, action: Callable[[], Result], what: str) -> Result:
                     f'{path} cannot be {what} after {ATTEMPTS} attempts '
                     f'({name}: {said(error)}). Check the network and '
                     'run the same command again to resume.') from error
-            time.sleep(FIRST_PAUSE * 2**attempt)
+            time.sleep(min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE))
     raise AssertionError('unreachable')
 
 

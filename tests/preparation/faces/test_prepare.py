@@ -93,7 +93,8 @@ def test_the_number_of_processes_does_not_matter(people, prepared, tmp_path, sto
     settings = people.settings(val_identities=1, storage=storage, duplicates=3)
     prepared(settings, 'alone')
     seen = []
-    prepared(settings, 'many', Executor(2), progress=lambda *now: seen.append(now))
+    prepared(settings, 'many', executor=Executor(2),
+             progress=lambda *now: seen.append(now))
     assert seen[0] == (0, 12) and seen[-1] == (12, 12)
     assert sorted(seen) == seen
     assert files_of(tmp_path / 'alone') == files_of(tmp_path / 'many')
