@@ -193,16 +193,17 @@ class TarImages:
         except (ValueError, EOFError) as error:
             raise OSError(errno.EIO, f'damaged ({error})',
                           str(folder / TAR_INDEX)) from error
-        self._file = open(storage.local(self._path), 'rb', buffering=0)
+        self._file = storage.opened(self._path)
+        self._end = os.fstat(self._file.fileno()).st_size
 
     def read(self, key: int, name: str) -> bytes:
         """Returns one image."""
-        offset, size = self._offsets[key].tolist()
-        data = os.pread(self._file.fileno(), size, offset)
-        if len(data) != size or not size:
+        offset, size = self._offsets[key].tolist() if key < len(self._offsets) else (
+            0, 0)
+        if not 0 < offset < offset + size <= self._end:
             raise ValueError(f'{self._path} has no image {key} ({name}), or is '
                              'truncated')
-        return data
+        return os.pread(self._file.fileno(), size, offset)
 
     def close(self) -> None:
         """Closes the archive."""

@@ -11,7 +11,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from filelock import FileLock
 
@@ -118,7 +118,7 @@ def stamp(path: Any) -> tuple[int, int] | None:
 def local(path: Any) -> Path:
     """Returns a local file with the content, which is downloaded if it is remote.
 
-    Copies stay in the cache until newer ones need the space: ``FDSR_REMOTE_CACHE``
+    Archives stay in the cache until newer ones need the space: ``FDSR_REMOTE_CACHE``
     (default: ``~/.cache/fdsr/remote``) keeps at most ``FDSR_REMOTE_CACHE_GB`` (50). A
     file that is open stays readable when it is removed. Several processes share the
     cache and download a file once. Changed remote files need another name.
@@ -141,6 +141,21 @@ def local(path: Any) -> Path:
             _download(path, copy)
             _evict(folder, copy)
     return copy
+
+
+def opened(path: Any) -> BinaryIO:
+    """Opens a local file with the content for unbuffered reading.
+
+    Raises:
+        OSError: a local file cannot be opened.
+        StorageError: a remote file cannot be downloaded.
+    """
+    while True:
+        try:
+            return open(local(path), 'rb', buffering=0)
+        except FileNotFoundError:  # another process has just removed the copy
+            if not is_remote(path):
+                raise
 
 
 def upload(source: Path, target: Any) -> None:
@@ -205,14 +220,16 @@ def _download(path: Any, copy: Path) -> None:
 
 
 def _evict(folder: Path, newest: Path) -> None:
-    """Removes the copies that were not used for the longest time."""
+    """Removes the archives that were not used for the longest time.
+
+    The indices stay: they have less than a hundredth of the size of the images.
+    """
     most = float(os.environ.get(CACHE_GB) or _DEFAULT_GB) * 1e9
     copies = []
-    for path in folder.glob('*/*'):
+    for path in folder.glob('*/*.tar'):
         with contextlib.suppress(OSError):
             status = path.stat()
-            if path.is_file():
-                copies.append((status.st_atime_ns, status.st_size, path))
+            copies.append((status.st_atime_ns, status.st_size, path))
     total = sum(size for _, size, _ in copies)
     for _, size, path in sorted(copies):
         if total <= most:

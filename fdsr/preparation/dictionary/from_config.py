@@ -84,6 +84,9 @@ def build_from_config(config: Any, out: str | Path, num_atoms: int,
         ImportError, RuntimeError: Ray is not installed, or the cluster cannot be used.
     """
     executor = Executor(ray=ray)
+    if ray is not None and device != 'cpu':
+        raise ValueError(f'--ray encodes on the CPUs of the cluster: omit --device '
+                         f'{device}.')
     settings = teacher_settings(config)
     shape = dict(size=settings['size'], eye_share=settings['eye_share'])
     # a missing device raises here, before a state is created
