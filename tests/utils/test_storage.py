@@ -61,6 +61,7 @@ def settings(root, folder, **changes):
 @contextmanager
 def endpoint(port):
     """Makes a port of this machine the endpoint of S3."""
+    before = fsspec.config.conf.get('s3', {})
     fsspec.config.conf['s3'] = dict(
         endpoint_url=f'http://127.0.0.1:{port}', key='key', secret='secret')
     import s3fs
@@ -68,7 +69,8 @@ def endpoint(port):
     try:
         yield
     finally:
-        del fsspec.config.conf['s3']
+        fsspec.config.conf['s3'] = before
+        s3fs.S3FileSystem.clear_instance_cache()
 
 
 @pytest.fixture
