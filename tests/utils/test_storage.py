@@ -207,15 +207,19 @@ def test_a_missing_bucket_or_manifest_is_named(bucket):
 
 
 def test_a_bucket_without_permission_is_named(bucket, server):
-    import urllib.request
-    address = f'http://127.0.0.1:{server}/moto-api/reset-auth'
-    urllib.request.urlopen(address, data=b'0').close()  # checks all keys from now on
+    from urllib.request import Request, urlopen
+
+    def unchecked_requests(count):
+        urlopen(Request(f'http://127.0.0.1:{server}/moto-api/reset-auth', count,
+                        {'Content-Type': 'text/plain'})).close()
+
+    unchecked_requests(b'0')  # the key is unknown
     try:
         with pytest.raises(StorageError, match=r's3://bucket/prepared/train/manifest\.'
                            'json cannot be read: access is denied .* permissions'):
             FaceManifestDataset(f'{bucket}/prepared')
     finally:
-        urllib.request.urlopen(address, data=b'inf').close()
+        unchecked_requests(b'inf')
 
 
 def test_a_storage_that_does_not_answer_is_named(bucket, monkeypatch):
