@@ -24,6 +24,7 @@ from fdsr.weights.files import check_ordinary
 from fdsr.weights.walking import short
 
 SUFFIX = '.safetensors'
+_METADATA = '__metadata__'
 _META, _META_HASH, _FORMAT = 'fdsr', 'fdsr_sha256', 'format'
 _SPEC, _TENSORS_HASH = 'modelspec.', 'modelspec.hash_sha256'
 _SPEC_VERSION = '1.0.1'
@@ -57,13 +58,15 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     """
     try:
         check_content(dict(values), math.inf, on_cpu=False)
+        if _METADATA in values:
+            raise UnexpectedContent(f'a tensor with the name {_METADATA!r}')
         text = _as_json(meta)
     except (UnexpectedContent, ValueError) as error:
         raise ModelFileError(f'{path} cannot store {error}.') from error
     metadata = {_META: text, _META_HASH: _sha256(text.encode()),
                 f'{_SPEC}sai_model_spec': _SPEC_VERSION,
                 **{_SPEC + key: str(value) for key, value in spec.items() if value}}
-    header: dict[str, Any] = {'__metadata__': metadata}
+    header: dict[str, Any] = {_METADATA: metadata}
     order, kinds = list(_DTYPES), {kind: name for name, kind in _DTYPES.items()}
     types = {name: kinds[str(value.dtype).removeprefix('torch.')]
              for name, value in values.items()}
@@ -91,7 +94,8 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
 def _bytes_of(value: Any) -> memoryview:
     """Returns the bytes of a tensor; only one on a GPU or with strides is copied."""
     import torch
-    flat = value.detach().cpu().contiguous().reshape(-1)
+    flat = value.detach().cpu().resolve_neg().contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1, ))  # a single value may have another stride
     return memoryview(flat.view(torch.uint8).numpy())
 
 
@@ -183,7 +187,7 @@ def _meta_of(header: Any) -> tuple[Any, str | None]:
     """
     if not isinstance(header, dict):
         raise _Unexpected(f'a {type(header).__name__} as its header')
-    metadata = header.pop('__metadata__', {})
+    metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(
             isinstance(value, str) for value in metadata.values()):
         raise _Unexpected('metadata that are not strings by name')
@@ -236,6 +240,9 @@ def _problem_of(name: str, entry: Any, size: int) -> str | None:
     needed = math.prod(shape) * item
     if needed > size:
         return f'of shape {tuple(shape)}: {needed} bytes in a section of {size}'
+    # torch multiplies the sides, also if one of them is 0
+    if math.prod(number for number in shape if number) >= 2**63:
+        return f'of shape {tuple(shape)}, which is too large for torch'
     if len(offsets) != 2 or offsets[1] - offsets[0] != needed or offsets[0] % item:
         return (f'which is not dense: expected {needed} bytes for the shape '
                 f'{tuple(shape)}, found the offsets {offsets}')

@@ -110,6 +110,19 @@ def test_what_could_not_be_read_is_not_written(meta, value, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_name_that_the_format_reserves_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="cannot store a tensor with the name '__"):
+        save(tmp_path / 'x.safetensors', META, {'__metadata__': torch.ones(1)}, SPEC)
+
+
+@pytest.mark.parametrize('value', [
+    torch.arange(2.0)[1::2], torch.arange(6.0).reshape(2, 3).t(),
+    torch.ones(2).expand(3, 2), torch._neg_view(torch.ones(2))])
+def test_views_are_stored_by_value(value, tmp_path):
+    save(tmp_path / 'x.safetensors', META, {'w': value}, SPEC)
+    assert torch.equal(load(tmp_path / 'x.safetensors')['state_dict']['w'], value)
+
+
 def test_a_full_disk_keeps_the_earlier_file(path, monkeypatch):
     from fdsr.weights import safetensors_files
     before = path.read_bytes()
@@ -144,6 +157,8 @@ def shifted(header, section):
     (tensor(shape=[10**9]), r"the tensor 'c\.half', of shape \(1000000000,\): "
      '2000000000 bytes in a section of'),
     (tensor(shape=[2**62] * 60), "the tensor 'c.half', of shape"),
+    (tensor(shape=[2**62, 2**62, 0], data_offsets=[0, 0]),
+     "the tensor 'c.half', of shape .* too large for torch"),
     (tensor(shape=[1] * 65), "the tensor 'c.half', whose shape or offsets"),
     (tensor(shape=[-1]), "the tensor 'c.half', whose shape or offsets"),
     (tensor(shape=[True, 15]), "the tensor 'c.half', whose shape or offsets"),
