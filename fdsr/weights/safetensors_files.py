@@ -21,6 +21,7 @@ from fdsr.utils.files import atomic_path
 from fdsr.weights.content import UnexpectedContent, check_content
 from fdsr.weights.errors import ModelFileError, RefusedCheckpointError
 from fdsr.weights.files import check_ordinary
+from fdsr.weights.hashing import tensor_bytes
 from fdsr.weights.walking import short
 
 SUFFIX = '.safetensors'
@@ -34,6 +35,7 @@ _DTYPES = {'BOOL': 'bool', 'U8': 'uint8', 'I8': 'int8', 'I16': 'int16',
            'F16': 'float16', 'BF16': 'bfloat16', 'I32': 'int32', 'F32': 'float32',
            'F64': 'float64', 'I64': 'int64'}
 _LENGTH = 8  # bytes of the length of the header
+_LFS_POINTER = b'version '  # as a length, it exceeds every file
 #: Maximum bytes of a header, characters of a name, dimensions of a tensor.
 _MAX_HEADER, _MAX_NAME, _MAX_DIMENSIONS = 2**23, 4096, 64
 _ENTRY = {'dtype', 'shape', 'data_offsets'}
@@ -74,7 +76,7 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     digest, end = hashlib.sha256(), 0
     for name in names:
         value = values[name]
-        digest.update(_bytes_of(value))
+        digest.update(tensor_bytes(value))
         start, end = end, end + value.numel() * value.element_size()
         header[name] = dict(dtype=types[name], shape=list(value.shape),
                             data_offsets=[start, end])
@@ -88,15 +90,7 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     with atomic_path(path) as part, part.open('wb') as file:
         file.write(len(encoded).to_bytes(_LENGTH, 'little') + encoded)
         for name in names:
-            file.write(_bytes_of(values[name]))
-
-
-def _bytes_of(value: Any) -> memoryview:
-    """Returns the bytes of a tensor; only one on a GPU or with strides is copied."""
-    import torch
-    flat = value.detach().cpu().resolve_neg().contiguous().reshape(-1)
-    flat = flat.as_strided(flat.shape, (1, ))  # a single value may have another stride
-    return memoryview(flat.view(torch.uint8).numpy())
+            file.write(tensor_bytes(values[name]))
 
 
 def _as_json(meta: dict[str, Any]) -> str:
@@ -137,7 +131,10 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with path.open('rb') as file:
             size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(_LENGTH), 'little')
+            start = file.read(_LENGTH)
+            length = int.from_bytes(start, 'little')
+            if start == _LFS_POINTER:
+                raise _Unexpected('a pointer of Git LFS (run: git lfs pull)')
             if not 0 < length <= min(_MAX_HEADER, size - _LENGTH):
                 raise _Unexpected(f'a header of {length} bytes in a file of {size} '
                                   f'(limit {_MAX_HEADER})')

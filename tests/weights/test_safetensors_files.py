@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fdsr.weights import ModelFileError, RefusedCheckpointError, safe_load
+from fdsr.weights.hashing import values_sha256
 from fdsr.weights.safetensors_files import load, save
 
 SPEC = dict(architecture='fdsr-tiny', implementation='fdsr', title='Tiny',
@@ -121,19 +122,20 @@ def test_a_name_that_the_format_reserves_is_refused(tmp_path):
 def test_views_are_stored_by_value(value, tmp_path):
     save(tmp_path / 'x.safetensors', META, {'w': value}, SPEC)
     assert torch.equal(load(tmp_path / 'x.safetensors')['state_dict']['w'], value)
+    assert values_sha256({'w': value}) == values_sha256({'w': value.clone()})
 
 
 def test_a_full_disk_keeps_the_earlier_file(path, monkeypatch):
     from fdsr.weights import safetensors_files
     before = path.read_bytes()
-    real, calls = safetensors_files._bytes_of, []
+    real, calls = safetensors_files.tensor_bytes, []
 
     def full(value):
         calls.append(value)
         if len(calls) > len(values()) + 2:  # after the hash and two tensors
             raise OSError(28, 'No space left on device')
         return real(value)
-    monkeypatch.setattr(safetensors_files, '_bytes_of', full)
+    monkeypatch.setattr(safetensors_files, 'tensor_bytes', full)
     with pytest.raises(OSError, match='No space'):
         save(path, META, values(), SPEC)
     assert path.read_bytes() == before
@@ -228,6 +230,13 @@ def test_every_truncation_is_refused(path):
         path.write_bytes(data[:size])
         with pytest.raises(RefusedCheckpointError, match=r'x\.safetensors: expected'):
             load(path)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    (tmp_path / 'x.safetensors').write_text(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n')
+    with pytest.raises(RefusedCheckpointError, match='found a pointer of Git LFS'):
+        load(tmp_path / 'x.safetensors')
 
 
 def test_a_file_of_another_program_is_refused(tmp_path):
