@@ -58,7 +58,8 @@ def test_a_run_that_is_stopped_inside_a_step_is_resumed_bit_equal(
     def config(folder, **changes):
         settings = config_of(tmp_path / folder, landmarks, train_cfg__max_iters=6,
                              **changes)
-        return toy.merged(settings, dict(custom_hooks=[HOOK, AVERAGE]))
+        settings.custom_hooks = [HOOK, AVERAGE]
+        return settings
 
     whole = toy.train(config('whole'))
     step, calls = ProgressiveRestorer.train_step, []
