@@ -1,4 +1,4 @@
-"""A teacher that is small enough to be exported within a second."""
+"""A teacher that is quick to export."""
 
 import pytest
 
@@ -11,7 +11,7 @@ from fdsr.models.dictionary.roi import BoxRegions
 def one_slot(monkeypatch):
     """Teachers read atoms for the mouth at the deepest level only.
 
-    Tracing all 16 slots takes 12 s; ``test_onnx`` does so once for each layout.
+    ``test_onnx`` exports all 16 slots once for each layout, which takes longest.
     """
     def transfer(self, maps, boxes):
         *finer, deepest = maps
