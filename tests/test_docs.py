@@ -40,9 +40,9 @@ RUN = {
     'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0 '
     '--cfg-options model.generator.width=0.1 model.generator.encoder.arch=vgg16',
     'python projects/distillation_study/run.py --report test val': '',
-    'python tools/export_onnx.py compact compact.onnx': '',
-    'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
-    'python tools/export_onnx.py compact compact-face512.onnx --contract face512': '',
+    'python tools/export_onnx.py small small.onnx': '',
+    'python tools/export_onnx.py small small-int8.onnx --int8': '',
+    'python tools/export_onnx.py small small-face512.onnx --contract face512': '',
 }
 # Run by other tests.
 RUN_ELSEWHERE = {

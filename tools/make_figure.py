@@ -40,6 +40,8 @@ def parse_arguments() -> argparse.Namespace:
                         help='metric that selects the faces (default: LPIPS)')
     parser.add_argument('--count', type=int, default=3,
                         help='number of faces to choose (default: 3)')
+    parser.add_argument('--degradations', nargs='+', metavar='NAME',
+                        help="rows of each face: names in the config's degradations")
     parser.add_argument('--zoom', action='store_true',
                         help='show eyes and mouth enlarged')
     parser.add_argument('--device', default='cpu',
@@ -66,7 +68,8 @@ def main() -> None:
         read_values(results / 'images.csv'), tuple(arguments.pair), arguments.column,
         arguments.count, stored_info(results, arguments.column))
     gallery = Gallery(config, arguments.methods, arguments.device)
-    faces = gallery.faces(names, arguments.zoom)
+    faces = (gallery.degraded_faces(names, arguments.degradations, arguments.zoom)
+             if arguments.degradations else gallery.faces(names, arguments.zoom))
     print('faces: ' + ', '.join(names))
     for path in save_figure(draw_figure(faces, gallery.labels),
                             arguments.out or results / 'figure1'):

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from torch import nn
 
+from fdsr.benchmark.degradations import degraded_config
 from fdsr.benchmark.methods import methods_of, network_config
 from fdsr.evaluation.metric_info import MetricInfo, info_of, metric_info
 from fdsr.evaluation.protocol import read_rows
@@ -124,6 +125,7 @@ class Gallery:
                 continue
             network = build_network(network_config(known[name], config))
             self.networks[name] = network.to(self.device)
+        self.config = config
         self.dataset = DATASETS.build(config.test_dataloader.dataset)
         self.metrics = [METRICS.build(metric) for metric in _METRICS]
 
@@ -155,6 +157,33 @@ class Gallery:
             self._face(name, self.dataset[index[name]], zoom,
                        {label: found[name] for label, found in (others or {}).items()})
             for name in names]
+
+    def degraded_faces(self, names: Sequence[str], degradations: Sequence[str],
+                       zoom: bool = False) -> list[FigureFace]:
+        """Returns each face once per degradation; LR is captioned with its name.
+
+        Args:
+            names: Names of samples of the benchmark's dataset.
+            degradations: Names in the config's ``degradations``.
+            zoom: Show eyes and mouth enlarged.
+
+        Raises:
+            ValueError: See ``faces``; also for an unknown degradation.
+        """
+        known = self.config.get('degradations') or {}
+        found = []
+        for degradation in degradations:
+            if degradation not in known:
+                raise ValueError(
+                    f'{degradation!r} is not one of the degradations of '
+                    f'{self.config.filename}: {", ".join(known) or "it has none"}.')
+            self.dataset = DATASETS.build(
+                degraded_config(self.config, degradation).test_dataloader.dataset)
+            faces = self.faces(names, zoom)
+            for face in faces:
+                face.captions['LR'] = degradation
+            found.append(faces)
+        return [face for faces in zip(*found) for face in faces]
 
     @torch.no_grad()
     def _face(self, name: str, sample: dict[str, Any] | None, zoom: bool,

@@ -10,7 +10,7 @@ from PIL import Image
 
 from fdsr.benchmark import degradation_tables_of, run_degradations
 from fdsr.benchmark.degradations import degraded_config, test_lists
-from fdsr.benchmark.gallery import read_values
+from fdsr.benchmark.gallery import Gallery, read_values
 from fdsr.benchmark.methods import methods_of
 from fdsr.engine.config import load_config
 from fdsr.registry import DATASETS, TRANSFORMS
@@ -165,7 +165,7 @@ def test_lists_and_pipelines_are_checked(degraded_path, tmp_path):
 def test_the_students_table():
     config = Config.fromfile(ROOT / 'configs/benchmark/robust.py')
     assert [method.name for method in methods_of(config)] == [
-        'Bicubic', 'compact', 'tiny', 'small', 'base']
+        'Bicubic', 'compact', 'small', 'tiny', 'base']
     assert Path(ROOT, methods_of(config)[1].checkpoint).is_file()
     lists = config.test_dataloader.dataset.datasets
     assert [(one.name, one.data_root, one.split) for one in lists] == [
@@ -180,3 +180,19 @@ def test_the_students_table():
         assert degradation.seed == 0
         side = 256 if name == 'clean' else 32
         assert degradation.degrade(hr, np.random.RandomState(0)).shape[0] == side
+
+
+def test_a_figure_shows_each_face_with_each_degradation(degraded_path, tmp_path):
+    config = load_config(degraded_path, work_dir=str(tmp_path / 'run'))
+    gallery = Gallery(config, ['Bicubic'])
+    names = ['d001000/0000', 'd001100/0000']
+    faces = gallery.degraded_faces(names, ['clean', 'noise 10'])
+    assert [face.captions['LR'] for face in faces] == ['clean', 'noise 10'] * 2
+    clean, noisy, other, _ = (face.images for face in faces)
+    assert np.array_equal(clean['HR'], noisy['HR'])
+    assert not np.array_equal(clean['HR'], other['HR'])
+    noise = noisy['LR'].astype(float) - clean['LR']
+    assert 5 < noise.std() < 12  # clipped at 0 and 255
+    with pytest.raises(ValueError, match="'fog' is not one of the degradations of .*: "
+                                         'clean, JPEG 75, noise 10'):
+        gallery.degraded_faces(names, ['fog'])

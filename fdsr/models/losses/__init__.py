@@ -6,11 +6,12 @@ from fdsr.models.losses.feature import FeatureL1Loss
 from fdsr.models.losses.heatmap import FacialAttentionLoss, HeatmapLoss
 from fdsr.models.losses.lpips_loss import LPIPSLoss
 from fdsr.models.losses.perceptual import PerceptualLoss
+from fdsr.models.losses.periodicity import PeriodicityLoss
 from fdsr.models.losses.pixel import PixelLoss
 from fdsr.models.losses.wasserstein import WassersteinLoss
 
 __all__ = [
     'AdversarialFeatureLoss', 'AdversarialImageLoss', 'FacialAttentionLoss',
     'FeatureAffinityLoss', 'FeatureL1Loss', 'HeatmapLoss', 'LPIPSLoss',
-    'PerceptualLoss', 'PixelLoss', 'WassersteinLoss'
+    'PerceptualLoss', 'PeriodicityLoss', 'PixelLoss', 'WassersteinLoss'
 ]

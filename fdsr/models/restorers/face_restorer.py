@@ -1,6 +1,6 @@
 """Training of one backbone with pixel and perceptual losses."""
 
-from typing import Any, Sequence
+from typing import Any, Mapping, Sequence
 
 from mmagic.models.base_models.base_edit_model import BaseEditModel
 from mmagic.structures import DataSample
@@ -10,7 +10,7 @@ from fdsr.models.contract import add_traits
 from fdsr.models.feature_cache.features import FrozenFeatures
 from fdsr.models.files.checkpoints import copy_trained_weights
 from fdsr.models.forward import run_all_steps, run_backbone
-from fdsr.models.losses.restoration import restoration_losses
+from fdsr.models.losses.restoration import build_losses, restoration_losses
 from fdsr.models.restorers.prediction import (
     BICUBIC,
     predict,
@@ -34,6 +34,7 @@ class FaceRestorer(BaseEditModel):
         pixel_loss: config of a loss that is called with (sr, gt) in [0, 1]; default:
             ``PixelLoss`` with a weight of 100.
         perceptual_loss: the same; default: none.
+        extra_losses: configs of further such losses by name; default: none.
         init_from: checkpoint whose trained weights initialize the backbone; it must
             have each trained parameter with the same name and shape.
         frozen_features: folders of cached features, see ``fdsr.models.feature_cache``.
@@ -43,7 +44,9 @@ class FaceRestorer(BaseEditModel):
     """
 
     def __init__(self, generator: dict, pixel_loss: dict | None = None,
-                 perceptual_loss: dict | None = None, init_from: str | None = None,
+                 perceptual_loss: dict | None = None,
+                 extra_losses: Mapping[str, dict] | None = None,
+                 init_from: str | None = None,
                  frozen_features: Sequence[str] = (), test_cfg: dict | None = None,
                  train_cfg: dict | None = None, init_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
@@ -61,6 +64,7 @@ class FaceRestorer(BaseEditModel):
         self.label = labels[0] if labels else None
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
+        self.extra_losses = build_losses(extra_losses)
         if init_from is not None:
             copy_trained_weights(init_from, self.generator)
         self.frozen = FrozenFeatures(
@@ -78,7 +82,8 @@ class FaceRestorer(BaseEditModel):
         outputs = run_all_steps(self.generator, inputs, data_samples, encoded)
         return restoration_losses(outputs, data_samples.gt_img, self.pixel_loss,
                                   self.perceptual_loss,
-                                  self.frozen.perceptual(data_samples))
+                                  self.frozen.perceptual(data_samples),
+                                  self.extra_losses)
 
     def reported_networks(self) -> dict[str, nn.Module]:
         """Returns the backbone, or its moving average if there is one, by its label."""

@@ -13,7 +13,7 @@ from fdsr.models.contract import build_backbone
 from fdsr.models.feature_cache.features import FrozenFeatures
 from fdsr.models.files.checkpoints import copy_matching, copy_trained_weights
 from fdsr.models.forward import run_all_steps, run_backbone
-from fdsr.models.losses.restoration import restoration_losses
+from fdsr.models.losses.restoration import build_losses, restoration_losses
 from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
 from fdsr.models.restorers.per_tap import (
@@ -56,6 +56,7 @@ class FeatureDistiller(BaseModel):
         pixel_loss: config of a loss that is called with (sr, gt) in [0, 1]; default:
             ``PixelLoss`` with a weight of 100.
         perceptual_loss: the same; default: none.
+        extra_losses: configs of further such losses by name; default: none.
         init_from: checkpoint that initializes the student, or ``'teacher'`` for the
             teacher's own decoder.
         frozen_features: folders of cached features, see ``fdsr.models.feature_cache``;
@@ -68,7 +69,9 @@ class FeatureDistiller(BaseModel):
     def __init__(self, student: dict, teacher: str | dict,
                  feature_losses: Sequence[dict] | None = None,
                  discriminator: dict | None = None, pixel_loss: dict | None = None,
-                 perceptual_loss: dict | None = None, init_from: str | None = None,
+                 perceptual_loss: dict | None = None,
+                 extra_losses: Mapping[str, dict] | None = None,
+                 init_from: str | None = None,
                  frozen_features: Sequence[str] = (), test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
@@ -86,6 +89,7 @@ class FeatureDistiller(BaseModel):
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
+        self.extra_losses = build_losses(extra_losses)
         losses = feature_losses or [dict(type='fdsr.AdversarialFeatureLoss')]
         self.feature_losses = nn.ModuleDict(
             _named([MODELS.build(loss) for loss in losses]))
@@ -194,7 +198,8 @@ class FeatureDistiller(BaseModel):
                           ) -> dict[str, Tensor]:
         """Returns the losses between the student's images and GT."""
         return restoration_losses(outputs, samples.gt_img, self.pixel_loss,
-                                  self.perceptual_loss, self.frozen.perceptual(samples))
+                                  self.perceptual_loss, self.frozen.perceptual(samples),
+                                  self.extra_losses)
 
     def reported_networks(self) -> dict[str, nn.Module]:
         """Returns the tested backbones; the student's moving average if there is one.

@@ -95,6 +95,7 @@ def differ(first, second):
     return np.abs(first.astype(int) - second.astype(int))
 
 
+@pytest.mark.usefixtures('one_slot')
 @pytest.mark.parametrize('case', CASES)
 def test_both_programs_get_what_torch_computes(case, weights, tmp_path, face):
     source = weights(case)

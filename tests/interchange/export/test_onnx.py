@@ -26,6 +26,7 @@ ENCODER = dict(type='fdsr.TinyEncoder')
 NETWORKS = {
     'compact': dict(type='fdsr.CompactSR', scale=SCALE, channels=8, blocks=2,
                     stage_channels=[8, 8, 4], reduction=2),
+    'progressive': dict(type='fdsr.ProgressiveFSR', scale=SCALE, channels=8, alpha=0.5),
     'rcan': dict(type='fdsr.RCAN', scale=SCALE, channels=8, groups=1, blocks=2,
                  reduction=4),
     'srfbn': dict(type='fdsr.SRFBN', scale=SCALE, channels=8, steps=2, groups=2),
@@ -124,7 +125,7 @@ def test_the_file_tells_what_it_is(weights, tmp_path):
 
 def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'MOST_INLINE_BYTES', 1000)
-    source = weights('teacher_B')
+    source = weights('student')
     done = export_onnx(source, tmp_path / 'out' / 'net.onnx')
     names = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert names == ['net.onnx', 'net.onnx.data']
@@ -136,6 +137,7 @@ def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     assert np.abs(outputs(done.path, faces) - wanted).max() < 1e-4
 
 
+@pytest.mark.usefixtures('one_slot')
 @pytest.mark.parametrize('kind', ['compact', 'teacher_B'])
 def test_a_network_that_computes_something_else_is_not_kept(
         kind, weights, tmp_path, monkeypatch):

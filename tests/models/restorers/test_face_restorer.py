@@ -98,6 +98,21 @@ def test_each_loss_has_its_own_weight():
         FaceRestorer(toy.STUDENT, loss_weights='dfdnet')
 
 
+def test_extra_losses_are_called_with_sr_and_gt():
+    extra = dict(squares=dict(type='fdsr.PixelLoss', kind='mse', loss_weight=7.0))
+    model = FaceRestorer(dict(type='fdsr.Bicubic', scale=toy.SCALE),
+                         extra_losses=extra)
+    data = model.data_preprocessor(batch(), True)
+    losses = model.forward_train(**data)
+    sr = model.generator(data['inputs'])
+    expected = 7 * MODELS.build(dict(extra['squares'], loss_weight=1.0))(
+        sr, data['data_samples'].gt_img)
+    torch.testing.assert_close(losses['loss_squares'], expected)
+    assert set(losses) == {'loss_pixel', 'loss_squares'}
+    with pytest.raises(ValueError, match='extra_losses: pixel is the name of another'):
+        FaceRestorer(toy.STUDENT, extra_losses=dict(pixel=extra['squares']))
+
+
 @pytest.mark.parametrize('test_cfg, message', [
     (dict(name='student', bicubic=True), "found {'name': 'student', 'bicubic': True}"),
     (dict(report='student'), "report=\\['bicubic', 'generator'\\]"),
