@@ -98,7 +98,8 @@ class Executor:
                     pending.popleft()
             finally:
                 for reference in pending:
-                    ray.cancel(reference, force=True)
+                    with contextlib.suppress(Exception):  # another error is on its way
+                        ray.cancel(reference, force=True)
 
 
 def _import_ray() -> Any:

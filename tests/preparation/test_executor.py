@@ -36,9 +36,10 @@ class Nodes:
         from ray.cluster_utils import Cluster
         node = dict(num_cpus=1, object_store_memory=MEMORY, include_dashboard=False)
         self.cluster = Cluster(initialize_head=True, head_node_args=node)
-        self.second = self.cluster.add_node(**node)
         self.address = self.cluster.address
+        # before the second node, to which the driver could connect otherwise
         ray.init(self.address, log_to_driver=False, logging_level='ERROR')
+        self.second = self.cluster.add_node(**node)
 
     def kill(self):
         """Kills the second node with its workers."""
