@@ -8,33 +8,21 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 import yaml
 
 from fdsr.apis import FaceSuperResolver, load_backbone
 from fdsr.interchange.publishing import publish
-from fdsr.models.files.checkpoints import save_backbone
-from fdsr.registry import MODELS
 from fdsr.weights import ModelFileError, RefusedCheckpointError, sha256_of
 from fdsr.weights.hub_files import find_pretrained
 from tests.conftest import REPOSITORY
 from tests.in_process import call_tool
 from tests.interchange.publishing.hub_server import COMMIT, serve
 
-CONFIG = dict(type='fdsr.RCAN', scale=2, channels=4, groups=1, blocks=1, reduction=2)
 METRICS = dict(
     protocol=dict(dataset=dict(name='my_faces', dataset='FaceFolder')), num_images=7,
     skipped=0, models=dict(bicubic={'PSNR': 20.0}, generator={
         'PSNR': 21.5, 'SSIM': 'inf'}, teacher={'PSNR': 99.0}))
 FILES = ['README.md', 'config.json', 'model.safetensors']
-
-
-@pytest.fixture(scope='module')
-def source(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('source') / 'tiny.safetensors'
-    save_backbone(MODELS.build(CONFIG), CONFIG, path)
-    return path
 
 
 @pytest.fixture(scope='module')
