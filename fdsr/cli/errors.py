@@ -48,8 +48,14 @@ def report_errors(main: Callable[..., Any]) -> Callable[..., Any]:
             if os.environ.get(_TRACEBACK) or text is None:
                 raise
             print(f'{_TRACEBACK}=1 shows the traceback:', file=sys.stderr)
-            sys.exit(f'{Path(sys.argv[0]).name}: {text}')
+            sys.exit(f'{_program()}: {text}')
     return run
+
+
+def _program() -> str:
+    """Returns the name of the command, also for ``python -m PACKAGE``."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == '__main__.py' else path.name
 
 
 def _explanation(error: Exception) -> str | None:

@@ -180,14 +180,14 @@ def _meta_of(header: Any) -> tuple[Any, str | None]:
 
     Returns:
         The description and the hash of the tensors. Earlier files have no keys of
-        ModelSpec, and therefore no such hash.
+        ModelSpec, and therefore no hash of the tensors.
     """
     if not isinstance(header, dict):
         raise _Unexpected(f'a {type(header).__name__} as its header')
     metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(
             isinstance(value, str) for value in metadata.values()):
-        raise _Unexpected('metadata that are not strings by name')
+        raise _Unexpected('metadata that are not strings')
     for key in (_META, _META_HASH):
         if key not in metadata:
             raise _Unexpected(f'no metadata {key!r}')

@@ -166,7 +166,7 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
         FaceSuperResolver()
     with pytest.raises(FileNotFoundError, match='no checkpoint at nowhere.pth'):
         FaceSuperResolver('nowhere.pth')
-    shipped.SHIPPED['compact'] = shipped.ShippedWeights(
+    shipped.SHIPPED[shipped.DEFAULT] = shipped.ShippedWeights(
         'small.pth', sha256_of(student), 'CC0-1.0')
     with pytest.raises(FileNotFoundError, match='Install fdsr again'):
         FaceSuperResolver()

@@ -38,7 +38,7 @@ class FANHeatmaps(nn.Module):
         eye_share: eye distance in the images as a share of their side.
 
     Raises:
-        FileNotFoundError: there is no file; the message names its URL.
+        FileNotFoundError: the file does not exist; the message names its URL.
         ValueError: the hash of the file differs, or ``eye_share`` is not in (0, 1).
     """
 
