@@ -6,6 +6,7 @@ Its options, for example the endpoint of S3, come from fsspec's own settings: fi
 """
 
 import contextlib
+import errno
 import hashlib
 import os
 import time
@@ -25,6 +26,8 @@ _DEFAULT_GB = 50
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 6, 0.5, 30
 #: Seconds until a silent connection counts as lost.
 SILENCE = 60
+#: Errors of the local disk, which another attempt does not fix.
+_LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 _MISSING = {'s3': 's3fs', 's3a': 's3fs', 'gs': 'gcsfs', 'gcs': 'gcsfs',
             'http': 'aiohttp', 'https': 'aiohttp'}
 
@@ -286,6 +289,10 @@ def _retried(path: Any, action: Callable[[], Result], what: str) -> Result:
                                f'({said(error)}). Check the credentials and the '
                                'permissions of the bucket.') from error
         except Exception as error:  # each protocol has its own
+            if getattr(error, 'errno', None) in _LOCAL:
+                raise StorageError(
+                    f'{path} cannot be copied to this machine: {said(error)}. Free '
+                    f'space, or set {CACHE} to another folder.') from error
             name = type(error).__name__
             if 'Credentials' in name:
                 raise StorageError(

@@ -231,6 +231,23 @@ def test_a_storage_that_does_not_answer_is_named(bucket, monkeypatch):
         storage.read_bytes('s3://bucket/x')
 
 
+def test_a_full_disk_is_named_at_once(tmp_path, monkeypatch):
+    from fsspec.implementations.memory import MemoryFileSystem
+    attempts = []
+
+    def fail(self, source, target, **options):
+        attempts.append(source)
+        raise OSError(28, 'No space left on device')
+    monkeypatch.setattr(MemoryFileSystem, 'get_file', fail)
+    monkeypatch.setenv(storage.CACHE, str(tmp_path))
+    with fsspec.open('memory://full/images.tar', 'wb') as file:
+        file.write(b'x')
+    with pytest.raises(StorageError, match='images.tar cannot be copied.*No space left'
+                       '.*FDSR_REMOTE_CACHE'):
+        storage.local('memory://full/images.tar')
+    assert len(attempts) == 1
+
+
 def test_only_tar_files_are_read_remotely(inputs, bucket, tmp_path):
     prepare(Settings(str(inputs / 'faces'), landmarks=str(inputs / 'faces.csv'),
                      size=32), tmp_path / 'folders')
