@@ -53,7 +53,9 @@ if [ "$restarts" = 0 ]; then
   meeting=(--node_rank="${NODE_RANK:-0}" --master_addr="$address"
            --master_port="$port")
 else
-  # With fixed ranks, a launcher would not notice a restart on another machine.
+  # With fixed ranks, a launcher would not notice a restart on another machine. With
+  # the launcher's store, processes read the addresses of those before the restart.
+  export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
   meeting=(--rdzv-backend=c10d --rdzv-endpoint="$address:$port"
            --rdzv-id="${SLURM_JOB_ID:-$port}" --max-restarts="$restarts")
 fi

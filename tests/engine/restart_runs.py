@@ -76,13 +76,14 @@ def launch(config: Path, work_dir: Path, seconds: float = 0) -> None:
     """Runs two processes as ``torchrun --max-restarts`` does."""
     elastic_launch(LaunchConfig(
         min_nodes=1, max_nodes=1, nproc_per_node=2, rdzv_backend='c10d',
-        rdzv_endpoint='127.0.0.1:0', run_id=work_dir.name, max_restarts=KILLS + 2,
+        rdzv_endpoint='127.0.0.1:0', run_id=work_dir.name, max_restarts=KILLS,
         start_method='fork'), train)(str(config), str(work_dir), seconds)
 
 
 def main(out: Path, runs: int) -> None:
     """Makes all runs."""
     import fdsr.engine.launch  # noqa: F401, so that the forked processes have it
+    os.environ['TORCH_DISABLE_SHARE_RDZV_TCP_STORE'] = '1'  # as dist_train.sh
     write_run(out / 'run.py')
     start = time.monotonic()
     launch(out / 'run.py', out / 'whole')
