@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from fdsr.synthetic.mouth import mouth_corners
 from fdsr.synthetic.portrait import face_view, render_portrait
 from fdsr.synthetic.sampling import sample_face
 from fdsr.synthetic.traits import Face
+from tests import warm
 
 EYE_SHARE = 0.3125
 MARKERS = ((255, 0, 255), (0, 255, 0))
@@ -71,7 +71,7 @@ def test_another_process_draws_the_same():
         f'print(digest(SyntheticFacesDataset(**{arguments})))'
     )
     output = subprocess.run(
-        [sys.executable, '-c', code],
+        [warm.python(), '-c', code],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
