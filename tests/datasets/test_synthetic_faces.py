@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fdsr.datasets import synthetic_faces
 from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.registry import DATASETS
 from fdsr.synthetic.eyes import lids, pupil
@@ -23,6 +24,12 @@ from tests import warm
 
 EYE_SHARE = 0.3125
 MARKERS = ((255, 0, 255), (0, 255, 0))
+
+
+@pytest.fixture(autouse=True)
+def rendered_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests get stored images."""
+    monkeypatch.setattr(synthetic_faces, 'render_portrait', render_portrait)
 
 
 def digest(dataset: SyntheticFacesDataset) -> str:
