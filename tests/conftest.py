@@ -49,29 +49,10 @@ def registered() -> None:
 
 @pytest.fixture(scope='session', autouse=True)
 def repeated_work() -> Iterator[None]:
-    """Synthetic faces are rendered once, and the text of a config is not laid out.
-
-    Together, these would take half of the time of a toy training. The tests of the
-    synthetic faces themselves render each time.
-    """
-    import mmengine.config.config
-
-    from fdsr.datasets import synthetic_faces
-    render, rendered = synthetic_faces.render_portrait, {}
-
-    def render_once(face, size, eye_share):
-        key = (face.key, size, eye_share)
-        if key not in rendered:
-            if len(rendered) == 1000:
-                rendered.clear()
-            rendered[key] = render(face, size, eye_share)
-        return tuple(array.copy() for array in rendered[key])
-
+    """Trainings skip what no result depends on."""
+    from tests.repeated_work import avoid_repeated_work
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(synthetic_faces, 'render_portrait', render_once)
-        # yapf takes a quarter of a second
-        patch.setattr(mmengine.config.config, 'FormatCode',
-                      lambda text, **options: (text, True))
+        avoid_repeated_work(patch)
         yield
 
 
