@@ -238,7 +238,7 @@ def test_nothing_is_begun_when_the_time_is_up(tmp_path):
     assert report.failed == []
 
 
-def test_a_process_that_does_not_answer_is_stopped(tmp_path, forked):
+def test_a_process_that_does_not_answer_is_stopped(tmp_path):
     process = MeasuringProcess(commands.Place(ROOT, tmp_path, True), 'cpu')
     with pytest.raises(OutOfTime, match='not finished within 0 s'):
         process.ask(dict(kind='environment'), 0.05)

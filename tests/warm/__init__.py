@@ -53,7 +53,7 @@ def python(modules: tuple[str, ...] = FDSR) -> str:
 
 
 def _stop(server: subprocess.Popen, folder: tempfile.TemporaryDirectory) -> None:
-    server.communicate()
+    server.communicate(b'end')  # a forked process may keep its input open
     folder.cleanup()
 
 

@@ -22,7 +22,7 @@ _COMMAND = sys.argv[1]
 
 
 def serve(path: str, modules: list[str]) -> None:
-    """Serves until the standard input is closed."""
+    """Serves until something is written to the standard input, or it is closed."""
     sys.path[0] = str(Path(__file__).resolve().parents[2])
     for module in modules:
         importlib.import_module(module)
