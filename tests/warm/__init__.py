@@ -20,8 +20,9 @@ from pathlib import Path
 
 #: What nearly every tool imports.
 FDSR = ('tests.warm.packages',)
-#: For tests of the imports of fdsr and mmagic.
-TORCH = ('torch', 'cv2')
+#: For tests of the imports of fdsr and mmagic: torch with the parts that mmengine and
+#: torchvision import.
+TORCH = ('torch', 'cv2', 'torch.distributed.optim', 'torch._dynamo.utils')
 _FOLDER = Path(__file__).resolve().parent
 _COMMAND = """#!/bin/sh
 exec '{python}' -I -S '{client}' '{socket}' "$@"
