@@ -24,6 +24,8 @@ EXTRAS = {
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),
     'hub': ('huggingface_hub',),
+    'cluster': ('ray',),
+    'remote': ('fsspec', 'webdataset', 's3fs'),
 }
 #: The project's packages; the last two exist in a checkout only.
 _PROJECT = ('fdsr', 'benchmarks', 'projects')

@@ -14,6 +14,7 @@ from PIL import Image
 
 from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
 from fdsr.datasets.image_storage import FolderImages
+from fdsr.preparation.executor import Executor
 from fdsr.preparation.faces import finish, prepare, units
 from fdsr.preparation.faces.settings import Settings
 from tests.conftest import REPOSITORY
@@ -93,7 +94,8 @@ def test_the_number_of_processes_does_not_matter(people, prepared, tmp_path, sto
     settings = people.settings(val_identities=1, storage=storage, duplicates=3)
     prepared(settings, 'alone')
     seen = []
-    prepared(settings, 'many', workers=2, progress=lambda *now: seen.append(now))
+    prepared(settings, 'many', executor=Executor(2),
+             progress=lambda *now: seen.append(now))
     assert seen[0] == (0, 12) and seen[-1] == (12, 12)
     assert sorted(seen) == seen
     assert files_of(tmp_path / 'alone') == files_of(tmp_path / 'many')
@@ -273,7 +275,7 @@ def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
 def test_a_killed_process_tells_how_to_go_on(people, prepared, monkeypatch):
     monkeypatch.setattr(prepare, 'write_unit', die)
     with pytest.raises(RuntimeError, match='A worker died.*same command again'):
-        prepared(people.settings(), workers=1)
+        prepared(people.settings(), executor=Executor(1))
     monkeypatch.undo()
     assert prepared(people.settings())['splits']['train']['kept'] == 12
 
