@@ -95,11 +95,8 @@ def write_dictionary(folder, atoms=5, flat=True, seed=1):
     return written
 
 
-def restore(content, dictionary, image, *boxes):
-    """(1, 3, 512, 512) in [-1, 1] and each {part: x1, y1, x2, y2} to the same range.
-
-    One image for each set of boxes; the features of VGG are the same for all.
-    """
+def restore(content, dictionary, image, boxes):
+    """(1, 3, 512, 512) in [-1, 1] and {part: x1, y1, x2, y2} to the same range."""
     def conv(name, x, dilation=1):
         if f'{name}.weight_orig' in content:
             weight = content[f'{name}.weight_orig']
@@ -124,41 +121,37 @@ def restore(content, dictionary, image, *boxes):
             x = F.max_pool2d(x, 2) if index in POOLS else F.relu(x)
     maps.append(x)
 
-    def decode(boxes):
-        updated = []
-        for side, feature in zip(LEVELS, maps):
-            new = feature.clone()
-            for part, box in boxes.items():
-                x1, y1, x2, y2 = (int(value // (512 / side)) for value in box)
-                crop = feature[:, :, y1:y2, x1:x2]
-                atoms = dictionary[part][side]
-                small = F.interpolate(crop, atoms.shape[-2:], mode='bilinear',
-                                      align_corners=False)
-                restyled = adain(atoms, small)
-                best = (small * restyled).sum(dim=(1, 2, 3)).argmax()
-                atom = F.interpolate(restyled[best:best + 1], crop.shape[-2:])
-                confidence = pair(f'{SHORT[part]}_{side}', atom - crop)
-                new[:, :, y1:y2, x1:x2] = crop + confidence * atom
-            updated.append(new)
+    updated = []
+    for side, feature in zip(LEVELS, maps):
+        new = feature.clone()
+        for part, box in boxes.items():
+            x1, y1, x2, y2 = (int(value // (512 / side)) for value in box)
+            crop = feature[:, :, y1:y2, x1:x2]
+            atoms = dictionary[part][side]
+            small = F.interpolate(crop, atoms.shape[-2:], mode='bilinear',
+                                  align_corners=False)
+            restyled = adain(atoms, small)
+            best = (small * restyled).sum(dim=(1, 2, 3)).argmax()
+            atom = F.interpolate(restyled[best:best + 1], crop.shape[-2:])
+            confidence = pair(f'{SHORT[part]}_{side}', atom - crop)
+            new[:, :, y1:y2, x1:x2] = crop + confidence * atom
+        updated.append(new)
 
-        x = maps[-1]
-        branches = [pair(f'MSDilate.conv{i + 1}', x, 4 - i) for i in range(4)]
-        x = conv('MSDilate.convi', torch.cat(branches, 1)) + x
-        for stage, style in zip(UP, reversed(updated)):
-            kernel = content[f'{stage}.conv1.0.weight']
-            x = F.conv2d(x, kernel, padding=1, groups=x.shape[1])
-            x = conv(f'{stage}.conv1.1', x)
-            x = F.leaky_relu(F.leaky_relu(x, 0.2), 0.2)
-            shift = torch.sigmoid(pair(f'{stage}.ShiftModel1', style))
-            x = x * pair(f'{stage}.ScaleModel1', style) + shift
-            x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
-            x = F.leaky_relu(conv(f'{stage}.convup.1', x), 0.2)
-        x = F.leaky_relu(conv('up4.0', x), 0.2)
-        for block in (2, 3):
-            x = x + pair(f'up4.{block}.Model', x)
-        return torch.tanh(conv('up4.4', x))
-
-    return torch.cat([decode(each) for each in boxes])
+    x = maps[-1]
+    branches = [pair(f'MSDilate.conv{i + 1}', x, 4 - i) for i in range(4)]
+    x = conv('MSDilate.convi', torch.cat(branches, 1)) + x
+    for stage, style in zip(UP, reversed(updated)):
+        kernel = content[f'{stage}.conv1.0.weight']
+        x = conv(f'{stage}.conv1.1', F.conv2d(x, kernel, padding=1, groups=x.shape[1]))
+        x = F.leaky_relu(F.leaky_relu(x, 0.2), 0.2)
+        shift = torch.sigmoid(pair(f'{stage}.ShiftModel1', style))
+        x = x * pair(f'{stage}.ScaleModel1', style) + shift
+        x = F.interpolate(x, scale_factor=2, mode='bilinear', align_corners=False)
+        x = F.leaky_relu(conv(f'{stage}.convup.1', x), 0.2)
+    x = F.leaky_relu(conv('up4.0', x), 0.2)
+    for block in (2, 3):
+        x = x + pair(f'up4.{block}.Model', x)
+    return torch.tanh(conv('up4.4', x))
 
 
 def adain(atoms, feature):

@@ -55,8 +55,9 @@ def test_converted_equals_the_plain_computation(content, files, converted):
     # one image with two sets of boxes
     image = torch.rand(3, 512, 512, generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        expected = official.restore(
-            content, dictionary, image[None] * 2 - 1, *BOXES) / 2 + 0.5
+        expected = torch.cat([
+            official.restore(content, dictionary, image[None] * 2 - 1, boxes)
+            for boxes in BOXES]) / 2 + 0.5
         boxes = torch.tensor([list(each.values()) for each in BOXES])
         found = net(image.expand(2, -1, -1, -1), boxes)  # against single samples
     assert expected.std() > 0.05
