@@ -18,7 +18,7 @@ from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
 from fdsr.weights import weights_follow
 
-onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
 pytest.importorskip('onnx', reason='needs fdsr[onnx]')
 
 SIZE, SCALE = 64, 8
@@ -70,7 +70,7 @@ def weights(tmp_path):
 
 def outputs(path, faces):
     named = zip(('input', 'boxes'), faces)
-    return onnxruntime.InferenceSession(str(path)).run(
+    return checking.session(path).run(
         ['output'], {name: value.numpy() for name, value in named})[0]
 
 
@@ -115,7 +115,7 @@ def test_any_batch_and_size_is_what_torch_computes(kind, weights, tmp_path):
 
 def test_the_file_tells_what_it_is(weights, tmp_path):
     done = export_onnx(weights('compact'), tmp_path / 'net.onnx')
-    facts = onnxruntime.InferenceSession(str(done.path)).get_modelmeta()
+    facts = checking.session(done.path).get_modelmeta()
     facts = facts.custom_metadata_map
     assert facts['network'] == 'CompactSR' and facts['size'] == '64'
     assert facts['scale'] == '8' and facts['eye_share'] == '0.3'
@@ -200,7 +200,7 @@ def test_half_precision_reports_its_error(weights, tmp_path):
     full = export_onnx(source, tmp_path / 'full.onnx')
     half = export_onnx(source, tmp_path / 'half.onnx', fp16=True)
     assert half.path.stat().st_size < 0.7 * full.path.stat().st_size
-    session = onnxruntime.InferenceSession(str(half.path))
+    session = checking.session(half.path)
     assert {value.type for value in (*session.get_inputs(), *session.get_outputs())
             } == {'tensor(float)'}
     assert session.get_modelmeta().custom_metadata_map['precision'] == 'fp16'

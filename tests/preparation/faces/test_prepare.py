@@ -18,6 +18,7 @@ from fdsr.preparation.executor import Executor
 from fdsr.preparation.faces import finish, prepare, units
 from fdsr.preparation.faces.settings import Settings
 from tests.conftest import REPOSITORY
+from tests.in_process import call_tool
 from tests.preparation.faces.conftest import files_of
 from tests.tools.test_extract_landmarks import alive
 
@@ -250,11 +251,11 @@ def test_the_report_counts_and_the_sheet_is_a_picture(people, prepared, tmp_path
 def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
     for number in range(60):
         people.add(f'e/{number}.jpg')
-    command = [sys.executable, str(REPOSITORY / 'tools' / 'prepare_faces.py'),
+    command = [REPOSITORY / 'tools' / 'prepare_faces.py',
                '--data-root', str(people.root), '--landmarks', str(people.csv),
                '--size', '64', '--shard-size', '3', '--val-identities', '1', '--out']
-    subprocess.run([*command, str(tmp_path / 'whole')], check=True)
-    running = subprocess.Popen([*command, str(tmp_path / 'parts')],
+    assert call_tool(*command, tmp_path / 'whole', '--workers', '0').returncode == 0
+    running = subprocess.Popen([sys.executable, *command, tmp_path / 'parts'],
                                start_new_session=True)
     units_there = tmp_path / 'parts' / '.work' / 'units'
     while running.poll() is None and not (
@@ -267,7 +268,7 @@ def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
     while alive(running.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(running.pid)
-    subprocess.run([*command, str(tmp_path / 'parts'), '--workers', '0'], check=True)
+    assert call_tool(*command, tmp_path / 'parts', '--workers', '0').returncode == 0
     assert files_of(tmp_path / 'whole') == files_of(tmp_path / 'parts')
 
 
