@@ -26,4 +26,4 @@ def avoid_repeated_work(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(synthetic_faces, 'render_portrait', render_once)
     # yapf takes a quarter of a second
     patch.setattr(mmengine.config.config, 'FormatCode',
-                  lambda text, **options: (text, True))
+                  lambda text, **options: (text + '\n', True))

@@ -16,6 +16,16 @@ from tests.in_process import call_tool
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_landmarks.py'
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONDONTWRITEBYTECODE': '1'}
+# Runs the tool; each image takes at least 0.1 s.
+SLOW = """
+import runpy, sys, time
+from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
+add = LandmarkFiles.add
+LandmarkFiles.add = lambda *arguments: (time.sleep(0.1), add(*arguments))[1]
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 FILES = ('points.csv', 'points_bb.csv', 'skipped_points.csv')
 
 
@@ -86,8 +96,8 @@ def test_it_says_what_it_wrote(source, whole):
 @pytest.mark.slow
 def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
     process = subprocess.Popen(
-        [sys.executable, *command(source, tmp_path, '--num-workers', 2)], text=True,
-        env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, '-c', SLOW, *command(source, tmp_path, '--num-workers', 2)],
+        text=True, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         start_new_session=True)
     while rows_in(tmp_path) < 3 and process.poll() is None:
         time.sleep(0.01)
