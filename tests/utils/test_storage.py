@@ -5,8 +5,11 @@ import shutil
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 import pytest
@@ -110,6 +113,24 @@ def test_remote_faces_are_the_local_ones(bucket, inputs):
     assert written == 1, 'only manifests are written again'
 
 
+def test_remote_faces_over_http(inputs, tmp_path, monkeypatch):
+    class Silent(SimpleHTTPRequestHandler):
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setenv('FDSR_REMOTE_CACHE', str(tmp_path))
+    handler = partial(Silent, directory=inputs)
+    with ThreadingHTTPServer(('127.0.0.1', 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        here = FaceManifestDataset(inputs / 'prepared')
+        there = FaceManifestDataset(
+            f'http://127.0.0.1:{server.server_port}/prepared')
+        assert all(equal(here[index], there[index]) for index in range(16))
+        with pytest.raises(FileNotFoundError, match='http://.*missing/.*a manifest'):
+            FaceManifestDataset(f'http://127.0.0.1:{server.server_port}/missing')
+        server.shutdown()
+
+
 def test_webdataset_reads_the_shards(inputs):
     faces = FaceManifestDataset(inputs / 'prepared')
     archives = sorted(map(str, (inputs / 'prepared' / 'train').glob(f'*/{TAR_FILE}')))
@@ -123,11 +144,11 @@ def test_webdataset_reads_the_shards(inputs):
 
 def test_no_sample_is_lost_or_repeated_by_faults(bucket, server, inputs, monkeypatch):
     """Two ranks, two epochs, with a resume in the middle of each."""
-    monkeypatch.setattr(storage, 'SILENCE', 1)
+    monkeypatch.setattr(storage, 'SILENCE', 0.5)
     monkeypatch.setattr(storage, 'ATTEMPTS', 12)
     monkeypatch.setattr(storage, 'LONGEST_PAUSE', 0.1)
     local = FaceManifestDataset(inputs / 'prepared')
-    proxy = FaultyProxy(server, drop=4, pause=1.5)
+    proxy = FaultyProxy(server, drop=4, pause=0.7)
     with endpoint(proxy.port):
         faces = FaceManifestDataset(f'{bucket}/prepared')
         seen, whole = [], []
