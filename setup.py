@@ -89,6 +89,16 @@ EXTRAS = {
     # A face embedder with bundled weights, for identity similarity.
     # face_recognition_models imports pkg_resources, which setuptools 81 removed.
     'identity': ['dlib-bin>=19.24', 'face_recognition_models>=0.3', 'setuptools<81'],
+    # Preparation on a Ray cluster.
+    'cluster': ['ray>=2.40'],
+    # Data at URLs: S3, and https. Google Cloud Storage also needs gcsfs.
+    'remote': [
+        'aiohttp>=3.9',
+        'fsspec>=2024.6',
+        's3fs>=2024.6',
+        'universal_pathlib>=0.2.5',
+        'webdataset>=1',
+    ],
     # The documentation site: `make docs`.
     'docs': ['mkdocs>=1.6,<2'],
     'tests': [
@@ -100,6 +110,10 @@ EXTRAS = {
         # Reads what fdsr writes, as other programs do.
         'safetensors>=0.4',
         'scikit-image>=0.22',
+        # A real S3 interface on this machine.
+        'flask>=3',
+        'flask-cors>=4',
+        'moto[s3]>=5',
         # Uses an installed Chromium; it is not downloaded.
         'playwright>=1.40',
     ],

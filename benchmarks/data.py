@@ -1,22 +1,30 @@
 """Compares the reading speed of fdsr's datasets with torchvision's ImageFolder.
 
     python benchmarks/data.py [--pictures 400] [--source-side 500] [--size 256]
-        [--quick]
+        [--remote] [--quick]
 
 Renders JPEG images in VGGFace2's layout (or uses ``--data-root``), prepares them in
 every storage format, and reads all of them with one process: ImageFolder with the same
 PIL bicubic resize, without crops and landmarks; VGGFace2Dataset, which also crops; and
 FaceManifestDataset. The datasets alternate after every few faces, so that other load
 affects all of them equally. For each few faces, the fastest of several readings counts.
+
+``--remote`` also reads the tar files from an S3 interface on this machine (moto's
+server in another process), in the order of ``EpochSampler(shards=2)``: once with an
+empty cache, and once from the cache.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
+import socket
+import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any, Callable, Iterator
 
 import numpy as np
 from PIL import Image
@@ -24,8 +32,11 @@ from PIL import Image
 #: {name: (encoding, storage)} of the prepared sets.
 PREPARED = {'prepared, JPEG folder': ('jpeg', 'folder'),
             'prepared, PNG folder': ('png', 'folder'),
+            'prepared, JPEG in tar': ('jpeg', 'tar'),
             'prepared, JPEG in LMDB': ('jpeg', 'lmdb'),
             'prepared, raw in LMDB': ('raw', 'lmdb')}
+#: Faces per shard.
+SHARD = 100
 #: Number of parts of the faces, between which the datasets alternate.
 FEW = 16
 PLAIN, FDSR = 'torchvision ImageFolder', 'VGGFace2Dataset, {} px JPEG'
@@ -81,7 +92,7 @@ def readers(root: Path, work: Path, size: int) -> dict[str, tuple[Any, float]]:
     for name, (encoding, storage) in PREPARED.items():
         out = work / f'{encoding}_{storage}'
         prepare(Settings(str(root), size=size, align='box', encoding=encoding,
-                         storage=storage), out)
+                         storage=storage, shard_size=SHARD), out)
         sets[name] = FaceManifestDataset(out), mebibytes(out / 'train')
     return sets
 
@@ -115,6 +126,57 @@ def seconds(read: Callable[[int], Any], order: list[int]) -> float:
     return time.process_time() - start
 
 
+@contextlib.contextmanager
+def s3_server() -> Iterator[None]:
+    """Runs moto's server in another process, as fsspec's endpoint of S3."""
+    import fsspec
+    with socket.socket() as probe:
+        probe.bind(('127.0.0.1', 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, '-m', 'moto.server', '-p', str(port)],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    fsspec.config.conf['s3'] = dict(endpoint_url=f'http://127.0.0.1:{port}', key='key',
+                                    secret='secret')
+    try:
+        while True:
+            with contextlib.suppress(OSError), socket.create_connection(
+                    ('127.0.0.1', port)):
+                break
+            time.sleep(0.2)
+        yield
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def remote_rates(folder: Path, work: Path) -> dict[str, tuple[float, float]]:
+    """Returns faces per second of CPU and of wall-clock time, from S3 and the cache.
+
+    Args:
+        folder: faces prepared in tar files.
+        work: folder for the cache.
+    """
+    from fdsr.datasets import FaceManifestDataset
+    from fdsr.datasets.manifest import MANIFEST
+    from fdsr.engine.sampler import EpochSampler
+    from fdsr.utils import storage
+    os.environ['FDSR_REMOTE_CACHE'] = str(work / 'cache')
+    rates = {}
+    with s3_server():
+        storage._system('s3://bench')[0].mkdir('bench')
+        storage.upload_folder(folder, 's3://bench/faces', MANIFEST)
+        for name in ('S3, empty cache', 'S3, from the cache', 'local tar'):
+            faces = FaceManifestDataset(
+                folder if name == 'local tar' else 's3://bench/faces')
+            order = EpochSampler(faces, seed=0, shards=2).order(0).tolist()
+            wall = time.monotonic()
+            cpu = seconds(faces.__getitem__, order)
+            rates[name] = (len(order) / cpu,
+                           len(order) / (time.monotonic() - wall))
+    return rates
+
+
 def main() -> None:
     """Runs the benchmark."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -123,6 +185,8 @@ def main() -> None:
     parser.add_argument('--source-side', type=int, default=500, metavar='PX')
     parser.add_argument('--size', type=int, default=256)
     parser.add_argument('--rounds', type=int, default=8)
+    parser.add_argument('--remote', action='store_true',
+                        help='also read from an S3 interface on this machine')
     parser.add_argument('--quick', action='store_true', help='few and small images')
     args = parser.parse_args()
     if args.quick:
@@ -134,6 +198,8 @@ def main() -> None:
         found = readers(root, Path(folder), args.size)
         rates = best_rates({name: faces for name, (faces, _) in found.items()},
                            args.rounds)
+        remote = remote_rates(Path(folder) / 'jpeg_tar',
+                              Path(folder)) if args.remote else {}
     count = len(found[PLAIN][0])
     print(f'{count} images, HR {args.size} px, one process of {os.cpu_count()} '
           f'cores, from the page cache, faces per second of CPU time; best of '
@@ -141,6 +207,8 @@ def main() -> None:
     for name, rate in rates.items():
         print(f'{name:<32}{rate:8.0f} faces/s  ratio {rate / rates[PLAIN]:5.2f}  '
               f'{found[name][1] / count * 1024:7.1f} KiB/face')
+    for name, (cpu, wall) in remote.items():
+        print(f'{name:<32}{cpu:8.0f} faces/s  {wall:8.0f} faces/s of wall-clock time')
     print(f'data: ratio {rates["prepared, JPEG folder"] / rates[PLAIN]:.2f}')
 
 

@@ -17,7 +17,7 @@ from typing import Any, Iterator, Tuple
 
 _SIZE, _ATOMS, _BATCH = 32, 8, 4
 _KEPT = 16 * 256 * 4  # bytes per face: components x levels, values, fp32
-_QUICK = (100, 600)
+_QUICK = (100, 300)
 
 
 class Noise:

@@ -3,6 +3,7 @@
 import os
 import random
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -44,6 +45,15 @@ def registered() -> None:
     """Every test sees the registries as a tool does."""
     from fdsr.registry import register_all
     register_all()
+
+
+@pytest.fixture(scope='session', autouse=True)
+def repeated_work() -> Iterator[None]:
+    """Trainings skip what no result depends on."""
+    from tests.repeated_work import avoid_repeated_work
+    with pytest.MonkeyPatch.context() as patch:
+        avoid_repeated_work(patch)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import warm
+
 BENCHMARKS = sorted((Path(__file__).resolve().parents[1] / 'benchmarks').glob('*.py'))
 # What makes a benchmark small.
 QUICK = {'index': ['--rows', '100000']}
@@ -37,8 +39,9 @@ def printed():
     runs = [[str(path), *QUICK.get(path.stem, ['--quick'])] for path in BENCHMARKS]
     alone = [run for run in runs if Path(run[0]).stem == MEASURES_ITS_PROCESS]
     found = {}
-    for group in (alone, [run for run in runs if run not in alone]):
-        done = subprocess.run([sys.executable, '-c', DRIVER, json.dumps(group)],
+    for python, group in ((sys.executable, alone),
+                          (warm.python(), [run for run in runs if run not in alone])):
+        done = subprocess.run([python, '-c', DRIVER, json.dumps(group)],
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-2000:]
         found.update(json.loads(done.stdout.splitlines()[-1]))

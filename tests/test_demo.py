@@ -12,6 +12,7 @@ import pytest
 from mmengine.config import Config
 from PIL import Image
 
+from tests import warm
 from tests.conftest import REPOSITORY
 
 SCRIPT = REPOSITORY / 'demo' / 'run_demo.py'
@@ -28,8 +29,8 @@ def demo():
     del sys.modules['run_demo']
 
 
-def call(*arguments):
-    return subprocess.run([sys.executable, SCRIPT, *map(str, arguments)], text=True,
+def call(*arguments, python=sys.executable):
+    return subprocess.run([python, SCRIPT, *map(str, arguments)], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
 
 
@@ -140,7 +141,7 @@ def test_configs_test_other_people_than_they_train_on(name):
 
 @pytest.mark.slow
 def test_a_quick_run_ends_with_table_and_grid(tmp_path):
-    done = call('--quick', '--out', tmp_path)
+    done = call('--quick', '--out', tmp_path, python=warm.python())
     assert done.returncode == 0, done.stdout
     for word in ('bicubic', 'student', 'teacher'):
         assert re.search(rf'^\| {word} \|( +[\d.]+ \|){{3}}$', done.stdout, re.M), word
@@ -149,7 +150,7 @@ def test_a_quick_run_ends_with_table_and_grid(tmp_path):
         assert str(tmp_path / name) in done.stdout and (tmp_path / name).is_file()
     _check_grid(np.asarray(Image.open(tmp_path / 'grid.png')).astype(float))
 
-    again = call('--quick', '--out', tmp_path)
+    again = call('--quick', '--out', tmp_path, python=warm.python())
     assert again.returncode == 0 and again.stdout.count('already done') == 4
     assert done.stdout.partition('| Model |')[2] == again.stdout.partition(
         '| Model |')[2]

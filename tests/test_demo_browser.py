@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from tests import toy
+from tests import toy, warm
 from tests.test_demo_page import FOREIGN, LR_SIZE, SCRIPT, noise, shown_in, write
 
 CHROMIUM = next(filter(None, map(shutil.which, (
@@ -31,13 +31,13 @@ def student(tmp_path_factory):
 # The server, without a browser.
 
 @contextlib.contextmanager
-def running(student, temporary):
+def running(student, temporary, python=None):
     """A server of the page, and its address; None serves the bundled weights."""
     weights = [] if student is None else ['--weights', student]
     pytest.importorskip('gradio')
     with open(temporary.with_suffix('.log'), 'w+') as log, subprocess.Popen(
-            [sys.executable, SCRIPT, *weights, '--port', '0', '--device', 'cpu'],
-            text=True, stdout=subprocess.PIPE, stderr=log,
+            [python or warm.python(), SCRIPT, *weights, '--port', '0', '--device',
+             'cpu'], text=True, stdout=subprocess.PIPE, stderr=log,
             env={**os.environ, 'TMPDIR': str(temporary)}) as process:
         try:
             line = process.stdout.readline()
@@ -52,7 +52,8 @@ def running(student, temporary):
 
 @pytest.fixture(scope='module')
 def server(student, tmp_path_factory):
-    with running(student, tmp_path_factory.mktemp('server')) as (_, address):
+    folder = tmp_path_factory.mktemp('server')
+    with running(student, folder, sys.executable) as (_, address):
         yield address
 
 

@@ -30,6 +30,7 @@ from unittest import mock
 import pytest
 from mmengine.config import Config
 
+from tests import warm
 from tests.conftest import REPOSITORY as ROOT
 from tests.in_process import call_tool
 from tests.test_plugins import place  # noqa: F401  a fixture
@@ -40,9 +41,9 @@ RUN = {
     'data/vggface2': '--num-atoms 2 --batch-sizes 1 --repeats 1 --warmup 0 '
     '--cfg-options model.generator.width=0.1 model.generator.encoder.arch=vgg16',
     'python projects/distillation_study/run.py --report test val': '',
-    'python tools/export_onnx.py compact compact.onnx': '',
-    'python tools/export_onnx.py compact compact-int8.onnx --int8': '',
-    'python tools/export_onnx.py compact compact-face512.onnx --contract face512': '',
+    'python tools/export_onnx.py small small.onnx': '',
+    'python tools/export_onnx.py small small-int8.onnx --int8': '',
+    'python tools/export_onnx.py small small-face512.onnx --contract face512': '',
 }
 # Run by other tests.
 RUN_ELSEWHERE = {
@@ -291,7 +292,7 @@ def test_it_runs_with_nothing_but_the_repository(line, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         done = call_tool(tmp_path / words[0], *words[1:])
     else:
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, text=True,
+        done = subprocess.run([warm.python(), *words], cwd=tmp_path, text=True,
                               capture_output=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-3000:]
 
@@ -300,7 +301,7 @@ def test_it_runs_with_nothing_but_the_repository(line, tmp_path, monkeypatch):
 def test_the_plugin_of_the_docs_is_found(place, monkeypatch):  # noqa: F811
     line = next(line for line in RUN_ELSEWHERE if 'ShuffleStudent' in line)
     monkeypatch.setenv('PYTHONPATH', str(place.site))
-    done = subprocess.run([sys.executable, *shlex.split(line)[1:]], text=True,
+    done = subprocess.run([warm.python(warm.TORCH), *shlex.split(line)[1:]], text=True,
                           cwd=place.folder, capture_output=True)
     assert done.stdout == "<class 'fdsr_shuffle.network.ShuffleStudent'>\n", done.stderr
 

@@ -1,6 +1,7 @@
 """mmagic, imported part by part, without compiled operators, or not at all.
 
-Each test runs in a process of its own, since imports cannot be undone.
+Each test runs in a process of its own, which has imported torch and cv2 alone, since
+imports cannot be undone.
 """
 
 import importlib
@@ -12,14 +13,15 @@ import pytest
 
 from fdsr import openmmlab
 from fdsr.registry import METRICS, MODELS, TRANSFORMS
+from tests import warm
 
 HEAVY = ('diffusers', 'transformers.models', 'mmagic.models.editors.srgan.srgan')
 
 
 def run(code: str) -> str:
     """Runs a snippet and returns what it prints."""
-    result = subprocess.run([sys.executable, '-c', textwrap.dedent(code)], text=True,
-                            capture_output=True, timeout=300)
+    result = subprocess.run([warm.python(warm.TORCH), '-c', textwrap.dedent(code)],
+                            text=True, capture_output=True, timeout=300)
     assert result.returncode == 0, result.stderr
     return result.stdout.strip().splitlines()[-1]
 

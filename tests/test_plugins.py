@@ -12,7 +12,7 @@ import torch
 
 from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS, load_plugins
-from tests import toy
+from tests import toy, warm
 from tests.conftest import REPOSITORY
 
 DOCS = (REPOSITORY / 'docs' / 'plugins.md').read_text(encoding='utf-8')
@@ -24,12 +24,12 @@ CUSTOM_IMPORTS = (
 TEACHER = dict(toy.TEACHER, size=64, scale=8)
 
 
-def run(*command, cwd, path):
+def run(*command, cwd, path, python=None):
     """Runs Python in a process that finds packages in another folder, too."""
     found = os.pathsep.join(filter(None, [str(path), os.environ.get('PYTHONPATH')]))
     return subprocess.run(
-        [sys.executable, *map(str, command)], cwd=cwd, text=True, stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        [python or warm.python(warm.TORCH), *map(str, command)], cwd=cwd, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         env={**os.environ, 'PYTHONPATH': found, 'OMP_NUM_THREADS': '1'})
 
 
@@ -44,21 +44,22 @@ def place(tmp_path_factory):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding='utf-8')
     done = run('-m', 'pip', 'install', '--no-build-isolation', '--no-deps',
-               '--no-index', '--target', site, package, cwd=folder, path='')
+               '--no-index', '--target', site, package, cwd=folder, path='',
+               python=sys.executable)
     assert done.returncode == 0, done.stdout
     teacher = folder / 'teacher.pth'
     save_backbone(MODELS.build(TEACHER), TEACHER, teacher)
     return SimpleNamespace(folder=folder, package=package, site=site, teacher=teacher)
 
 
-def train(place, config, work_dir, path):
+def train(place, config, work_dir, path, python=None):
     """Two iterations of a config by the tool; returns the checkpoint and the output."""
     done = run(
         REPOSITORY / 'tools/train.py', config, '--work-dir', work_dir, '--cfg-options',
         f'model.teacher={str(place.teacher)!r}', 'train_cfg.max_iters=2',
         'train_dataloader.batch_size=2', 'train_dataloader.num_workers=0',
         'train_dataloader.persistent_workers=False', 'default_hooks.logger.interval=1',
-        cwd=place.folder, path=path)
+        cwd=place.folder, path=path, python=python)
     assert done.returncode == 0, done.stdout[-3000:]
     return work_dir / 'iter_2.pth', done.stdout
 
@@ -66,7 +67,7 @@ def train(place, config, work_dir, path):
 @pytest.fixture(scope='module')
 def trained(place):
     """The checkpoint and the output of the docs' config."""
-    return train(place, CONFIG, place.folder / 'work', place.site)
+    return train(place, CONFIG, place.folder / 'work', place.site, sys.executable)
 
 
 def test_the_docs_show_a_whole_package():

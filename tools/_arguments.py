@@ -8,7 +8,8 @@ from fdsr.cli.errors import report_errors
 
 __all__ = [
     'add_common_arguments', 'add_config_arguments', 'add_override_arguments',
-    'common_options', 'override_options', 'report_errors', 'whole_number'
+    'add_ray_argument', 'common_options', 'override_options', 'report_errors',
+    'whole_number'
 ]
 
 
@@ -42,6 +43,14 @@ def add_override_arguments(parser: argparse.ArgumentParser) -> None:
         '--cfg-options', nargs='+', action='extend', default=[], metavar='KEY=VALUE',
         help='overrides of the config by dotted key: train_dataloader.batch_size=4 '
         'model.student.width=0.5')
+
+
+def add_ray_argument(parser: argparse.ArgumentParser, what: str = 'the work') -> None:
+    """Adds the option that runs a preparation on a Ray cluster."""
+    parser.add_argument(
+        '--ray', metavar='ADDRESS',
+        help=f'run {what} on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto, or local '
+        'for this machine; needs pip install "fdsr[cluster]"')
 
 
 def common_options(arguments: argparse.Namespace) -> dict[str, Any]:

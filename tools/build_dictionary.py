@@ -17,6 +17,7 @@ from typing import Any
 
 from _arguments import (
     add_config_arguments,
+    add_ray_argument,
     common_options,
     report_errors,
     whole_number,
@@ -48,6 +49,7 @@ def parse_args() -> argparse.Namespace:
                         help='device of the encoder, e.g. cuda (default: cpu)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='processes that read images (default: 0, no worker)')
+    add_ray_argument(parser, 'the first pass, which encodes the faces,')
     parser.add_argument('--no-resume', dest='resume', action='store_false',
                         help='delete FILE.partial and start again')
     add_config_arguments(parser)
@@ -89,7 +91,7 @@ def build(args: argparse.Namespace) -> None:
     written = build_from_config(
         config, args.out, args.num_atoms, Progress, args.max_faces, args.batch_size,
         args.seed, args.dtype, args.device, args.num_workers, args.balance,
-        args.resume)
+        args.resume, args.ray)
     describe(args, written)
 
 

@@ -2,9 +2,9 @@ r"""Converts a checkpoint of another project to a self-describing file.
 
     python tools/convert_checkpoint.py rcan RCAN_BIX8.pt rcan_x8.safetensors
     python tools/convert_checkpoint.py srfbn SRFBN_x8_BI.pth srfbn_x8.safetensors
-    python tools/convert_checkpoint.py progressive generator_checkpoint.ckpt \\
+    python tools/convert_checkpoint.py progressive generator_checkpoint.ckpt \
         fsr_x8.safetensors
-    python tools/convert_checkpoint.py dfdnet --net latest_net_G.pth \\
+    python tools/convert_checkpoint.py dfdnet --net latest_net_G.pth \
         --dictionary DictionaryCenter512 dfdnet.safetensors
 
 Scale and sizes are read from the shapes. The network takes and returns RGB in [0, 1]

@@ -8,7 +8,12 @@ Prints the normalized mean error on the test faces, parameters, GMACs and latenc
 
 import argparse
 
-from _arguments import add_override_arguments, override_options, report_errors
+from _arguments import (
+    add_override_arguments,
+    override_options,
+    report_errors,
+    whole_number,
+)
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -18,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument('config', metavar='CONFIG',
                         help='config of the distillation')
     parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its checkpoint')
-    parser.add_argument('--repeats', type=int, default=5, metavar='N',
+    parser.add_argument('--repeats', type=whole_number(1), default=5, metavar='N',
                         help='timed calls (default: 5)')
     parser.add_argument('--device', default='cpu', help='e.g. cuda (default: cpu)')
     add_override_arguments(parser)

@@ -1,7 +1,7 @@
 r"""Exports a network to ONNX and checks the file with onnxruntime.
 
-    python tools/export_onnx.py compact student.onnx
-    python tools/export_onnx.py compact face.onnx --contract face512
+    python tools/export_onnx.py small student.onnx
+    python tools/export_onnx.py small face.onnx --contract face512
     python tools/export_onnx.py work_dirs/distill_vggface2/iter_300000.pth student.onnx
     python tools/export_onnx.py WEIGHTS student-int8.onnx --int8 --faces FOLDER
 

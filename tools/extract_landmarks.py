@@ -18,14 +18,15 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from _arguments import report_errors, whole_number
+from _arguments import add_ray_argument, report_errors, whole_number
 
 
 def parse_args() -> argparse.Namespace:
     """Reads the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('source', metavar='SRC', type=Path, help='folder of images')
+    parser.add_argument('source', metavar='SRC',
+                        help='folder of images, or its fsspec URL (s3://BUCKET/FOLDER)')
     parser.add_argument('out', metavar='OUT.csv', type=Path,
                         help='CSV of landmarks to write or resume')
     parser.add_argument('--boxes', metavar='FILE', type=Path,
@@ -41,6 +42,7 @@ def parse_args() -> argparse.Namespace:
                         help='minimum eye distance (default: 0)')
     parser.add_argument('--num-workers', type=whole_number(0), default=0, metavar='W',
                         help='worker processes (default: 0, no worker)')
+    add_ray_argument(parser)
     parser.add_argument('--detector', metavar='TYPE',
                         help='a registered landmark detector, mediapipe, yunet, or the '
                         'path of a YuNet model file *.onnx (default: mediapipe if it '
@@ -69,18 +71,22 @@ def run(args: argparse.Namespace) -> None:
     """Writes the files and prints a summary."""
     from fdsr.engine.config_options import parse_options
     from fdsr.landmarks import choosing
+    from fdsr.preparation.executor import Executor
     from fdsr.preparation.landmarks import extraction
     from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
+    from fdsr.utils.storage import as_path
 
+    executor = Executor(args.num_workers, args.ray)
     options = parse_options(args.detector_options, '--detector-options')
     detector = {**choosing.detector_config(args.detector), **options}
     settings = extraction.ExtractionSettings(detector, args.largest, args.min_eyes)
-    images = extraction.find_images(args.source)
+    source = as_path(args.source)
+    images = extraction.find_images(source)
     # before files with these settings are created
     extraction.ready_detector(settings.detector)
     with LandmarkFiles(args.out, args.boxes, args.skipped, asdict(settings)) as files:
-        found = extraction.extract(args.source, images, files, settings, progress,
-                                   args.num_workers)
+        found = extraction.extract(source, images, files, settings, progress,
+                                   executor)
         if args.list:
             extraction.write_list(args.list, images, files)
     print(f'{args.out}\n{args.boxes}\n  {found.faces} faces of {found.images} images, '

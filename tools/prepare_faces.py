@@ -6,7 +6,8 @@ r"""Crops, resizes, filters and splits faces for fast loading.
         --landmarks data/celeba_hq.csv --identity picture --out data/prepared \
         --val-identities 0.01 --test-identities 0.02
 
-Reads VGGFace2's layout or, with --landmarks, any folder of images. Writes a manifest
+Reads VGGFace2's layout or, with --landmarks, any folder of images, both local or at
+an fsspec URL (s3://, gs://, https://). Writes a manifest
 and shards of images for each split, and report.csv, skipped.csv and contact_sheet.png.
 The same command resumes an interrupted run.
 """
@@ -15,7 +16,7 @@ import argparse
 import sys
 from typing import Any
 
-from _arguments import report_errors, whole_number
+from _arguments import add_ray_argument, report_errors, whole_number
 
 
 def share_or_number(text: str) -> float:
@@ -35,12 +36,18 @@ def parse_args() -> argparse.Namespace:
                         help='output folder; new, or created by the same command')
     parser.add_argument('--workers', type=whole_number(0), default=1, metavar='W',
                         help='worker processes (default: 1); 0 uses none')
+    add_ray_argument(parser)
     add_source(parser.add_argument_group('input'))
     add_cut(parser.add_argument_group('crop'))
     add_filters(parser.add_argument_group('filters, with counts in report.csv'))
     add_splits(parser.add_argument_group('splits'))
     add_storage(parser.add_argument_group('output'))
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if arguments.upload and (
+            arguments.storage != 'tar' or '://' not in arguments.upload):
+        parser.error('--upload needs a URL such as s3://BUCKET/FOLDER, and --storage '
+                     'tar.')
+    return arguments
 
 
 def add_source(group: Any) -> None:
@@ -104,8 +111,12 @@ def add_storage(group: Any) -> None:
                        help='encoding of the images (default: jpeg); raw needs lmdb')
     group.add_argument('--quality', type=int, default=95, metavar='Q',
                        help='quality of JPEG (default: 95)')
-    group.add_argument('--storage', choices=('folder', 'lmdb'), default='folder',
-                       help='storage of a shard (default: folder)')
+    group.add_argument('--storage', choices=('folder', 'lmdb', 'tar'),
+                       default='folder', help='storage of a shard (default: folder); '
+                       'tar: a WebDataset, which can be read from a URL')
+    group.add_argument('--upload', metavar='URL',
+                       help='then copy the folder to an fsspec URL, for example '
+                       's3://BUCKET/FOLDER; needs --storage tar')
     group.add_argument('--shard-size', type=int, default=2000, metavar='N',
                        help='images per shard before filtering (default: 2000)')
 
@@ -113,14 +124,15 @@ def add_storage(group: Any) -> None:
 class Progress:
     """Progress bar that starts at the images finished before."""
 
-    def __init__(self) -> None:
+    def __init__(self, unit: str = 'image') -> None:
         self._bar: Any = None
+        self._unit = unit
 
     def __call__(self, done: int, total: int) -> None:
         """Updates the bar."""
         from tqdm import tqdm
         if self._bar is None:
-            self._bar = tqdm(total=total, initial=done, unit='image', smoothing=0,
+            self._bar = tqdm(total=total, initial=done, unit=self._unit, smoothing=0,
                              dynamic_ncols=True)
         self._bar.update(done - self._bar.n)
         if done == total:
@@ -139,20 +151,35 @@ def describe(out: str, summary: dict[str, Any]) -> None:
           f'{out}/report.csv has the counts.')
 
 
+def upload(out: str, url: str) -> None:
+    """Copies the prepared folder to a URL; the same command resumes."""
+    from pathlib import Path
+
+    from fdsr.datasets.manifest import MANIFEST
+    from fdsr.utils.storage import upload_folder
+    bar = Progress('file')
+    written = upload_folder(Path(out), url, MANIFEST, bar)
+    print(f'{url}: {written} files written')
+
+
 @report_errors
 def main() -> None:
     """Runs the tool."""
     arguments = vars(parse_args())
-    out, workers = arguments.pop('out'), arguments.pop('workers')
+    out, workers, ray, url = map(arguments.pop, ('out', 'workers', 'ray', 'upload'))
+    from fdsr.preparation.executor import Executor
     from fdsr.preparation.faces.prepare import prepare
     from fdsr.preparation.faces.settings import Settings
     try:
-        summary = prepare(Settings(**arguments), out, workers, Progress())
+        summary = prepare(Settings(**arguments), out, Executor(workers, ray),
+                          Progress())
     except KeyboardInterrupt:
         print(f'\nInterrupted. {out} contains the finished shards: run the same '
               'command again to resume.', file=sys.stderr)
         sys.exit(130)
     describe(out, summary)
+    if url:
+        upload(out, url)
 
 
 if __name__ == '__main__':

@@ -4,6 +4,7 @@
 """
 
 import argparse
+import os
 
 from _arguments import add_common_arguments, common_options, report_errors
 
@@ -18,7 +19,14 @@ def parse_arguments() -> argparse.Namespace:
         '--resume', nargs='?', const='auto', metavar='CHECKPOINT',
         help='resume exactly, from CHECKPOINT or from the newest complete one in '
         'the work directory')
-    return parser.parse_args()
+    arguments = parser.parse_args()
+    if int(os.environ.get('TORCHELASTIC_MAX_RESTARTS', 0)):  # torchrun --max-restarts
+        if arguments.resume not in (None, 'auto'):
+            parser.error(
+                '--max-restarts resumes from the newest complete checkpoint in the '
+                f'work directory: omit {arguments.resume}, or copy it there.')
+        arguments.resume = 'auto'
+    return arguments
 
 
 @report_errors

@@ -224,7 +224,7 @@ def _is_tensor(images: Any) -> bool:
 
 
 def files_in(folder: str | Path) -> list[Path]:
-    """Returns the images of a folder by name; warns about skipped files.
+    """Returns a dict from file name to image; warns about skipped files.
 
     Raises:
         FileNotFoundError: the folder has none.

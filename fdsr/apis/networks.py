@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from fdsr.geometry.components import FFHQ_EYE_SHARE, template_boxes
+from fdsr.models.backbones.heatmap_net import HeatmapNet
 from fdsr.models.contract import add_traits, traits_of
 from fdsr.models.files.checkpoints import load_backbone
 
@@ -65,7 +66,7 @@ def open_network(weights: str | Path, name: str | None = None
     Raises:
         FileNotFoundError, CheckpointMismatch, RefusedCheckpointError: see
             ``load_backbone``.
-        ValueError: the config has no weights.
+        ValueError: the config has no weights, or the network finds landmarks.
     """
     from fdsr.weights.shipped import SHIPPED, shipped_weights
     if str(weights) in SHIPPED:
@@ -79,7 +80,21 @@ def open_network(weights: str | Path, name: str | None = None
             'the path, or create a file with tools/train.py, tools/publish_model.py '
             'or tools/convert_checkpoint.py.')
     network = load_backbone(weights, name)
+    check_returns_images(weights, network)
     return network, FaceGeometry.of(network)
+
+
+def check_returns_images(source: str | Path, network: nn.Module) -> None:
+    """Checks that a network is not one for landmarks, which has the same traits.
+
+    Raises:
+        ValueError: it is.
+    """
+    if isinstance(network, HeatmapNet):
+        raise ValueError(
+            f'{source} has a {type(network).__name__}, which finds landmarks; expected '
+            'a network for super-resolution. tools/evaluate_landmarks.py measures '
+            'landmark networks.')
 
 
 def open_device(name: str) -> torch.device:

@@ -24,6 +24,8 @@ EXTRAS = {
     'identity': ('dlib', 'face_recognition_models'),
     'fan': ('face_alignment',),
     'hub': ('huggingface_hub',),
+    'cluster': ('ray',),
+    'remote': ('fsspec', 'webdataset', 's3fs'),
 }
 #: The project's packages; the last two exist in a checkout only.
 _PROJECT = ('fdsr', 'benchmarks', 'projects')
@@ -46,8 +48,14 @@ def report_errors(main: Callable[..., Any]) -> Callable[..., Any]:
             if os.environ.get(_TRACEBACK) or text is None:
                 raise
             print(f'{_TRACEBACK}=1 shows the traceback:', file=sys.stderr)
-            sys.exit(f'{Path(sys.argv[0]).name}: {text}')
+            sys.exit(f'{_program()}: {text}')
     return run
+
+
+def _program() -> str:
+    """Returns the name of the command, also for ``python -m PACKAGE``."""
+    path = Path(sys.argv[0])
+    return path.parent.name if path.name == '__main__.py' else path.name
 
 
 def _explanation(error: Exception) -> str | None:

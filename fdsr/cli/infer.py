@@ -31,9 +31,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
                         help='image, video, folder or pattern')
     parser.add_argument('--out', required=True, metavar='DIR',
                         help='folder of the results')
-    parser.add_argument('--weights', default='compact', metavar='W',
+    parser.add_argument('--weights', default='small', metavar='W',
                         help='self-describing file, config of a network without '
-                        'parameters, or name of bundled weights (default: compact)')
+                        'parameters, or name of bundled weights (default: small)')
     parser.add_argument('--name', metavar='BACKBONE',
                         help="one of the file's backbones (default: the trained one)")
     kind = parser.add_mutually_exclusive_group()

@@ -4,7 +4,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from fdsr.datasets.base import BadSample, FaceDataset, random_subset
 from fdsr.datasets.image_storage import decode
 from fdsr.datasets.manifest import MANIFEST, Manifest, check_image
 from fdsr.registry import DATASETS
+from fdsr.utils import storage
 
 
 @DATASETS.register_module()
@@ -23,7 +23,8 @@ class FaceManifestDataset(FaceDataset):
     shard, which is memory-mapped on first use.
 
     Args:
-        data_root: Folder with a manifest in the folder of each split.
+        data_root: Folder with a manifest in the folder of each split, or its URL, see
+            ``fdsr.utils.storage``.
         split: ``train``, ``val`` or ``test``.
         size: Expected side of HR; ``None`` accepts any.
         subset: Keep this many random faces, in their order; all if there are fewer.
@@ -34,12 +35,14 @@ class FaceManifestDataset(FaceDataset):
     Raises:
         FileNotFoundError: The split has no manifest.
         ValueError: The manifest is malformed or empty, or its faces have another size.
+        StorageError: A remote file cannot be read, after several attempts. A sample is
+            not skipped for it.
     """
 
     def __init__(self, data_root: str | os.PathLike, split: str = 'train',
                  size: int | None = None, subset: int | None = None,
                  subset_seed: int = 0, name: str | None = None, **options: Any) -> None:
-        self.data_root, self.split = Path(data_root), split
+        self.data_root, self.split = storage.as_path(data_root), split
         self.manifest = Manifest(self.data_root / split)
         self.size = self.manifest.facts['size']
         self.eye_share = self.manifest.facts['eye_share']
@@ -70,6 +73,12 @@ class FaceManifestDataset(FaceDataset):
         except (OSError, ValueError):
             shard, row = self.manifest.locate(self._row(index))
             return f'{self.split}/{self.manifest.shards[shard].folder}#{row}'
+
+    def shard_ends(self) -> np.ndarray | None:
+        """Returns the end of each shard in the order of the samples, int64."""
+        if self._rows is None:
+            return self.manifest.ends
+        return np.searchsorted(self._rows, self.manifest.ends)
 
     def all_landmarks(self) -> np.ndarray:
         """Returns the landmarks, float32 (len, 5, 2); NaN if a shard is missing."""

@@ -1,11 +1,14 @@
-"""Storage of the images of a shard: files in a folder, or one LMDB."""
+"""Storage of the images of a shard: files in a folder, one LMDB, or one tar file."""
 from __future__ import annotations
 
 import contextlib
 import errno
 import io
+import json
+import os
+import tarfile
 from pathlib import Path
-from typing import Iterator
+from typing import Any, Iterator
 
 import numpy as np
 from PIL import Image
@@ -13,11 +16,14 @@ from PIL import Image
 from fdsr.datasets.lmdb_file import LmdbFile
 from fdsr.datasets.reading import BadImage
 from fdsr.datasets.reading import decode as decode_file
+from fdsr.utils import storage
 
 #: Encodings and the suffixes of their files; ``raw`` requires LMDB.
 SUFFIXES = {'jpeg': '.jpg', 'png': '.png', 'raw': None}
-STORAGES = ('folder', 'lmdb')
+STORAGES = ('folder', 'lmdb', 'tar')
 LMDB_FILE = 'pictures.lmdb'
+#: WebDataset's archive, and its index: offset and size of each image, int64 (N, 2).
+TAR_FILE, TAR_INDEX = 'images.tar', 'offsets.npy'
 
 
 def encode(img: np.ndarray, encoding: str, quality: int = 95) -> bytes:
@@ -165,6 +171,86 @@ class LmdbWriter:
         self._transaction = self._lmdb = None
 
 
+class TarImages:
+    """Images in a WebDataset, local or remote, for random reads.
+
+    A remote archive is copied to the local cache when its first image is read.
+
+    Args:
+        folder: Folder of the shard, a path or URL.
+
+    Raises:
+        OSError: A file is missing or damaged.
+        StorageError: A remote file cannot be read.
+    """
+
+    def __init__(self, folder: Any) -> None:
+        self._path = folder / TAR_FILE
+        try:
+            self._offsets = np.load(storage.local(folder / TAR_INDEX))
+            if self._offsets.dtype != np.int64 or self._offsets.shape[1:] != (2,):
+                raise ValueError(f'an array of {self._offsets.dtype}')
+        except (ValueError, EOFError) as error:
+            raise OSError(errno.EIO, f'damaged ({error})',
+                          str(folder / TAR_INDEX)) from error
+        self._file = storage.opened(self._path)
+        self._end = os.fstat(self._file.fileno()).st_size
+
+    def read(self, key: int, name: str) -> bytes:
+        """Returns one image."""
+        offset, size = self._offsets[key].tolist() if key < len(self._offsets) else (
+            0, 0)
+        if not 0 < offset < offset + size <= self._end:
+            raise ValueError(f'{self._path} has no image {key} ({name}), or is '
+                             'truncated')
+        return os.pread(self._file.fileno(), size, offset)
+
+    def close(self) -> None:
+        """Closes the archive."""
+        self._file.close()
+
+
+class TarWriter:
+    """Writer of a WebDataset: for each image ``KEY.jpg`` and ``KEY.json``.
+
+    ``KEY`` is the number of the image, because WebDataset splits names at dots. The
+    JSON has the name. The same images give the same bytes.
+
+    Args:
+        folder: Folder of the shard.
+        suffix: Suffix of the images.
+        count: Maximum number of images.
+
+    Raises:
+        ImportError: The package ``webdataset`` is missing.
+    """
+
+    def __init__(self, folder: Path, suffix: str, count: int) -> None:
+        try:
+            from webdataset import TarWriter as Writer
+        except ImportError as error:
+            raise ImportError('Faces in tar files need the package webdataset: '
+                              'pip install "fdsr[remote]"') from error
+        self._folder, self._suffix = folder, suffix[1:]
+        self._offsets = np.zeros((count, 2), np.int64)
+        self._file = open(folder / TAR_FILE, 'wb')
+        self._writer = Writer(self._file, encoder=False, mtime=0)
+
+    def write(self, key: int, name: str, data: bytes) -> None:
+        """Writes one image."""
+        start = self._writer.tarstream.offset
+        self._writer.write({
+            '__key__': f'{key:06d}', self._suffix: data,
+            'json': json.dumps({'name': name}).encode()})
+        self._offsets[key] = start + tarfile.BLOCKSIZE, len(data)
+
+    def close(self) -> None:
+        """Writes the index and closes the archive."""
+        self._writer.close()
+        self._file.close()
+        np.save(self._folder / TAR_INDEX, self._offsets)
+
+
 def _key(number: int) -> bytes:
     return number.to_bytes(4, 'big')
 
@@ -182,4 +268,4 @@ def _explained(file: Path) -> Iterator[None]:
                       str(file)) from error
 
 
-ImageReader = FolderImages | LmdbImages
+ImageReader = FolderImages | LmdbImages | TarImages

@@ -2,7 +2,10 @@
 
     FOLDER/manifest.json        facts and the ordered list of shards
     FOLDER/000000/index.npy     one record per face, memory-mapped
-    FOLDER/000000/...           the images, as files or in pictures.lmdb
+    FOLDER/000000/...           the images, as files, in pictures.lmdb or images.tar
+
+FOLDER may be a URL if the images are in tar files. Shards are then copied to a bounded
+local cache on first use, see ``fdsr.utils.storage``.
 
 Memory grows with the number of shards only: a process holds one number per shard and
 a few open shards.
@@ -26,7 +29,9 @@ from fdsr.datasets.image_storage import (
     FolderImages,
     ImageReader,
     LmdbImages,
+    TarImages,
 )
+from fdsr.utils import storage
 from fdsr.utils.files import write_bytes
 
 #: Version of the file format. Version 1 has no digest of the facts.
@@ -164,8 +169,12 @@ class Manifest:
     """
 
     def __init__(self, folder: str | os.PathLike) -> None:
-        self.folder = Path(folder)
+        self.folder = storage.as_path(folder)
         self.facts = _read_facts(self.folder / MANIFEST)
+        if storage.is_remote(folder) and self.facts['storage'] != 'tar':
+            raise ValueError(
+                f'{folder} has storage {self.facts["storage"]!r}; remote faces need '
+                'tar: prepare them with --storage tar.')
         digest = self.facts.pop('digest', None)
         damaged = ((digest is not None or self.facts['format'] > 1)
                    and digest != _digest_of_facts(self.facts))
@@ -239,21 +248,23 @@ class Manifest:
             return self._open[number]
         shard = self.shards[number]
         folder = self.folder / shard.folder
-        records = self._index(folder / INDEX)
+        index = storage.local(folder / INDEX)
+        records = self._index(index)
         if len(records) != shard.count or records.dtype.names not in (
                 COLUMNS, COLUMNS[:-1]):  # earlier ones have no CRC
             raise ValueError(f'{folder / INDEX} is not the index of {shard.count} '
                              f'faces that {self.folder / MANIFEST} lists. {_REMEDY}')
         if number not in self._verified:
-            if digest_of(folder / INDEX) != shard.digest:
+            if digest_of(index) != shard.digest:
                 raise ValueError(
                     f'{folder / INDEX} differs from its digest in '
                     f'{self.folder / MANIFEST}: it is damaged, or belongs to another '
                     f'preparation. {_REMEDY}')
             self._verified.add(number)
         self._open[number] = records, (
-            LmdbImages(folder) if self.facts['storage'] == 'lmdb'
-            else FolderImages(folder, SUFFIXES[self.facts['encoding']]))
+            FolderImages(folder, SUFFIXES[self.facts['encoding']])
+            if self.facts['storage'] == 'folder' else
+            dict(lmdb=LmdbImages, tar=TarImages)[self.facts['storage']](folder))
         if len(self._open) > MOST_OPEN:
             self._open.popitem(last=False)[1][1].close()
         return self._open[number]
@@ -298,14 +309,16 @@ if hasattr(os, 'register_at_fork'):
 _REMEDY = 'Prepare the faces again: python tools/prepare_faces.py.'
 
 
-def _read_facts(path: Path) -> dict[str, Any]:
-    if not path.is_file():
+def _read_facts(path: Any) -> dict[str, Any]:
+    if not storage.exists(path):
         raise FileNotFoundError(
             f'{path}: expected a manifest, found none. Pass the output folder of '
             'tools/prepare_faces.py and one of its splits. An interrupted run writes '
             'its manifests when it is resumed.')
     try:
-        facts = json.loads(path.read_text(encoding='utf-8'))
+        text = storage.read_bytes(path) if storage.is_remote(path) else (
+            path.read_bytes())
+        facts = json.loads(text.decode('utf-8'))
         if type(facts) is not dict:
             raise TypeError(f'a {type(facts).__name__}')
         missing = [fact for fact in FACTS if fact not in facts]

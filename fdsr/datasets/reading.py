@@ -9,6 +9,7 @@ import stat
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageFile, ImageOps, features
@@ -24,6 +25,7 @@ from fdsr.datasets.image_formats import (
     described,
     format_of,
 )
+from fdsr.utils import storage
 
 #: Limits of an image: pixels, longer side, and bytes of its file. OpenCV and MediaPipe
 #: abort on sides from 32,767 px.
@@ -63,6 +65,9 @@ def files_below(folder: Path) -> Iterator[str]:
     Yields:
         Paths relative to the folder, with slashes.
     """
+    if storage.is_remote(folder):
+        yield from storage.files_below(folder)
+        return
     seen: set[tuple[int, int]] = set()
     for inside, folders, files in os.walk(folder, followlinks=True):
         status = os.stat(inside)
@@ -113,10 +118,17 @@ def read_image(path: Path, name: str, exif: bool = False) -> np.ndarray:
 def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
     """Returns the bytes of an image file.
 
+    Args:
+        path: A path or URL.
+        most: Maximum number of bytes.
+
     Raises:
         BadImage: It is a folder or a device, or has over ``most`` bytes.
         OSError: It cannot be opened.
+        StorageError: The remote storage does not answer, or permits no access.
     """
+    if storage.is_remote(path):
+        return _read_remote(path, most)
     status = os.stat(path)
     if not stat.S_ISREG(status.st_mode):  # a pipe would block
         raise BadImage('it is not a file')
@@ -127,12 +139,26 @@ def read_file(path: str | Path, most: int = MOST_BYTES) -> bytes:
         return file.read()
 
 
+def _read_remote(path: Any, most: int) -> bytes:
+    try:
+        content = storage.read_bytes(path, most + 1)
+    except storage.StorageError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise error.__cause__ from None
+        raise
+    if len(content) > most:
+        raise BadImage(f'it has more than {most / 1e6:.0f} MB')
+    return content
+
+
 def read_head(path: str | Path) -> bytes:
     """Returns as many bytes of a file as show its format; none if it has no bytes.
 
     Raises:
         OSError: The file cannot be opened.
     """
+    if storage.is_remote(path):
+        return storage.read_bytes(path, HEAD)
     if not stat.S_ISREG(os.stat(path).st_mode):
         return b''
     with open(path, 'rb') as file:

@@ -3,7 +3,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from fdsr.datasets.vggface2_files import find_files
 from fdsr.datasets.vggface2_index import USABLE, FaceIndex, open_index
 from fdsr.geometry import alignment
 from fdsr.registry import DATASETS
+from fdsr.utils import storage
 
 #: Maximum number of images whose size is read to count padded crops.
 PADDING_PROBE = 2000
@@ -42,7 +42,7 @@ class VGGFace2Dataset(FaceDataset):
     report. Fixing a row therefore changes neither parts nor subsets.
 
     Args:
-        data_root: Folder in VGGFace2's layout.
+        data_root: Folder in VGGFace2's layout, or its URL.
         split: ``train`` or ``test``.
         size: Side of HR in pixels.
         crop_scale: Side of the crop in longer sides of the box, for ``align=None``.
@@ -88,7 +88,7 @@ class VGGFace2Dataset(FaceDataset):
         self.subset, self.subset_seed = subset, subset_seed
         self._check_arguments()
         files = find_files(data_root, split)
-        self.data_root, self.images = Path(data_root), files.images
+        self.data_root, self.images = storage.as_path(data_root), files.images
         suffix = '' if part == 'all' else f'_{part}'
         super().__init__(name=name or f'vggface2_{split}{suffix}', **options)
         self.index: FaceIndex = open_index(files, split, cache_dir)
@@ -279,9 +279,9 @@ class VGGFace2Dataset(FaceDataset):
             digest.update(np.ascontiguousarray(values[self.rows]).tobytes())
         for row in self.rows:
             try:
-                facts = (self.images / self.index.path(int(row))).stat()
-                digest.update(f'{facts.st_size} {facts.st_mtime_ns}'.encode())
-            except OSError:  # loading reports the missing image
+                size, time = storage.stamp(self.images / self.index.path(int(row)))
+                digest.update(f'{size} {time}'.encode())
+            except (OSError, TypeError):  # loading reports the missing image
                 digest.update(b'missing')
         return digest.hexdigest()
 

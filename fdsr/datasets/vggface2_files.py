@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fdsr.datasets import image_formats
+from fdsr.utils import storage
 from fdsr.utils.csv_rows import (
     LONGEST_NAME,
     MOST_COLUMNS,
@@ -56,13 +57,15 @@ def find_files(data_root: str | os.PathLike, split: str) -> SplitFiles:
     """Returns the files of a split.
 
     Args:
-        data_root: Folder in VGGFace2's layout.
+        data_root: Folder in VGGFace2's layout, or its URL.
         split: ``train`` or ``test``.
 
     Raises:
         FileNotFoundError: The root, the image folder or a CSV is missing; the message
             shows the layout.
     """
+    if storage.is_remote(data_root):
+        return _remote_files(data_root, split)
     root = Path(data_root)
     if not root.is_dir():
         raise FileNotFoundError(
@@ -77,6 +80,17 @@ def find_files(data_root: str | os.PathLike, split: str) -> SplitFiles:
         if not path.is_file():
             raise FileNotFoundError(f'Missing CSV {path}. {LAYOUT}')
     return files
+
+
+def _remote_files(data_root: str | os.PathLike, split: str) -> SplitFiles:
+    """Returns the remote folder of the images, and local copies of the other files."""
+    root = storage.as_path(data_root)
+    boxes, landmarks = (
+        storage.local(root / 'bb_landmark' / f'loose_{kind}_{split}.csv')
+        for kind in ('bb', 'landmark'))
+    listing = root / f'{split}_list.txt'
+    return SplitFiles(root / split, boxes, landmarks, storage.local(listing)
+                      if storage.exists(listing) else boxes.parent / listing.name)
 
 
 def read_csv(path: Path, columns: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from fdsr.utils.locks import folder_lock
 
 # mmengine imports transformers only to register its Adafactor, which takes seconds.
 with openmmlab.hidden('transformers'):
-    from fdsr.engine.runner import FaceRunner
+    from fdsr.engine.runner import FaceRunner, patience
 
 
 def _adafactor(params: Any, **settings: Any) -> torch.optim.Optimizer:
@@ -67,9 +67,11 @@ def build_runner(config: Config, launcher: str = 'none') -> FaceRunner:
         config.model_wrapper_cfg = dict(
             config.get('model_wrapper_cfg') or dict(type='MMDistributedDataParallel'),
             device_ids=None)
-    trains = config.get('train_cfg') and os.environ.get('RANK', '0') == '0'
-    # before the runner replaces the config in the folder; train() locks it again
-    with folder_lock(config.work_dir) if trains else contextlib.nullcontext():
+    lock = contextlib.nullcontext()
+    if config.get('train_cfg') and os.environ.get('RANK', '0') == '0':
+        # before the runner replaces the config in the folder; train() locks it again
+        lock = folder_lock(config.work_dir, patience())
+    with lock:
         return FaceRunner.from_cfg(_Config(
             config._cfg_dict, cfg_text=config.text, filename=config.filename))
 

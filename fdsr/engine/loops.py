@@ -29,7 +29,9 @@ class ExactTrainLoop(IterBasedTrainLoop):
     repeats that validation.
 
     Attributes:
-        consumed: number of samples used so far by all processes together.
+        consumed: number of samples used so far by all processes together, if each had
+            lost as many batches as this one. A process that replaces a batch without
+            samples moves on by one batch, the others do not.
         resumed_position: the position of a resumed run, set by ``FaceRunner``; None in
             a new run, or if the checkpoint has no position.
     """

@@ -95,7 +95,7 @@ def _build(config: dict, modules: list[nn.Module]) -> OptimWrapper:
 
 
 def named_wrappers(wrappers: OptimWrapper | OptimWrapperDict) -> dict[str, Any]:
-    """Returns the optim wrappers by name; a single one has an empty name."""
+    """Returns a dict of optim wrappers; the key of a single one is empty."""
     if isinstance(wrappers, OptimWrapperDict):
         return dict(wrappers.items())
     return {'': wrappers}

@@ -36,7 +36,8 @@ class Position:
     """The position of a resumed run in its samples and random numbers.
 
     Args:
-        consumed: number of samples that all processes together have used.
+        consumed: number of samples that all processes together have used, as counted
+            by this process, see ``ExactTrainLoop``.
         sampler_seed: seed of the sampler.
         random: see ``random_states``; None if the checkpoint has none for this process.
     """
@@ -131,9 +132,15 @@ def read_position(path: str | Path, checkpoint: dict[str, Any], rank: int,
     if saved is None:
         return None
     with reading(path, KEY):
-        consumed, seed = saved['consumed'], saved['sampler_seed']
-        if type(consumed) is not int or consumed < 0:
-            raise ValueError(f'consumed: expected a whole number, found {consumed!r}')
+        seed = saved['sampler_seed']
+        # earlier versions stored the position of the first process only
+        counts = [saved['consumed'], *saved.get('consumed_of_others', [])]
+        for count in counts:
+            if type(count) is not int or count < 0:
+                raise ValueError(f'consumed: expected a whole number, found {count!r}')
+        # The streams of another number of processes continue at the earliest position:
+        # samples may be repeated, but none is lost.
+        consumed = counts[rank] if len(counts) == num_processes else min(counts)
         if seed is not None and type(seed) is not int:
             raise ValueError(f'sampler_seed: expected an integer, found {seed!r}')
         # earlier versions stored the states of the first process only

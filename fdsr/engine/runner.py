@@ -1,5 +1,6 @@
 """A runner that locks its work directory and resumes with checks."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from fdsr.utils.locks import folder_lock
 #: ``load_from``.
 AUTO = 'auto'
 _ONLY_WITH_WORKERS = ('persistent_workers', 'prefetch_factor')
+
+
+def patience() -> float:
+    """Returns the seconds to wait for the lock of a work directory.
+
+    After a restart by torchrun, data loading workers of the killed process may still
+    hold it.
+    """
+    return 60 if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) else 0
 
 
 class FaceRunner(Runner):
@@ -38,7 +48,7 @@ class FaceRunner(Runner):
         """
         if not is_main_process():
             return super().train()
-        with folder_lock(self.work_dir):
+        with folder_lock(self.work_dir, patience()):
             checkpoints_of(self).remove_partial()
             return super().train()
 

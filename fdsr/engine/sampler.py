@@ -30,18 +30,28 @@ class EpochSampler(Sampler):
         dataset: anything with a length.
         shuffle: permute each epoch; otherwise 0, 1, 2, ...
         seed: seed of the permutations, the same on all ranks; ``None`` draws one.
+        shards: shuffle the order of the dataset's shards, and the samples within this
+            many successive shards; ``None`` shuffles all samples. With remote shards,
+            a small local cache then suffices.
 
     Raises:
-        ValueError: the dataset is empty.
+        ValueError: the dataset is empty, or has no shards.
     """
 
     def __init__(self, dataset: Sized, shuffle: bool = True,
-                 seed: int | None = None) -> None:
+                 seed: int | None = None, shards: int | None = None) -> None:
         self.size = len(dataset)
         if self.size == 0:
             raise ValueError(f'{type(dataset).__name__} is empty: EpochSampler needs '
                              'at least one sample.')
-        self.shuffle = shuffle
+        self.shuffle, self.shards = shuffle, shards
+        if shards is not None:
+            if shards < 1 or not hasattr(dataset, 'shard_ends'):
+                raise ValueError(
+                    f'EpochSampler: shards={shards} needs at least 1, and a dataset '
+                    f'with shards such as FaceManifestDataset; found '
+                    f'{type(dataset).__name__}.')
+            self._ends = dataset.shard_ends()
         self.seed = sync_random_seed() if seed is None else seed
         self.rank, self.world_size = get_dist_info()
         self.start = 0
@@ -66,7 +76,16 @@ class EpochSampler(Sampler):
             return np.arange(self.size)
         # numpy guarantees RandomState's stream for all versions
         words = np.random.SeedSequence((self.seed, epoch)).generate_state(4)
-        return np.random.RandomState(words).permutation(self.size)
+        random = np.random.RandomState(words)
+        if self.shards is None:
+            return random.permutation(self.size)
+        numbers, ends = random.permutation(len(self._ends)), self._ends
+        starts, orders = np.append(0, ends[:-1]), []
+        for first in range(0, len(numbers), self.shards):
+            chosen = numbers[first:first + self.shards]
+            orders.append(random.permutation(np.concatenate(
+                [np.arange(starts[one], ends[one]) for one in chosen])))
+        return np.concatenate(orders)
 
     def __iter__(self) -> Iterator[SampleKey]:
         position = self.start + self.rank

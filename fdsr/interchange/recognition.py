@@ -4,9 +4,10 @@ Other programs load a state dict without its description. The arguments of a net
 read from the shapes; the network is recognized only if every name and every shape of
 the state dict equals one of its own.
 
-Shapes do not reveal the steps of ``SRFBN`` and the scale of ``DistilledStudent``.
-``member_name`` adds this argument to the name of the network in a published file, which
-is the prefix of its values: ``generator_steps_4``, ``generator_scale_8``.
+Shapes do not reveal the steps of ``SRFBN``, the scale of ``DistilledStudent`` and the
+``alpha`` of ``ProgressiveFSR``. ``member_name`` adds this argument to the name of the
+network in a published file, which is the prefix of its values: ``generator_steps_4``,
+``generator_scale_8``, ``generator_alpha_0_25``.
 """
 
 import math
@@ -31,8 +32,9 @@ from fdsr.models.vgg import layer_channels
 State = Mapping[str, Tensor]
 
 #: Arguments that shapes do not reveal.
-_HIDDEN = {'SRFBN': 'steps', 'DistilledStudent': 'scale'}
-_MEMBER = re.compile(r'\w+?(?:_(steps|scale)_(\d{1,3}))?')
+_HIDDEN = {'SRFBN': 'steps', 'DistilledStudent': 'scale', 'ProgressiveFSR': 'alpha'}
+#: A point ends the name of a network, so an underscore takes its place in a number.
+_MEMBER = re.compile(r'\w+?(?:_(steps|scale|alpha)_(\d{1,3}(?:[_e][\de-]{1,24})?))?')
 
 
 @dataclass(frozen=True)
@@ -59,8 +61,9 @@ class Recognized:
 def member_name(network: nn.Module) -> str:
     """Returns the name of a network in a published file."""
     argument = _HIDDEN.get(type(network).__name__)
-    return ('generator' if argument is None else
-            f'generator_{argument}_{getattr(network, argument)}')
+    if argument is None:
+        return 'generator'
+    return f'generator_{argument}_{getattr(network, argument)}'.replace('.', '_')
 
 
 def recognize(kind: str, state: Mapping[str, Any]) -> Recognized | None:
@@ -82,7 +85,7 @@ def recognize(kind: str, state: Mapping[str, Any]) -> Recognized | None:
         if argument is not None:
             stated = _MEMBER.fullmatch(member)
             if stated is not None and stated[1] == argument:
-                config[argument] = int(stated[2])
+                config[argument] = _number(stated[2])
             else:
                 missing = argument
         found = Recognized(config, values, missing)
@@ -90,6 +93,11 @@ def recognize(kind: str, state: Mapping[str, Any]) -> Recognized | None:
     except Exception:  # a file of another project is for spandrel's other detectors
         return None
     return found if _shapes(own) == _shapes(values) else None
+
+
+def _number(text: str) -> int | float:
+    """Reads a number of ``member_name``."""
+    return int(text) if text.isdecimal() else float(text.replace('_', '.'))
 
 
 def _split(state: State) -> tuple[str, dict[str, Tensor]]:
@@ -196,6 +204,10 @@ def _srfbn(state: State) -> dict[str, Any]:
                 groups=_count(state, 'block.up.'))
 
 
+def _progressive_fsr(state: State) -> dict[str, Any]:
+    return dict(scale=2**_count(state, 'steps.'), channels=_rows(state, 'head.0'))
+
+
 def _distilled_student(state: State) -> dict[str, Any]:
     """Reads a student with VGG features.
 
@@ -227,7 +239,7 @@ def _decoder_rows(state: State, name: str) -> int:
 READERS: dict[str, Callable[[State], dict[str, Any]]] = {
     'RepSR': _rep_sr, 'CompactSR': _compact_sr, 'SPAN': _span, 'SAFMN': _safmn,
     'SRVGG': _srvgg, 'RCAN': _rcan, 'SRFBN': _srfbn,
-    'DistilledStudent': _distilled_student,
+    'ProgressiveFSR': _progressive_fsr, 'DistilledStudent': _distilled_student,
 }
 
 

@@ -170,7 +170,8 @@ def _check_file(path: Path, sha256: str, name: str) -> None:
             f'{_ORIGIN}{name} (BSD-3-Clause code; the weights have no licence of '
             'their own) and pass its path.')
     check_sha256(path, sha256, f'Download {_ORIGIN}{name} again; or, if you trust the '
-                 'file, pass its hash as network_sha256 or face_finder_sha256.')
+                 'file, pass its hash as network_sha256 or face_finder_sha256 '
+                 '(sha256 of fdsr.FANHeatmaps).')
 
 
 def shown_square(box: Box) -> tuple[np.ndarray, int]:

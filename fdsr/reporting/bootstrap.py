@@ -102,6 +102,7 @@ def _shares(rng: np.random.Generator, count: int, resamples: int) -> np.ndarray:
     return rng.multinomial(count, np.full(count, 1 / count), resamples) / count
 
 
+@functools.lru_cache
 def _widening(count: int) -> float:
     """Returns the factor from the bootstrap's spread to that of Student's t.
 

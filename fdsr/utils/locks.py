@@ -20,7 +20,7 @@ class FolderInUse(OSError):
 
 
 @contextlib.contextmanager
-def folder_lock(folder: str | Path) -> Iterator[None]:
+def folder_lock(folder: str | Path, wait: float = 0) -> Iterator[None]:
     """Locks a folder into which one run at a time may write.
 
     The lock is the file ``.lock`` in the folder, which is removed at the end. A file
@@ -29,6 +29,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
 
     Args:
         folder: created if missing.
+        wait: seconds to wait for another run.
 
     Raises:
         FolderInUse: another run, or another lock of this process, has the lock.
@@ -39,7 +40,7 @@ def folder_lock(folder: str | Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = FileLock(folder / _LOCK)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=wait)
     except Timeout as error:
         raise FolderInUse(f'{folder} is in use by another run. Wait until it has '
                           'ended, or name another folder.') from error

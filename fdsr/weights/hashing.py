@@ -21,11 +21,18 @@ def values_sha256(values: Mapping[str, Any]) -> str:
     for name in sorted(values):
         value = values[name]
         if isinstance(value, torch.Tensor):
-            value = value.detach().cpu().contiguous()
             digest.update(f'{name!r} {value.dtype} {tuple(value.shape)}\n'.encode(
                 errors='backslashreplace'))
-            digest.update(value.reshape(-1).view(torch.uint8).numpy())
+            digest.update(tensor_bytes(value))
     return digest.hexdigest()
+
+
+def tensor_bytes(value: Any) -> memoryview:
+    """Returns the bytes of a tensor; only one on a GPU or with strides is copied."""
+    import torch
+    flat = value.detach().cpu().resolve_neg().contiguous().reshape(-1)
+    flat = flat.as_strided(flat.shape, (1, ))  # a single value may have another stride
+    return memoryview(flat.view(torch.uint8).numpy())
 
 
 def hashes_of(state: Mapping[str, Any]) -> dict[str, str]:

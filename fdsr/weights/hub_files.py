@@ -21,8 +21,8 @@ def find_pretrained(folder_or_repo: str | Path, revision: str | None = None) -> 
         revision: branch, tag or commit of the repository; default: its main branch.
 
     Raises:
-        FileNotFoundError: there is no such folder, repository or revision, or it has no
-            ``model.safetensors``.
+        FileNotFoundError: the folder, repository or revision does not exist, or it has
+            no ``model.safetensors``.
         ValueError: a revision of a folder was requested.
         ImportError: the package huggingface_hub is missing.
         ConnectionError: the hub cannot be reached, and its cache lacks the repository.
@@ -38,8 +38,8 @@ def find_pretrained(folder_or_repo: str | Path, revision: str | None = None) -> 
         folder = _download(folder_or_repo, revision)
     else:
         raise FileNotFoundError(
-            f'There is no folder {folder_or_repo}, and a repository has the form '
-            f'OWNER/NAME. {_WRITE}')
+            f'The folder {folder_or_repo} does not exist, and a repository has the '
+            f'form OWNER/NAME. {_WRITE}')
     if not (folder / MODEL).is_file():
         raise FileNotFoundError(
             f'{folder_or_repo} has no file {MODEL}, which from_pretrained opens. '
@@ -53,8 +53,8 @@ def _download(repository: str, revision: str | None) -> Path:
         from huggingface_hub import errors, snapshot_download
     except ImportError as error:
         raise ImportError(
-            f'There is no folder {repository}, and a repository of that name needs '
-            'the package huggingface_hub: pip install "fdsr[hub]"') from error
+            f'The folder {repository} does not exist, and a repository of that name '
+            'needs the package huggingface_hub: pip install "fdsr[hub]"') from error
     where = repository if revision is None else f'{repository} at {revision!r}'
     try:
         return Path(snapshot_download(repository, revision=revision,
@@ -69,7 +69,7 @@ def _download(repository: str, revision: str | None) -> Path:
             'commit.') from error
     except errors.RepositoryNotFoundError as error:
         raise FileNotFoundError(
-            f'There is no folder and no public repository {repository}: correct the '
+            f'{repository} is neither a folder nor a public repository: correct the '
             'name, or log in with the command line of huggingface_hub.') from error
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
         raise ConnectionError(

@@ -21,9 +21,11 @@ from fdsr.utils.files import atomic_path
 from fdsr.weights.content import UnexpectedContent, check_content
 from fdsr.weights.errors import ModelFileError, RefusedCheckpointError
 from fdsr.weights.files import check_ordinary
+from fdsr.weights.hashing import tensor_bytes
 from fdsr.weights.walking import short
 
 SUFFIX = '.safetensors'
+_METADATA = '__metadata__'
 _META, _META_HASH, _FORMAT = 'fdsr', 'fdsr_sha256', 'format'
 _SPEC, _TENSORS_HASH = 'modelspec.', 'modelspec.hash_sha256'
 _SPEC_VERSION = '1.0.1'
@@ -33,6 +35,7 @@ _DTYPES = {'BOOL': 'bool', 'U8': 'uint8', 'I8': 'int8', 'I16': 'int16',
            'F16': 'float16', 'BF16': 'bfloat16', 'I32': 'int32', 'F32': 'float32',
            'F64': 'float64', 'I64': 'int64'}
 _LENGTH = 8  # bytes of the length of the header
+_LFS_POINTER = b'version '  # as a length, it exceeds every file
 #: Maximum bytes of a header, characters of a name, dimensions of a tensor.
 _MAX_HEADER, _MAX_NAME, _MAX_DIMENSIONS = 2**23, 4096, 64
 _ENTRY = {'dtype', 'shape', 'data_offsets'}
@@ -57,13 +60,15 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     """
     try:
         check_content(dict(values), math.inf, on_cpu=False)
+        if _METADATA in values:
+            raise UnexpectedContent(f'a tensor with the name {_METADATA!r}')
         text = _as_json(meta)
     except (UnexpectedContent, ValueError) as error:
         raise ModelFileError(f'{path} cannot store {error}.') from error
     metadata = {_META: text, _META_HASH: _sha256(text.encode()),
                 f'{_SPEC}sai_model_spec': _SPEC_VERSION,
                 **{_SPEC + key: str(value) for key, value in spec.items() if value}}
-    header: dict[str, Any] = {'__metadata__': metadata}
+    header: dict[str, Any] = {_METADATA: metadata}
     order, kinds = list(_DTYPES), {kind: name for name, kind in _DTYPES.items()}
     types = {name: kinds[str(value.dtype).removeprefix('torch.')]
              for name, value in values.items()}
@@ -71,7 +76,7 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     digest, end = hashlib.sha256(), 0
     for name in names:
         value = values[name]
-        digest.update(_bytes_of(value))
+        digest.update(tensor_bytes(value))
         start, end = end, end + value.numel() * value.element_size()
         header[name] = dict(dtype=types[name], shape=list(value.shape),
                             data_offsets=[start, end])
@@ -85,14 +90,7 @@ def save(path: Path, meta: dict[str, Any], values: Mapping[str, Any],
     with atomic_path(path) as part, part.open('wb') as file:
         file.write(len(encoded).to_bytes(_LENGTH, 'little') + encoded)
         for name in names:
-            file.write(_bytes_of(values[name]))
-
-
-def _bytes_of(value: Any) -> memoryview:
-    """Returns the bytes of a tensor; only one on a GPU or with strides is copied."""
-    import torch
-    flat = value.detach().cpu().contiguous().reshape(-1)
-    return memoryview(flat.view(torch.uint8).numpy())
+            file.write(tensor_bytes(values[name]))
 
 
 def _as_json(meta: dict[str, Any]) -> str:
@@ -133,7 +131,10 @@ def load(path: Path) -> dict[str, Any]:
     try:
         with path.open('rb') as file:
             size = os.fstat(file.fileno()).st_size
-            length = int.from_bytes(file.read(_LENGTH), 'little')
+            start = file.read(_LENGTH)
+            length = int.from_bytes(start, 'little')
+            if start == _LFS_POINTER:
+                raise _Unexpected('a pointer of Git LFS (run: git lfs pull)')
             if not 0 < length <= min(_MAX_HEADER, size - _LENGTH):
                 raise _Unexpected(f'a header of {length} bytes in a file of {size} '
                                   f'(limit {_MAX_HEADER})')
@@ -179,14 +180,14 @@ def _meta_of(header: Any) -> tuple[Any, str | None]:
 
     Returns:
         The description and the hash of the tensors. Earlier files have no keys of
-        ModelSpec, and therefore no such hash.
+        ModelSpec, and therefore no hash of the tensors.
     """
     if not isinstance(header, dict):
         raise _Unexpected(f'a {type(header).__name__} as its header')
-    metadata = header.pop('__metadata__', {})
+    metadata = header.pop(_METADATA, {})
     if not isinstance(metadata, dict) or not all(
             isinstance(value, str) for value in metadata.values()):
-        raise _Unexpected('metadata that are not strings by name')
+        raise _Unexpected('metadata that are not strings')
     for key in (_META, _META_HASH):
         if key not in metadata:
             raise _Unexpected(f'no metadata {key!r}')
@@ -236,6 +237,9 @@ def _problem_of(name: str, entry: Any, size: int) -> str | None:
     needed = math.prod(shape) * item
     if needed > size:
         return f'of shape {tuple(shape)}: {needed} bytes in a section of {size}'
+    # torch multiplies the sides, also if one of them is 0
+    if math.prod(number for number in shape if number) >= 2**63:
+        return f'of shape {tuple(shape)}, which is too large for torch'
     if len(offsets) != 2 or offsets[1] - offsets[0] != needed or offsets[0] % item:
         return (f'which is not dense: expected {needed} bytes for the shape '
                 f'{tuple(shape)}, found the offsets {offsets}')

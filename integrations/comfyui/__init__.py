@@ -1,7 +1,7 @@
 """fdsr in ComfyUI: its networks as upscale models, and the node *Restore Faces*.
 
 ComfyUI imports this folder from ``custom_nodes``. A problem with the installation is
-one line in the log: without fdsr there is no node, and without a suitable spandrel
+one line in the log: without fdsr the node is missing, and without a suitable spandrel
 *Load Upscale Model* does not accept fdsr's files.
 """
 

@@ -132,7 +132,7 @@ def find_model(name: str) -> tuple[str, float]:
     """Returns the path of a model, or the name of a bundled one, and its date.
 
     Raises:
-        FileNotFoundError: there is no such model.
+        FileNotFoundError: the model does not exist.
     """
     if name.removesuffix(_BUNDLED) in SHIPPED:
         return name.removesuffix(_BUNDLED), 0.0

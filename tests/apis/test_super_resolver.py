@@ -1,7 +1,6 @@
 """FaceSuperResolver: what it returns is what the network computes."""
 
 import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +13,7 @@ from fdsr.landmarks import FaceLandmarks
 from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
 from fdsr.models.images import to_uint8
 from fdsr.registry import LANDMARKS, MODELS
-from tests import toy
+from tests import toy, warm
 
 LR_SIZE = toy.SIZE // toy.SCALE
 
@@ -152,8 +151,8 @@ def test_nothing_heavy_is_imported(student):
         "heavy = [m for m in sys.modules if m.startswith(('mmagic.models', 'mediapipe',"
         " 'diffusers', 'mmcv.ops', 'mmcv._ext', 'torchvision', 'lpips', 'pandas',"
         " 'scipy', 'sklearn', 'matplotlib', 'albumentations'))]; print(heavy)")
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True,
-                          check=True)
+    done = subprocess.run([warm.python(warm.TORCH), '-c', code], capture_output=True,
+                          text=True, check=True)
     assert done.stdout.strip() == '[]'
 
 
@@ -166,7 +165,7 @@ def test_weights_that_come_along(monkeypatch, tmp_path, student):
         FaceSuperResolver()
     with pytest.raises(FileNotFoundError, match='no checkpoint at nowhere.pth'):
         FaceSuperResolver('nowhere.pth')
-    shipped.SHIPPED['compact'] = shipped.ShippedWeights(
+    shipped.SHIPPED[shipped.DEFAULT] = shipped.ShippedWeights(
         'small.pth', sha256_of(student), 'CC0-1.0')
     with pytest.raises(FileNotFoundError, match='Install fdsr again'):
         FaceSuperResolver()

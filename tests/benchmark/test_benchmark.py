@@ -319,7 +319,7 @@ def test_the_projects_own_tables(name, tmp_path):
     recipe = "Student, the paper's recipe"
     assert [method.name for method in methods] == [
         'Bicubic', 'RCAN', 'SRFBN', 'Teacher', 'Teacher, landmarks found on LR',
-        'S w/o KD', recipe, 'Student']
+        'S w/o KD', recipe, 'Student', 'Progressive FSR (addition)']
     network = network_config(methods[0], config)
     assert network == dict(type='fdsr.Bicubic', scale=8)
     assert {name for name in config.figure_methods} < {m.name for m in methods}

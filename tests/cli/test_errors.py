@@ -23,6 +23,11 @@ def importing(name):
     return tool
 
 
+def importing_lpips(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'lpips', None)
+    return importing('lpips')
+
+
 @pytest.mark.parametrize('package, command', [
     ('lpips', 'pip install "fdsr[train]"'),
     ('gradio', 'pip install "fdsr[demo]"'),
@@ -51,6 +56,12 @@ def test_a_full_disk_is_one_sentence(capsys, tmp_path):
 def test_torch_on_a_full_disk_too(capsys):
     message = ended_with(capsys, lambda: torch.save(torch.zeros(10**6), '/dev/full'))
     assert 'disk is full' in message
+
+
+@pytest.mark.parametrize('program', ['/bin/fdsr', '/lib/fdsr/__main__.py'])
+def test_the_message_starts_with_the_command(monkeypatch, capsys, program):
+    monkeypatch.setattr(sys, 'argv', [program])
+    assert ended_with(capsys, importing_lpips(monkeypatch)).startswith('fdsr: ')
 
 
 def test_the_environment_variable_keeps_every_traceback(monkeypatch):

@@ -387,7 +387,7 @@ def test_a_teacher_tells_where_it_found_no_landmarks(tmp_path):
 
 def test_a_large_face_points_to_the_option(student, placed, tmp_path, monkeypatch):
     photo = save(tmp_path / 'photo.png', noise(60, 80, 3))
-    monkeypatch.setattr('fdsr.apis.super_resolver.LARGEST_FACE', 0.5)
+    monkeypatch.setattr('fdsr.apis.photo.LARGEST_FACE', 0.5)
     assert run(student, tmp_path / 'out', photo, '--whole-photo') == 1
     assert '--large-faces' in rows(tmp_path / 'out')[0]['message']
     assert run(student, tmp_path / 'out', photo, '--whole-photo', '--large-faces') == 0

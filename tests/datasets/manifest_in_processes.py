@@ -1,4 +1,4 @@
-r"""Names that each of several processes reads from a manifest; torchrun starts this.
+r"""Names that each of several processes reads from a manifest.
 
     torchrun --nproc_per_node=2 -m tests.datasets.manifest_in_processes \
         ROOT OUT START ...

@@ -1,10 +1,6 @@
 """Prepared faces: items, lost files, processes, resume."""
 import json
-import os
 import pickle
-import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -21,7 +17,7 @@ from fdsr.datasets.manifest import (
 from fdsr.preparation.faces.prepare import prepare
 from fdsr.preparation.faces.settings import Settings
 from fdsr.registry import DATASETS
-from tests.conftest import REPOSITORY
+from tests import warm
 
 PIPELINE = [dict(type='fdsr.FlipFace', prob=0.5), dict(type='fdsr.ComponentBoxes'),
             dict(type='fdsr.DownsampleToLR', scale=8),
@@ -294,15 +290,7 @@ def test_mistyped_facts_are_named(root, fact, value):
 
 
 def in_two_processes(root, out, *starts):
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        port = probe.getsockname()[1]
-    done = subprocess.run(
-        [sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-         f'--master_port={port}', '-m', 'tests.datasets.manifest_in_processes',
-         str(root), str(out), *map(str, starts)], cwd=REPOSITORY, text=True,
-        capture_output=True, env={**os.environ, 'CUDA_VISIBLE_DEVICES': ''})
-    assert done.returncode == 0, done.stderr[-3000:]
+    warm.run_ranks('-m', 'tests.datasets.manifest_in_processes', root, out, *starts)
     return [[json.loads((out / f'{start}_{rank}.json').read_text())
              for rank in (0, 1)] for start in starts]
 

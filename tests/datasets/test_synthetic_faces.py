@@ -3,7 +3,6 @@
 import hashlib
 import json
 import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fdsr.datasets import synthetic_faces
 from fdsr.datasets.synthetic_faces import SyntheticFacesDataset
 from fdsr.registry import DATASETS
 from fdsr.synthetic.eyes import lids, pupil
@@ -20,9 +20,16 @@ from fdsr.synthetic.mouth import mouth_corners
 from fdsr.synthetic.portrait import face_view, render_portrait
 from fdsr.synthetic.sampling import sample_face
 from fdsr.synthetic.traits import Face
+from tests import warm
 
 EYE_SHARE = 0.3125
 MARKERS = ((255, 0, 255), (0, 255, 0))
+
+
+@pytest.fixture(autouse=True)
+def rendered_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other tests get stored images."""
+    monkeypatch.setattr(synthetic_faces, 'render_portrait', render_portrait)
 
 
 def digest(dataset: SyntheticFacesDataset) -> str:
@@ -71,7 +78,7 @@ def test_another_process_draws_the_same():
         f'print(digest(SyntheticFacesDataset(**{arguments})))'
     )
     output = subprocess.run(
-        [sys.executable, '-c', code],
+        [warm.python(), '-c', code],
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,

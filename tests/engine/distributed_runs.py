@@ -12,6 +12,7 @@ import os
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 from mmengine.config import Config
 
@@ -20,6 +21,7 @@ from fdsr.evaluation.testing import run_test
 from fdsr.registry import register_all
 from fdsr.utils.modules import unwrap
 from tests import toy
+from tests.repeated_work import avoid_repeated_work
 
 SCHEDULES = Path(__file__).resolve().parents[2] / 'configs' / '_base_' / 'schedules'
 WRAPPER = Config.fromfile(SCHEDULES / 'distill_300k.py').model_wrapper_cfg.to_dict()
@@ -92,4 +94,6 @@ def main(out):
 
 
 if __name__ == '__main__':
-    main(Path(sys.argv[1]))
+    with pytest.MonkeyPatch.context() as patch:
+        avoid_repeated_work(patch)
+        main(Path(sys.argv[1]))

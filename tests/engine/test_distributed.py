@@ -14,7 +14,7 @@ from mmengine.config import Config
 from fdsr.apis import load_backbone
 from fdsr.evaluation.testing import run_test
 from fdsr.models.files.checkpoints import read_checkpoint
-from tests import toy
+from tests import toy, warm
 from tests.engine import distributed_runs
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,18 +23,19 @@ RUNS = list(distributed_runs.RUNS)
 
 
 def environment():
-    """On the CPU, at a free port, with this Python before others."""
+    """On the CPU, at a free port, with the warm Python before others."""
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
     return {**os.environ, 'CUDA_VISIBLE_DEVICES': '', 'OMP_NUM_THREADS': '1',
             'MASTER_PORT': str(port), 'PYTHONPATH': str(ROOT),
-            'PATH': f'{Path(sys.executable).parent}:{os.environ["PATH"]}'}
+            'PYTHON_EXEC': warm.python(),  # torchrun starts its workers with it
+            'PATH': f'{Path(warm.python()).parent}:{os.environ["PATH"]}'}
 
 
-def call(*arguments, cwd=ROOT):
-    done = subprocess.run([str(argument) for argument in arguments], text=True,
-                          cwd=cwd, env=environment(), capture_output=True)
+def call(*arguments, cwd, **variables):
+    done = subprocess.run([str(argument) for argument in arguments], text=True, cwd=cwd,
+                          env={**environment(), **variables}, capture_output=True)
     assert done.returncode == 0, done.stderr[-5000:]
     return done
 
@@ -43,9 +44,7 @@ def call(*arguments, cwd=ROOT):
 def out(tmp_path_factory):
     """What ``distributed_runs`` writes."""
     folder = tmp_path_factory.mktemp('runs')
-    call(sys.executable, '-m', 'torch.distributed.run', '--nproc_per_node=2',
-         f'--master_port={environment()["MASTER_PORT"]}', '-m',
-         'tests.engine.distributed_runs', folder)
+    warm.run_ranks('-m', 'tests.engine.distributed_runs', folder)
     return folder
 
 
@@ -156,41 +155,51 @@ def assert_same_metrics(one, other):
     assert (one / 'metrics.csv').read_text() == (other / 'metrics.csv').read_text()
 
 
-def test_the_scripts_train_and_test(tmp_path):
-    config = toy.restorer_config(tmp_path / 'two', **distributed_runs.TWO_STEPS)
+def toy_run(folder):
+    """Writes the config of a run that ends in a folder; returns its path."""
+    config = toy.restorer_config(folder, **distributed_runs.TWO_STEPS)
     config.pop('experiment_name')
-    path = tmp_path / 'toy_run.py'
+    path = folder.with_suffix('.py')
     config.dump(path)
-    call(ROOT / 'tools' / 'dist_train.sh', path, 2, cwd=tmp_path)
-    checkpoint = tmp_path / 'two' / 'iter_2.pth'
-    content = torch.load(checkpoint, weights_only=True)
+    return path
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A run of two processes by the script, in real interpreters; its checkpoint."""
+    folder = tmp_path_factory.mktemp('script')
+    call(ROOT / 'tools' / 'dist_train.sh', toy_run(folder / 'two'), 2, cwd=folder,
+         PYTHON_EXEC=sys.executable,
+         PATH=f'{Path(sys.executable).parent}:{os.environ["PATH"]}')
+    return folder / 'two' / 'iter_2.pth'
+
+
+def test_the_scripts_train_and_test(trained, tmp_path):
+    content = torch.load(trained, weights_only=True)
     assert content['fdsr_resume']['consumed'] == 2 * 2 * 2
-    done = call(ROOT / 'tools' / 'dist_test.sh', path, checkpoint, 2, '--work-dir',
+    path = toy_run(tmp_path / 'two')
+    done = call(ROOT / 'tools' / 'dist_test.sh', path, trained, 2, '--work-dir',
                 tmp_path / 'tested', cwd=tmp_path)
     assert done.stdout.count('| generator |') == 1, 'each process prints the table'
+    config = Config.fromfile(path)
     config.work_dir = str(tmp_path / 'alone')
-    run_test(Config(config.to_dict()), str(checkpoint))
+    config.experiment_name = 'alone'
+    run_test(config, str(trained))
     assert_same_metrics(tmp_path / 'tested', tmp_path / 'alone')
 
 
-def test_two_machines_train_as_two_processes_of_one(tmp_path):
+def test_two_machines_train_as_two_processes_of_one(trained, tmp_path):
     """Two launchers with a process each, which know each other by address alone."""
-    def script(folder):
-        config = toy.restorer_config(folder, **distributed_runs.TWO_STEPS)
-        config.pop('experiment_name')
-        config.dump(tmp_path / f'{folder.name}.py')
-        return [str(ROOT / 'tools' / 'dist_train.sh'), f'{folder.name}.py']
-
-    call(*script(tmp_path / 'one'), 2, cwd=tmp_path)
     nodes = {**environment(), 'NNODES': '2', 'MASTER_ADDR': '127.0.0.1'}
-    command = [*script(tmp_path / 'apart'), '1']
+    command = [str(ROOT / 'tools' / 'dist_train.sh'), toy_run(tmp_path / 'apart').name,
+               '1']
     machines = [subprocess.Popen(
         command, cwd=tmp_path, env={**nodes, 'NODE_RANK': str(rank)}, text=True,
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) for rank in range(2)]
     for machine in machines:
         said = machine.communicate(timeout=300)[1]
         assert machine.returncode == 0, said[-5000:]
-    one, apart = (torch.load(tmp_path / name / 'iter_2.pth', weights_only=True)
-                  for name in ('one', 'apart'))
+    one, apart = (torch.load(path, weights_only=True)
+                  for path in (trained, tmp_path / 'apart' / 'iter_2.pth'))
     assert apart['fdsr_resume']['consumed'] == one['fdsr_resume']['consumed'] == 8
     assert distance(one['state_dict'], apart['state_dict']) < 5e-5

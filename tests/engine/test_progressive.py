@@ -13,6 +13,7 @@ from fdsr.weights import safe_load
 from tests import toy
 
 HOOK = dict(type='fdsr.ProgressiveHook', starts=[0, 2], fade=2)
+AVERAGE = dict(type='fdsr.TrainedEMAHook', name='generator', momentum=0.1)
 HEATMAPS = dict(type='fdsr.HeatmapNet', size=toy.SIZE, channels=4, depth=1)
 
 
@@ -53,8 +54,14 @@ def test_the_schedule_of_step_and_alpha():
 @pytest.mark.parametrize('finished', [1, 3])
 def test_a_run_that_is_stopped_inside_a_step_is_resumed_bit_equal(
         finished, tmp_path, landmarks, monkeypatch):
-    """Iteration 3 is in the middle of the fade-in of step 2."""
-    whole = toy.train(config_of(tmp_path / 'whole', landmarks, train_cfg__max_iters=6))
+    """Iteration 3 is in the middle of the fade-in of step 2; so is the average."""
+    def config(folder, **changes):
+        settings = config_of(tmp_path / folder, landmarks, train_cfg__max_iters=6,
+                             **changes)
+        settings.custom_hooks = [HOOK, AVERAGE]
+        return settings
+
+    whole = toy.train(config('whole'))
     step, calls = ProgressiveRestorer.train_step, []
 
     def stopped(self, data, optim_wrapper):
@@ -66,11 +73,10 @@ def test_a_run_that_is_stopped_inside_a_step_is_resumed_bit_equal(
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(ProgressiveRestorer, 'train_step', stopped)
-        toy.train(config_of(tmp_path / 'parts', landmarks, train_cfg__max_iters=6,
-                            default_hooks__checkpoint__interval=1))
-    resumed = toy.train(config_of(tmp_path / 'parts', landmarks, resume=True,
-                                  train_cfg__max_iters=6))
+        toy.train(config('parts', default_hooks__checkpoint__interval=1))
+    resumed = toy.train(config('parts', resume=True))
     expected, found = whole.model.state_dict(), resumed.model.state_dict()
+    assert any(key.startswith('generator_ema.') for key in expected)
     assert resumed.iter == 6 and expected.keys() == found.keys()
     for key, value in expected.items():
         assert torch.equal(value, found[key]), key
@@ -124,9 +130,8 @@ def test_all_losses_are_logged(tmp_path, landmarks):
 
 
 def test_the_moving_average_follows_the_steps(tmp_path, landmarks):
-    average = dict(type='fdsr.TrainedEMAHook', name='generator', momentum=0.1)
     config = config_of(tmp_path / 'run', landmarks, train_cfg__max_iters=3)
-    config.custom_hooks = [HOOK, average]
+    config.custom_hooks = [HOOK, AVERAGE]
     runner = toy.train(config)
     assert runner.model.generator_ema.step == 2
     assert runner.model.generator_ema.alpha == 0.5

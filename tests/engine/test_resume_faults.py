@@ -327,15 +327,24 @@ def test_a_malformed_field_is_named(work, field, value):
         toy.train(config_of(work, resume=True, train_cfg__max_iters=7))
 
 
+ACCUMULATED = dict(optim_wrapper__accumulative_counts=2, train_cfg__max_iters=4)
+
+
+@pytest.fixture(scope='module')
+def accumulated(tmp_path_factory):
+    """A checkpoint between two steps of the optimizer."""
+    folder = tmp_path_factory.mktemp('accumulated')
+    toy.train(config_of(folder, **ACCUMULATED))
+    return folder / 'iter_3.pth'
+
+
 @pytest.mark.parametrize('gradients', ['text', {}, {'': []}, {'': ['text'] * 99}])
-def test_malformed_gradients_are_named(tmp_path, gradients):
-    changes = dict(optim_wrapper__accumulative_counts=2, train_cfg__max_iters=4)
-    toy.train(config_of(tmp_path, **changes))
-    content = safe_load(tmp_path / 'iter_3.pth')
+def test_malformed_gradients_are_named(accumulated, tmp_path, gradients):
+    content = safe_load(accumulated)
     put(content, ['fdsr_resume', 'gradients'], gradients)
     torch.save(content, tmp_path / 'changed.pth')
     with pytest.raises(CannotResume, match=r'changed\.pth.*fdsr_resume\.gradients'):
-        toy.train(config_of(tmp_path, resume=True, **changes,
+        toy.train(config_of(tmp_path, resume=True, **ACCUMULATED,
                             load_from=str(tmp_path / 'changed.pth')))
 
 

@@ -2,9 +2,9 @@
 
 import json
 import subprocess
-import sys
 
 from fdsr.registry import VISUALIZERS
+from tests import warm
 
 
 def test_scalars_reach_the_back_end(tmp_path):
@@ -20,4 +20,4 @@ def test_it_does_not_import_matplotlib():
     code = ('import sys; sys.modules["matplotlib"] = None; '
             'from fdsr.engine.visualizer import ScalarVisualizer; '
             'ScalarVisualizer(name="scalars")')
-    subprocess.run([sys.executable, '-c', code], check=True, timeout=300)
+    subprocess.run([warm.python(warm.TORCH), '-c', code], check=True, timeout=300)

@@ -248,7 +248,7 @@ def test_models_that_cannot_be_used_are_errors(node, comfy):
     with pytest.raises(FileNotFoundError, match="no model 'gone.pth' in .*upscale_mod"):
         kind().restore(smooth(), 'gone.pth', 1.0, 0)
     models = kind.INPUT_TYPES()['required']['model'][0]
-    assert models[0] == 'compact (bundled)' and 'other.pth' in models
+    assert models[0] == 'small (bundled)' and 'other.pth' in models
 
 
 def test_the_bundled_network_is_used(node):

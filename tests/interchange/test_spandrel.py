@@ -8,7 +8,12 @@ import torch
 from fdsr.apis import load_backbone
 from fdsr.apis.networks import open_network
 from fdsr.interchange.publishing import publish
-from fdsr.interchange.recognition import READERS, recognize
+from fdsr.interchange.recognition import (
+    READERS,
+    member_name,
+    multiple_of,
+    recognize,
+)
 from fdsr.interchange.spandrel import install
 from fdsr.models.contract import add_traits
 from fdsr.models.files import CheckpointMismatch
@@ -33,8 +38,9 @@ CONFIGS = {
     'SRVGG': dict(scale=4, channels=8, convs=2),
     'RCAN': dict(scale=4, channels=10, groups=2, blocks=3, reduction=4),
     'SRFBN': dict(scale=4, channels=6, steps=2, groups=3),
-    # sides of SR must be a multiple of 16, those of LR therefore of 4
-    'DistilledStudent': dict(scale=4, layout='A', width=0.05, encoder=dict(
+    'ProgressiveFSR': dict(scale=4, channels=8, alpha=0.375),
+    # sides of SR must be a multiple of 8, those of LR therefore of 2
+    'DistilledStudent': dict(scale=4, layout='B', width=0.05, encoder=dict(
         type='fdsr.FeatureEncoder', arch='vgg16', pretrained=None)),
 }
 #: Largest differences from fp32 in steps of 1/255; bfloat16 has 8 significant bits.
@@ -96,7 +102,7 @@ def test_published_files_reproduce_the_output(name, published):
     assert (found.scale, found.purpose) == (CONFIGS[name]['scale'], 'FaceSR')
     assert (found.input_channels, found.output_channels) == (3, 3)
     step = found.size_requirements.multiple_of
-    assert step == (4 if name == 'DistilledStudent' else 1)
+    assert step == (2 if name == 'DistilledStudent' else 1)
     if step == 1:
         compare(found, network, torch.rand(3, 3, 16, 16))
         photo = torch.rand(1, 3, 37, 53)
@@ -107,7 +113,7 @@ def test_published_files_reproduce_the_output(name, published):
     else:  # spandrel pads and crops
         compare(found, network, torch.rand(2, 3, 4, 4))
         photo = torch.rand(1, 3, 5, 9)
-        padded = torch.nn.functional.pad(photo, (0, 3, 0, 3), 'reflect')
+        padded = torch.nn.functional.pad(photo, (0, 1, 0, 1), 'reflect')
         with torch.no_grad():
             expected = network(padded)[..., :5 * 4, :9 * 4]
         assert (found(photo) - expected).abs().max() < 1e-5
@@ -161,6 +167,31 @@ def test_only_one_detector_accepts(name):
         assert order[1:] == (['Compact'] if 'body.1.weight' in values else [])
 
 
+@pytest.mark.parametrize('arch, layout, width', [
+    ('vgg16', 'A', 0.05), ('vgg19', 'A', 0.3), ('vgg19', 'B', 0.05)])
+def test_students_of_every_encoder(arch, layout, width):
+    encoder = dict(type='fdsr.FeatureEncoder', arch=arch, pretrained=None)
+    with weights_follow():
+        network = MODELS.build(dict(type='fdsr.DistilledStudent', scale=8, width=width,
+                                    layout=layout, encoder=encoder))
+    found = recognize('DistilledStudent', {
+        f'{member_name(network)}.{key}': one
+        for key, one in network.state_dict().items()})
+    assert found.missing is None and found.config['scale'] == 8
+    assert (found.config['layout'], found.config['encoder']) == (layout, encoder)
+    assert multiple_of(network) == (2 if layout == 'A' else 1)
+
+
+@pytest.mark.parametrize('alpha', [1.0, 0.0, 0.375, 1e-05, 2 / 30000])
+def test_the_member_states_alpha_exactly(alpha):
+    network = MODELS.build(dict(type='fdsr.ProgressiveFSR', channels=8, alpha=alpha))
+    member = member_name(network)
+    assert '.' not in member
+    found = recognize('ProgressiveFSR', {
+        f'{member}.{key}': one for key, one in network.state_dict().items()})
+    assert found.config['alpha'] == alpha and found.missing is None
+
+
 def test_files_of_other_architectures_are_not_accepted():
     from spandrel.architectures import ESRGAN, RCAN, SAFMN, SPAN, Compact
     others = dict(
@@ -202,7 +233,8 @@ def test_values_that_are_not_finite_are_refused():
 
 
 @pytest.mark.parametrize('name, argument', [('SRFBN', 'steps'),
-                                            ('DistilledStudent', 'scale')])
+                                            ('DistilledStudent', 'scale'),
+                                            ('ProgressiveFSR', 'alpha')])
 def test_what_the_values_do_not_state_is_not_assumed(name, argument, published):
     network = load_backbone(published(name))
     state = {f'generator.{key}': one for key, one in network.state_dict().items()}

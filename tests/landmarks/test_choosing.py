@@ -1,7 +1,6 @@
 """Which detector is used where none is named, and what is said without any."""
 
 import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -10,6 +9,7 @@ from fdsr.landmarks import choosing, default_detector, default_photo_detector
 from fdsr.landmarks.choosing import detector_config, named_detector
 from fdsr.preparation.landmarks.extraction import ExtractionSettings
 from fdsr.weights import SOURCES, sha256_of
+from tests import warm
 from tests.conftest import REPOSITORY
 
 NAME = SOURCES['yunet'].filename
@@ -100,10 +100,11 @@ def test_the_command_line_takes_a_detector(tmp_path, weights):
 
 
 def test_landmarks_need_no_training_packages():
-    code = (f'import sys\nsys.modules.update(dict.fromkeys({ABSENT!r}))\n'
+    code = ('import sys, warnings\nwarnings.simplefilter("ignore")\n'
+            f'sys.modules.update(dict.fromkeys({ABSENT!r}))\n'
             'import fdsr.landmarks, fdsr.apis\n'
             'print(fdsr.landmarks.YuNetLandmarks().halvings)')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
-                          capture_output=True, text=True, cwd=REPOSITORY)
+    done = subprocess.run([warm.python(warm.TORCH), '-c', code], capture_output=True,
+                          text=True, cwd=REPOSITORY)
     assert done.returncode == 0, done.stderr
     assert done.stdout == '4\n'

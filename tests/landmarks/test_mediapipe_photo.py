@@ -1,5 +1,7 @@
 """Every face of a photograph: small ones, many, none."""
 
+import subprocess
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,6 +9,7 @@ from PIL import Image
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector, MediaPipePhotoLandmarks
 from fdsr.landmarks.mediapipe_photo import windows
 from fdsr.registry import LANDMARKS
+from tests import warm
 
 pytest.importorskip('mediapipe', reason='needs fdsr[landmarks]')
 #: Centre of the astronaut's face, and the distance of her eyes, in 512 px.
@@ -104,22 +107,20 @@ def test_refuses_settings_out_of_range():
 
 def test_the_native_log_is_not_heard_and_ours_is():
     """In a process of its own: the libraries speak once."""
-    import subprocess
-    import sys
-    code = ('import numpy as np, sys, skimage.data\n'
+    code = ('import warnings\nwarnings.simplefilter("ignore")\n'
+            'import numpy as np, sys, skimage.data\n'
             'from fdsr.landmarks import MediaPipePhotoLandmarks\n'
             'faces = MediaPipePhotoLandmarks().find_faces(skimage.data.astronaut())\n'
             'print(len(faces), file=sys.stderr)')
-    shown = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
-                           capture_output=True, text=True)
+    shown = subprocess.run([warm.python(warm.TORCH), '-c', code], capture_output=True,
+                           text=True)
     assert shown.stderr == '1\n' and shown.stdout == ''
 
 
 def test_no_shape_ends_the_process():
     """In a process of its own: MediaPipe would abort it."""
-    import subprocess
-    import sys
-    code = ('import numpy as np\n'
+    code = ('import warnings\nwarnings.simplefilter("ignore")\n'
+            'import numpy as np\n'
             'from fdsr.landmarks import MediaPipeLandmarks, MediaPipePhotoLandmarks\n'
             'detectors = MediaPipeLandmarks(padding=2), '
             'MediaPipePhotoLandmarks(halvings=1)\n'
@@ -127,8 +128,8 @@ def test_no_shape_ends_the_process():
             '    for detector in detectors:\n'
             '        image = np.full((*shape, 3), 90, np.uint8)\n'
             '        assert detector.find_faces(image) == []')
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code],
-                          capture_output=True, text=True)
+    done = subprocess.run([warm.python(warm.TORCH), '-c', code], capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
 
 

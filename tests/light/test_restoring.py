@@ -91,8 +91,10 @@ def test_the_command_restores_an_image_and_a_folder(tmp_path, folder):
     assert len(list((tmp_path / 'many').glob('*.png'))) == 3
     rows = (tmp_path / 'many/results.csv').read_text().splitlines()
     assert len(rows) == 4 and all(',ok,' in row for row in rows[1:])
-    assert np.array_equal(np.asarray(Image.open(tmp_path / 'one/0.png')),
-                          np.asarray(Image.open(tmp_path / 'many/0.png')))
+    alone, batched = (np.asarray(Image.open(tmp_path / folder / '0.png')).astype(int)
+                      for folder in ('one', 'many'))
+    # convolutions of another batch size round differently in the last bit of fp32
+    assert np.abs(alone - batched).max() <= 1 and (alone != batched).mean() < 1e-3
 
 
 def test_the_command_restores_a_video(tmp_path):

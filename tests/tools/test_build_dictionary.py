@@ -17,6 +17,7 @@ from fdsr.models.backbones.dictionary_teacher import dictionary_shape
 from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.files import load_dictionary
 from fdsr.weights import sha256_of
+from tests import warm
 from tests.datasets.conftest import toy_root  # noqa: F401  a fixture
 from tests.hostile import BROKEN, DOT, GOOD
 from tests.in_process import call_tool
@@ -58,6 +59,7 @@ def call(tmp_path, monkeypatch):
 
 
 def run_process(*arguments, cwd):
+    """Runs the tool in a real interpreter."""
     return subprocess.run(
         [sys.executable, str(TOOL), *map(str, arguments)], cwd=cwd, text=True,
         capture_output=True, env={**os.environ, 'OMP_NUM_THREADS': '1'})
@@ -167,7 +169,7 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 def test_a_full_disk_stops_with_a_message(config, call, tmp_path, limit, file, whole):
     options = [str(config), *SINGLY, '--out']
     done = subprocess.run(
-        [sys.executable, '-c', LIMITED, str(limit), str(TOOL), *options, 'd.pth'],
+        [warm.python(), '-c', LIMITED, str(limit), str(TOOL), *options, 'd.pth'],
         cwd=tmp_path, text=True, capture_output=True,
         env={**os.environ, 'OMP_NUM_THREADS': '1'})
     assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr
@@ -184,7 +186,7 @@ def test_ctrl_c_tells_how_to_go_on(config, call, tmp_path, workers, whole):
     options = [str(config), '--num-workers', workers, *SINGLY, '--out']
     # in the background a process may begin with Ctrl-C ignored, and its children too
     running = subprocess.Popen(
-        [sys.executable, str(TOOL), *options, 'd.pth'], cwd=tmp_path, text=True,
+        [warm.python(), str(TOOL), *options, 'd.pth'], cwd=tmp_path, text=True,
         stderr=subprocess.PIPE, start_new_session=True, preexec_fn=lambda:
         signal.signal(signal.SIGINT, signal.default_int_handler),
         env={**os.environ, 'OMP_NUM_THREADS': '1'})

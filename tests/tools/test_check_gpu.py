@@ -2,6 +2,7 @@
 
 import json
 import math
+import multiprocessing
 import runpy
 import sys
 from dataclasses import replace
@@ -28,6 +29,7 @@ from benchmarks.gpu_check.worker import (
     OutOfTime,
     one_line,
 )
+from tests import warm
 from tests.conftest import REPOSITORY as ROOT
 from tests.in_process import call_tool
 
@@ -39,7 +41,9 @@ NAMES = ('teacher', 'distill', 'student', 'rcan')
 def miniature(tmp_path_factory):
     """A whole check in miniature: what it printed, and the report."""
     folder = tmp_path_factory.mktemp('check')
-    done = call_tool(TOOL, '--miniature', '--out', folder / 'out')
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, 'executable', warm.python())
+        done = call_tool(TOOL, '--miniature', '--out', folder / 'out')
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return SimpleNamespace(
         printed=done.stdout, folder=folder / 'out',
@@ -241,7 +245,14 @@ def test_a_process_that_does_not_answer_is_stopped(tmp_path):
     assert process._process is None
 
 
-def test_a_process_that_ends_or_hangs_is_replaced(tmp_path):
+@pytest.fixture
+def forked(monkeypatch):
+    """The measuring process is forked, which spares the imports."""
+    context = multiprocessing.get_context('fork')
+    monkeypatch.setattr('multiprocessing.get_context', lambda method: context)
+
+
+def test_a_process_that_ends_or_hangs_is_replaced(tmp_path, forked):
     place = commands.Place(ROOT, tmp_path, True)
     process = MeasuringProcess(place, 'cpu')
     try:

@@ -78,3 +78,8 @@ def test_a_network_of_another_size_is_refused(config_path, tmp_path):
 def test_other_configs_are_refused(tmp_path):
     done = call_tool(TOOL, REPOSITORY / 'configs/demo/student.py', 'net.pth')
     assert done.returncode == 1 and 'fdsr.LandmarkDistiller' in done.stderr
+
+
+def test_the_number_of_repeats_is_checked():
+    done = call_tool(TOOL, 'config.py', 'net.pth', '--repeats', 0)
+    assert done.returncode == 2 and 'argument --repeats: ' in done.stderr

@@ -11,10 +11,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests import warm
 from tests.in_process import call_tool
 
 TOOL = Path(__file__).resolve().parents[2] / 'tools' / 'extract_landmarks.py'
 ENVIRONMENT = {**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONDONTWRITEBYTECODE': '1'}
+# Runs the tool; each image takes at least 0.1 s.
+SLOW = """
+import runpy, sys, time
+from fdsr.preparation.landmarks.landmark_files import LandmarkFiles
+add = LandmarkFiles.add
+LandmarkFiles.add = lambda *arguments: (time.sleep(0.1), add(*arguments))[1]
+sys.argv.pop(0)
+sys.path.insert(0, sys.argv[0].rpartition('/')[0])
+runpy.run_path(sys.argv[0], run_name='__main__')
+"""
 FILES = ('points.csv', 'points_bb.csv', 'skipped_points.csv')
 
 
@@ -44,7 +55,7 @@ def whole(source, tmp_path_factory):
 
 
 def command(source, folder, *arguments):
-    return [sys.executable, str(TOOL), str(source), str(folder / 'points.csv'),
+    return [str(TOOL), str(source), str(folder / 'points.csv'),
             *map(str, arguments)]
 
 
@@ -85,8 +96,9 @@ def test_it_says_what_it_wrote(source, whole):
 @pytest.mark.slow
 def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
     process = subprocess.Popen(
-        command(source, tmp_path, '--num-workers', 2), text=True, env=ENVIRONMENT,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+        [sys.executable, '-c', SLOW, *command(source, tmp_path, '--num-workers', 2)],
+        text=True, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        start_new_session=True)
     while rows_in(tmp_path) < 3 and process.poll() is None:
         time.sleep(0.01)
     os.killpg(process.pid, signal.SIGINT)
@@ -102,8 +114,9 @@ def test_ctrl_c_and_more_workers_give_the_same_files(source, whole, tmp_path):
 @pytest.mark.slow
 def test_no_worker_outlives_a_killed_run(source, tmp_path):
     process = subprocess.Popen(
-        command(source, tmp_path, '--num-workers', 1), env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        [sys.executable, *command(source, tmp_path, '--num-workers', 1)],
+        env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        start_new_session=True)
     while rows_in(tmp_path) < 1 and process.poll() is None:
         time.sleep(0.01)
     process.kill()
@@ -128,9 +141,9 @@ runpy.run_path(sys.argv[0], run_name='__main__')
 
 @pytest.mark.slow
 def test_a_full_disk_stops_with_a_message(source, whole, tmp_path):
-    python, *tool = command(source, tmp_path)
-    done = subprocess.run([python, '-c', LIMITED, *tool], text=True,
-                          capture_output=True, env=ENVIRONMENT)
+    done = subprocess.run(
+        [warm.python(), '-c', LIMITED, *command(source, tmp_path)], text=True,
+        capture_output=True, env=ENVIRONMENT)
     assert done.returncode == 1 and 'Traceback' not in done.stderr
     assert 'points.csv cannot be written' in done.stderr
     assert (tmp_path / 'points.csv').read_bytes().endswith(b'\n')

@@ -2,12 +2,12 @@
 import os
 import signal
 import subprocess
-import sys
 import time
 
 import pytest
 
 from fdsr.datasets import FaceManifestDataset
+from tests import warm
 from tests.conftest import REPOSITORY
 from tests.in_process import call_tool
 from tests.preparation.faces.conftest import people, tree  # noqa: F401  fixtures
@@ -54,7 +54,7 @@ def test_ctrl_c_tells_how_to_go_on(source, people, tmp_path, workers):  # noqa: 
     out = tmp_path / 'out'
     # in the background a process may begin with Ctrl-C ignored, and its children too
     running = subprocess.Popen(
-        [sys.executable, str(TOOL), *map(str, source), '--out', str(out), '--workers',
+        [warm.python(), str(TOOL), *map(str, source), '--out', str(out), '--workers',
          workers, '--shard-size', '2'], text=True, stderr=subprocess.PIPE,
         start_new_session=True, preexec_fn=lambda: signal.signal(
             signal.SIGINT, signal.default_int_handler))

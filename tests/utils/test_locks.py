@@ -55,8 +55,16 @@ def test_children_do_not_keep_the_lock_of_a_killed_run(tmp_path):
     code = """
 import multiprocessing, os, signal, sys, time
 from fdsr.utils.locks import folder_lock
+
+def work(started):
+    started.set()
+    time.sleep(3)
+
 with folder_lock(sys.argv[1]):
-    multiprocessing.get_context('fork').Process(target=time.sleep, args=(3,)).start()
+    context = multiprocessing.get_context('fork')
+    started = context.Event()
+    context.Process(target=work, args=(started,)).start()
+    started.wait()
     os.kill(os.getpid(), signal.SIGKILL)
 """
     started = time.monotonic()

@@ -9,6 +9,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from fdsr.weights import ModelFileError, RefusedCheckpointError, safe_load
+from fdsr.weights.hashing import values_sha256
 from fdsr.weights.safetensors_files import load, save
 
 SPEC = dict(architecture='fdsr-tiny', implementation='fdsr', title='Tiny',
@@ -110,17 +111,31 @@ def test_what_could_not_be_read_is_not_written(meta, value, message, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_name_that_the_format_reserves_is_refused(tmp_path):
+    with pytest.raises(ModelFileError, match="cannot store a tensor with the name '__"):
+        save(tmp_path / 'x.safetensors', META, {'__metadata__': torch.ones(1)}, SPEC)
+
+
+@pytest.mark.parametrize('value', [
+    torch.arange(2.0)[1::2], torch.arange(6.0).reshape(2, 3).t(),
+    torch.ones(2).expand(3, 2), torch._neg_view(torch.ones(2))])
+def test_views_are_stored_by_value(value, tmp_path):
+    save(tmp_path / 'x.safetensors', META, {'w': value}, SPEC)
+    assert torch.equal(load(tmp_path / 'x.safetensors')['state_dict']['w'], value)
+    assert values_sha256({'w': value}) == values_sha256({'w': value.clone()})
+
+
 def test_a_full_disk_keeps_the_earlier_file(path, monkeypatch):
     from fdsr.weights import safetensors_files
     before = path.read_bytes()
-    real, calls = safetensors_files._bytes_of, []
+    real, calls = safetensors_files.tensor_bytes, []
 
     def full(value):
         calls.append(value)
         if len(calls) > len(values()) + 2:  # after the hash and two tensors
             raise OSError(28, 'No space left on device')
         return real(value)
-    monkeypatch.setattr(safetensors_files, '_bytes_of', full)
+    monkeypatch.setattr(safetensors_files, 'tensor_bytes', full)
     with pytest.raises(OSError, match='No space'):
         save(path, META, values(), SPEC)
     assert path.read_bytes() == before
@@ -144,6 +159,8 @@ def shifted(header, section):
     (tensor(shape=[10**9]), r"the tensor 'c\.half', of shape \(1000000000,\): "
      '2000000000 bytes in a section of'),
     (tensor(shape=[2**62] * 60), "the tensor 'c.half', of shape"),
+    (tensor(shape=[2**62, 2**62, 0], data_offsets=[0, 0]),
+     "the tensor 'c.half', of shape .* too large for torch"),
     (tensor(shape=[1] * 65), "the tensor 'c.half', whose shape or offsets"),
     (tensor(shape=[-1]), "the tensor 'c.half', whose shape or offsets"),
     (tensor(shape=[True, 15]), "the tensor 'c.half', whose shape or offsets"),
@@ -213,6 +230,13 @@ def test_every_truncation_is_refused(path):
         path.write_bytes(data[:size])
         with pytest.raises(RefusedCheckpointError, match=r'x\.safetensors: expected'):
             load(path)
+
+
+def test_a_pointer_of_git_lfs_is_named(tmp_path):
+    (tmp_path / 'x.safetensors').write_text(
+        'version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 5\n')
+    with pytest.raises(RefusedCheckpointError, match='found a pointer of Git LFS'):
+        load(tmp_path / 'x.safetensors')
 
 
 def test_a_file_of_another_program_is_refused(tmp_path):

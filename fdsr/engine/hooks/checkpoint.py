@@ -93,7 +93,7 @@ class CheckpointHook(_CheckpointHook):
             self._kept = [kept for kept in self._kept if kept != step] + [step]
             runner.message_hub.update_info('keep_ckpt_ids', list(self._kept))
         runner.message_hub.update_info('last_ckpt', self.last_ckpt)
-        runner.call_hook('gather_random_states')
+        runner.call_hook('gather_states')
         self._write(runner, self.last_ckpt, meta, self.by_epoch, self.save_optimizer,
                     self.save_param_scheduler, **self.args)
         if is_main_process():

@@ -23,7 +23,8 @@ class ExactResumeHook(Hook):
 
     - mmengine's message hub, whose ``HistoryBuffer`` objects do not load with
       ``weights_only=True``;
-    - the number of consumed samples and the sampler's seed, for ``ExactTrainLoop``;
+    - the number of consumed samples of each process and the sampler's seed, for
+      ``ExactTrainLoop``;
     - the states of Python's, numpy's and torch's random generators in each process;
     - with gradient accumulation in a single process, the gradients so far; with several
       processes, resume is exact from multiples of the accumulated iterations only;
@@ -35,24 +36,29 @@ class ExactResumeHook(Hook):
     priority = 'VERY_LOW'
 
     def __init__(self) -> None:
-        self._random: list[dict[str, Any]] | None = None
+        self._states: list[tuple[int, dict[str, Any]]] | None = None
 
-    def gather_random_states(self, runner: Any) -> None:
-        """Collects the random states of all processes for the next checkpoint."""
-        self._random = all_gather_object(random_states())
+    def gather_states(self, runner: Any) -> None:
+        """Collects the positions of all processes for the next checkpoint."""
+        self._states = all_gather_object(_state(runner))
 
     def before_save_checkpoint(self, runner: Any, checkpoint: dict[str, Any]) -> None:
         """Converts the checkpoint to plain values and adds the run's position."""
         checkpoint['message_hub'] = to_plain(checkpoint['message_hub'])
         checkpoint['meta'] = to_plain(checkpoint['meta'])
-        states, self._random = self._random or [random_states()], None
+        states, self._states = self._states or [_state(runner)], None
+        (consumed, *consumed_of_others), (random, *random_of_others) = zip(*states)
         checkpoint[KEY] = dict(
-            consumed=getattr(runner.train_loop, 'consumed', 0),
+            consumed=consumed, consumed_of_others=consumed_of_others,
             sampler_seed=getattr(
                 runner.train_loop.dataloader.sampler, 'seed', None),
-            random=states[0], random_of_others=states[1:],
+            random=random, random_of_others=random_of_others,
             gradients=partial_gradients(runner.optim_wrapper),
             settings=to_plain(settings_of(runner)))
+
+
+def _state(runner: Any) -> tuple[int, dict[str, Any]]:
+    return getattr(runner.train_loop, 'consumed', 0), random_states()
 
 
 def to_plain(value: Any) -> Any:

@@ -145,7 +145,8 @@ def _config_of(kind: str, state: State, others: dict[str, Any],
     try:
         return {**config, **CONVERTERS[kind].settings_of(others)}
     except ValueError as error:
-        raise CheckpointMismatch(f'{source} cannot be used: {error}.') from error
+        raise CheckpointMismatch(
+            f'{source} cannot be used: {str(error).rstrip(".")}.') from error
 
 
 def _summary_of(out: str | Path, network: nn.Module, config: dict,

@@ -5,7 +5,7 @@ from typing import Any
 
 from torch import Tensor
 
-from fdsr.models.backbones.progressive_fsr import check_progress
+from fdsr.models.progress import check_progress
 
 #: Steps of the authors' network.
 _STEPS = 3

@@ -31,11 +31,11 @@ def session(path: Path, threads: int = 0) -> Any:
 
     Args:
         path: the ONNX file.
-        threads: threads per operator; 0: one per core.
+        threads: threads per operator; 0: as many as torch.
     """
     import onnxruntime
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
+    options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(
         str(path), options, providers=['CPUExecutionProvider'])

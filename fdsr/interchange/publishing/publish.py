@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from fdsr.apis.networks import FaceGeometry
+from fdsr.apis.networks import FaceGeometry, check_returns_images
 from fdsr.interchange.drafts import draft_folder
 from fdsr.interchange.publishing import hub, open_model_db
 from fdsr.interchange.publishing.card import Facts, results_of, write_card
@@ -84,8 +84,8 @@ def publish(source: str | Path, folder: str | Path, name: str,
             file cannot be included.
         ValueError: the licence is missing, the name is too long or not a file name, a
             metrics file has another format, a value does not fit into fp16, it is
-            unknown which results are those of the network (for a hub), or a field of
-            OpenModelDB's entry is invalid.
+            unknown which results are those of the network (for a hub), a field of
+            OpenModelDB's entry is invalid, or the network finds landmarks.
         CannotWrite: the folder cannot be written; it is left unchanged.
     """
     _check_name(name)
@@ -97,6 +97,7 @@ def publish(source: str | Path, folder: str | Path, name: str,
                          'used by others: name it (--licence).')
     header_of = hub.header_maker(member, results) if for_hub else None
     network = load_backbone(path, member)
+    check_returns_images(source, network)
     config, whole = _self_contained(path, facts['backbones'][member], network)
     if half:
         _check_half(whole)

@@ -24,7 +24,8 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
         gt: (B, 3, H, W) RGB in [0, 1].
         pixel_loss, perceptual_loss: called with (sr, gt).
         target_features: features of ``gt`` for the perceptual loss, if available.
-        extra_losses: further losses by name, called with the last output and gt.
+        extra_losses: further losses, called with the last output and gt; the keys
+            become names in the log.
 
     Returns:
         ``loss_pixel``, with a perceptual loss ``loss_perceptual``, and ``loss_NAME`` of
@@ -42,7 +43,7 @@ def restoration_losses(outputs: Sequence[Tensor], gt: Tensor, pixel_loss: nn.Mod
 
 
 def build_losses(configs: Mapping[str, dict] | None) -> nn.ModuleDict:
-    """Returns the losses of their configs by name.
+    """Builds a dict of losses from a dict of configs.
 
     Raises:
         ValueError: a name belongs to another loss.

@@ -56,7 +56,7 @@ class FeatureDistiller(BaseModel):
         pixel_loss: config of a loss that is called with (sr, gt) in [0, 1]; default:
             ``PixelLoss`` with a weight of 100.
         perceptual_loss: the same; default: none.
-        extra_losses: configs of further such losses by name; default: none.
+        extra_losses: dict of configs of further such losses; default: none.
         init_from: checkpoint that initializes the student, or ``'teacher'`` for the
             teacher's own decoder.
         frozen_features: folders of cached features, see ``fdsr.models.feature_cache``;

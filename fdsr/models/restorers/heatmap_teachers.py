@@ -38,7 +38,7 @@ class FANHeatmaps(nn.Module):
         eye_share: eye distance in the images as a share of their side.
 
     Raises:
-        FileNotFoundError: there is no file; the message names its URL.
+        FileNotFoundError: the file does not exist; the message names its URL.
         ValueError: the hash of the file differs, or ``eye_share`` is not in (0, 1).
     """
 
@@ -117,8 +117,8 @@ class DetectorHeatmaps(nn.Module):
         Raises:
             ValueError: the detector does not return 68 points.
         """
-        pictures = to_uint8(image).permute(0, 2, 3, 1).cpu().numpy()
-        found = [self._points_in(np.ascontiguousarray(one)) for one in pictures]
+        images = to_uint8(image).permute(0, 2, 3, 1).cpu().numpy()
+        found = [self._points_in(np.ascontiguousarray(one)) for one in images]
         return torch.from_numpy(np.stack(found)).to(image.device)
 
     def _points_in(self, image: np.ndarray) -> np.ndarray:

@@ -191,6 +191,6 @@ def _check_file(landmarks: str | dict) -> None:
     path = landmarks if isinstance(landmarks, str) else landmarks.get('checkpoint')
     if path is not None and not Path(path).expanduser().is_file():
         raise FileNotFoundError(
-            f'There is no landmark network at {path}: correct model.landmarks, or '
+            f'The landmark network {path} does not exist: correct model.landmarks, or '
             'train one with configs/extra/landmark_student.py (at reduced size: '
             'configs/reduced/landmark_student.py).')

@@ -17,6 +17,7 @@ and level, and the sums of the second pass. An interrupted build resumes from it
 are read again, but not encoded.
 """
 
+import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -120,19 +121,9 @@ class DictionaryBuilder:
         return labels
 
     def features(self, images: Tensor, boxes: Tensor) -> Iterator[tuple[Slot, Tensor]]:
-        """Yields the features of each component and level, as the teacher matches them.
-
-        Args:
-            images: (B, 3, S, S) RGB in [0, 1].
-            boxes: (B, 4, 4) in pixels of the images.
-
-        Yields:
-            (component, level) and fp32 (B, C · s · s).
-        """
-        for slot, window in component_features(
-                self.encoder, self.spec.sides, images.to(self.device),
-                boxes.to(self.device)):
-            yield slot, window.flatten(1)
+        """Yields the features of each component and level, see ``slot_features``."""
+        return slot_features(self.encoder, self.spec, images.to(self.device),
+                             boxes.to(self.device))
 
     @torch.no_grad()
     def project(self, faces: FaceSource) -> dict[Slot, np.ndarray]:
@@ -142,31 +133,45 @@ class DictionaryBuilder:
             ValueError: there are fewer faces than atoms.
         """
         self.report('features', 0)
-        projections = {
-            slot: SignProjection(int(np.prod(self.spec.atom_shape(*slot)[1:])),
-                                 self.projected, (self.seed, order), self.device)
-            for order, slot in enumerate(self.spec.slots())}
+        encode = Projector(self.encoder, self.spec, self.seed, self.projected,
+                           self.device)
         points = []
         for number, (images, boxes) in enumerate(faces):
-            points.append(self._points(number, images, boxes, projections))
-            self.report('features', len(images))
+            points.append(self.points(
+                number, len(images), functools.partial(encode, images, boxes)))
+        return self.by_slot(points)
+
+    def by_slot(self, points: list[np.ndarray]) -> dict[Slot, np.ndarray]:
+        """Returns the points (N, projected) of each slot from those of the batches.
+
+        Raises:
+            ValueError: there are fewer faces than atoms.
+        """
         check_enough_faces(self.num_atoms, sum(map(len, points)))
         return {slot: np.concatenate([batch[:, order] for batch in points])
                 for order, slot in enumerate(self.spec.slots())}
 
-    def _points(self, number: int, images: Tensor, boxes: Tensor,
-                projections: dict[Slot, SignProjection]) -> np.ndarray:
-        """Returns the points (B, slots, projected) of a batch, stored or computed."""
+    def points(self, number: int, count: int, compute: Callable[[], np.ndarray]
+               ) -> np.ndarray:
+        """Returns the points (B, slots, projected) of a batch, stored or computed.
+
+        Args:
+            number: number of the batch, without those that have no face.
+            count: number of its faces.
+            compute: returns the points.
+
+        Raises:
+            RuntimeError: the stored batch has another number of faces.
+        """
         file = f'points_{number:06d}'
         points = self.state.array(file) if self.state else None
         if points is None:
-            found = {slot: projections[slot](vectors).cpu().numpy()
-                     for slot, vectors in self.features(images, boxes)}
-            points = np.stack([found[slot] for slot in self.spec.slots()], axis=1)
+            points = compute()
             if self.state:
                 self.state.keep_array(file, points)
-        if len(points) != len(images):
-            raise RuntimeError(_changed(len(points), len(images)))
+        if len(points) != count:
+            raise RuntimeError(_changed(len(points), count))
+        self.report('features', count)
         return points
 
     @torch.no_grad()
@@ -232,6 +237,59 @@ class DictionaryBuilder:
             # in order: index_add_ on a GPU is not deterministic
             for label, vector in zip(labels[slot], vectors):
                 sums[slot][label] += vector
+
+
+def slot_features(encoder: Encoder, spec: DictionarySpec, images: Tensor, boxes: Tensor
+                  ) -> Iterator[tuple[Slot, Tensor]]:
+    """Yields the features of each component and level, as the teacher matches them.
+
+    Args:
+        encoder: encoder of the teacher.
+        spec: shape of the dictionary.
+        images: (B, 3, S, S) RGB in [0, 1].
+        boxes: (B, 4, 4) in pixels of the images.
+
+    Yields:
+        (component, level) and fp32 (B, C · s · s).
+    """
+    for slot, window in component_features(encoder, spec.sides, images, boxes):
+        yield slot, window.flatten(1)
+
+
+class Projector:
+    """Random projections of the features of faces, the first pass.
+
+    Args:
+        encoder: encoder of the teacher.
+        spec: shape of the dictionary.
+        seed: seed of the projections.
+        projected: length of the projected vectors.
+        device: device of the features.
+    """
+
+    def __init__(self, encoder: Encoder, spec: DictionarySpec, seed: int,
+                 projected: int, device: str) -> None:
+        self.encoder, self.spec, self.device = encoder, spec, device
+        self.seed, self.projected = seed, projected
+        self._projections: dict[Slot, SignProjection] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the signs of 256 px take 206 MB; each process draws them itself
+        return {**self.__dict__, '_projections': {}}
+
+    @torch.no_grad()
+    def __call__(self, images: Tensor, boxes: Tensor) -> np.ndarray:
+        """Returns the points (B, slots, projected) of a batch."""
+        if not self._projections:
+            self._projections = {
+                slot: SignProjection(int(np.prod(self.spec.atom_shape(*slot)[1:])),
+                                     self.projected, (self.seed, order), self.device)
+                for order, slot in enumerate(self.spec.slots())}
+        found = {slot: self._projections[slot](vectors).cpu().numpy()
+                 for slot, vectors in slot_features(
+                     self.encoder, self.spec, images.to(self.device),
+                     boxes.to(self.device))}
+        return np.stack([found[slot] for slot in self.spec.slots()], axis=1)
 
 
 def check_num_atoms(num_atoms: int) -> None:

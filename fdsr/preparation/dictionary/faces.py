@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -82,6 +82,21 @@ def _name(config: Any) -> str:
     return str(getattr(config, 'filename', None) or 'The config')
 
 
+class FaceBatch(NamedTuple):
+    """A batch of faces.
+
+    Args:
+        images: (B, 3, S, S) RGB in [0, 1]; None if all samples are bad.
+        boxes: (B, 4, 4) in pixels; None if all samples are bad.
+        facts: for each sample, whether it is good; and the eye distances of the good
+            ones in pixels.
+    """
+
+    images: Tensor | None
+    boxes: Tensor | None
+    facts: tuple[list[bool], list[float]]
+
+
 class FaceBatches:
     """Batches of HR faces and their component boxes, in a fixed order.
 
@@ -136,17 +151,52 @@ class FaceBatches:
         loader = DataLoader(
             Subset(self.dataset, self.indices.tolist()), self.batch_size,
             num_workers=self.num_workers, collate_fn=list)
-        good, distances = [], []
+        batches = []
         for items in loader:
-            good += [item is not None for item in items]
-            faces = [self._face(item) for item in items if item is not None]
-            if faces:
-                images, landmarks = map(np.stack, zip(*faces))
-                distances += np.linalg.norm(
-                    landmarks[:, 1] - landmarks[:, 0], axis=-1).tolist()
-                boxes = boxes_from_five_points(landmarks, self.size)
-                tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
-                yield tensor.float() / 255, torch.from_numpy(boxes)
+            batch = self.batch(items)
+            batches.append(batch.facts)
+            if batch.images is not None:
+                yield batch.images, batch.boxes
+        self.finish(batches)
+
+    def index_batches(self) -> list[list[int]]:
+        """Returns the indices of the faces of each batch."""
+        return [self.indices[start:start + self.batch_size].tolist()
+                for start in range(0, len(self), self.batch_size)]
+
+    def read(self, indices: list[int]) -> FaceBatch:
+        """Reads a batch in this process.
+
+        Raises:
+            ValueError: the size of a face differs from that of the network.
+        """
+        return self.batch([self.dataset[index] for index in indices])
+
+    def batch(self, items: list[dict[str, Any] | None]) -> FaceBatch:
+        """Returns a batch of items of the dataset, None for bad samples.
+
+        Raises:
+            ValueError: the size of a face differs from that of the network.
+        """
+        faces = [self._face(item) for item in items if item is not None]
+        good = [item is not None for item in items]
+        if not faces:
+            return FaceBatch(None, None, (good, []))
+        images, landmarks = map(np.stack, zip(*faces))
+        distances = np.linalg.norm(landmarks[:, 1] - landmarks[:, 0], axis=-1)
+        boxes = boxes_from_five_points(landmarks, self.size)
+        tensor = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return FaceBatch(tensor.float() / 255, torch.from_numpy(boxes),
+                         (good, distances.tolist()))
+
+    def finish(self, batches: list[tuple[list[bool], list[float]]]) -> None:
+        """Drops bad samples after an iteration.
+
+        Args:
+            batches: the facts of each batch, in order.
+        """
+        good = [one for batch, _ in batches for one in batch]
+        distances = [one for _, batch in batches for one in batch]
         self.skipped += good.count(False)
         self.indices = self.indices[np.array(good, dtype=bool)]
         if distances:

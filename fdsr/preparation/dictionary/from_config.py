@@ -13,6 +13,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from fdsr.models.dictionary.files import check_writable, save_dictionary
+from fdsr.preparation.dictionary import on_cluster
 from fdsr.preparation.dictionary.building import (
     BuiltDictionary,
     DictionaryBuilder,
@@ -26,6 +27,7 @@ from fdsr.preparation.dictionary.faces import (
     training_faces,
 )
 from fdsr.preparation.dictionary.resume import SETTINGS, BuildState
+from fdsr.preparation.executor import Executor
 
 #: Creates the progress report; called with the number of faces of one pass.
 ProgressFactory = Callable[[int], ContextManager[Callable[[str, int], None]]]
@@ -52,8 +54,8 @@ def build_from_config(config: Any, out: str | Path, num_atoms: int,
                       progress: ProgressFactory, max_faces: int | None = None,
                       batch_size: int = 4, seed: int = 0, dtype: str = 'float16',
                       device: str = 'cpu', num_workers: int = 0,
-                      balance: str | None = None, resume: bool = True
-                      ) -> WrittenDictionary:
+                      balance: str | None = None, resume: bool = True,
+                      ray: str | None = None) -> WrittenDictionary:
     """Builds the dictionary for the teacher of a config and writes it.
 
     Intermediate results are stored in ``OUT.partial``. An interrupted build resumes
@@ -72,12 +74,19 @@ def build_from_config(config: Any, out: str | Path, num_atoms: int,
         num_workers: number of processes that read images; 0: none.
         balance: sampling of the faces, see ``FaceBatches``.
         resume: resume from ``OUT.partial``; otherwise delete it.
+        ray: address of a Ray cluster for the first pass, see ``Executor``; the second
+            pass runs in this process.
 
     Raises:
         ValueError, KeyError: see ``teacher_settings``, ``check_enough_faces`` and
             ``BuildState``; also while another process builds the same file.
         PermissionError: the file cannot be written.
+        ImportError, RuntimeError: Ray is not installed, or the cluster cannot be used.
     """
+    executor = Executor(ray=ray)
+    if ray is not None and device != 'cpu':
+        raise ValueError(f'--ray encodes on the CPUs of the cluster: omit --device '
+                         f'{device}.')
     settings = teacher_settings(config)
     shape = dict(size=settings['size'], eye_share=settings['eye_share'])
     # a missing device raises here, before a state is created
@@ -102,7 +111,9 @@ def build_from_config(config: Any, out: str | Path, num_atoms: int,
             builder = DictionaryBuilder(
                 encoder, **shape, num_atoms=num_atoms, seed=seed, device=device,
                 report=report, state=state)
-            built = builder.build(faces)
+            points = (builder.project(faces) if ray is None
+                      else on_cluster.project(builder, faces, executor))
+            built = builder.average(faces, builder.group(points))
         sha256 = save_dictionary(
             built.dictionary.to(getattr(torch, dtype)), out, encoder, **shape,
             num_atoms=num_atoms, seed=seed, max_faces=max_faces,

@@ -72,6 +72,10 @@ class BuildState:
                     f'{brief(found.get(key))}. Repeat the original command, or delete '
                     'the results and start again with --no-resume.')
 
+    def num_points(self) -> int:
+        """Returns the number of batches of the first pass that are stored."""
+        return sum(1 for _ in self.folder.glob('points_*.npy'))
+
     def array(self, name: str) -> np.ndarray | None:
         """Returns a stored array of plain numbers, or None.
 

@@ -11,7 +11,7 @@ from typing import Any, Callable, Iterator
 from filelock import FileLock, Timeout
 
 from fdsr.datasets.vggface2_files import find_files
-from fdsr.datasets.workers import in_processes
+from fdsr.preparation.executor import Executor
 from fdsr.preparation.faces.finish import DONE, finish
 from fdsr.preparation.faces.plan import Plan, make_plan
 from fdsr.preparation.faces.settings import Settings
@@ -24,18 +24,20 @@ class Stopped(RuntimeError):
     """Raised when a preparation is interrupted; the message explains how to resume."""
 
 
-def prepare(settings: Settings, out: str | Path, workers: int = 0,
-            progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
+def prepare(settings: Settings, out: str | Path,
+            executor: Executor | None = None,
+            progress: Callable[[int, int], None] | None = None
+            ) -> dict[str, Any]:
     """Prepares faces, or resumes a preparation.
 
     Shards are written atomically. A run that was interrupted, e.g. by Ctrl-C or a full
-    disk, resumes with the missing shards. The result depends neither on ``workers`` nor
-    on interruptions.
+    disk, resumes with the missing shards. The result depends neither on the executor
+    nor on interruptions.
 
     Args:
         settings: Settings of the preparation.
         out: Output folder, new or from a run with the same settings.
-        workers: Number of worker processes; 0 uses this process.
+        executor: Runs the shards; default: this process.
         progress: Called with the number of processed images and their total.
 
     Returns:
@@ -46,7 +48,7 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
         ValueError: A CSV is malformed, an argument is out of range, no face remains, or
             the folder contains other files.
         Stopped: The disk is full, or another run writes to the folder.
-        RuntimeError: A process died.
+        RuntimeError: A process died, or the cluster cannot be used.
     """
     out = Path(out)
     request = settings.request()
@@ -66,7 +68,7 @@ def prepare(settings: Settings, out: str | Path, workers: int = 0,
                 shutil.rmtree(out / WORK, ignore_errors=True)
             raise
         job = Job(settings, out, index.folder, images)
-        _run(job, plan, workers, progress or (lambda done, total: None))
+        _run(job, plan, executor or Executor(), progress or (lambda done, total: None))
         summary = finish(job, plan, request)
     shutil.rmtree(out / WORK, ignore_errors=True)
     return summary
@@ -126,8 +128,8 @@ def _explained(out: Path) -> Iterator[None]:
                       'same command again; finished shards are kept.') from error
 
 
-def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None]
-         ) -> None:
+def _run(job: Job, plan: Plan, executor: Executor,
+         progress: Callable[[int, int], None]) -> None:
     """Processes the missing units."""
     for leftover in job.work.glob('*.part'):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -135,9 +137,7 @@ def _run(job: Job, plan: Plan, workers: int, progress: Callable[[int, int], None
     total = plan.units[-1].last
     done = total - sum(unit.last - unit.first for unit in missing)
     progress(done, total)
-    write = functools.partial(write_unit, job)
-    written = in_processes(write, missing, workers) if workers else (
-        write(unit) for unit in missing)
+    written = executor.map(functools.partial(write_unit, job), missing)
     # closing stops the workers; unfinished units leave only temporary folders
     with contextlib.closing(written):
         for unit, _ in zip(missing, written):

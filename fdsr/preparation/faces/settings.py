@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fdsr.datasets.image_storage import STORAGES, SUFFIXES
+from fdsr.utils import storage
 
 #: Splits in the order of processing; of two duplicates, the earlier one is kept.
 SPLITS = ('test', 'val', 'train')
@@ -17,7 +18,8 @@ class Settings:
     """Settings for reading, cropping, filtering, splitting and writing.
 
     Args:
-        data_root: Folder in VGGFace2's layout or, with ``landmarks``, any folder.
+        data_root: Folder in VGGFace2's layout or, with ``landmarks``, any folder; or
+            its URL. CSVs may be URLs too.
         landmarks: CSV of landmarks with VGGFace2's columns; names are paths relative to
             ``data_root`` without suffix.
         boxes: CSV of boxes for ``landmarks``; default: squares around the landmarks.
@@ -39,7 +41,7 @@ class Settings:
         seed: Seed of the split.
         encoding: ``jpeg``, ``png`` or, in LMDB, ``raw``.
         quality: Quality of JPEG.
-        storage: ``folder`` or ``lmdb``.
+        storage: ``folder``, ``lmdb`` or ``tar``, a WebDataset.
         shard_size: Number of images per shard, before filtering.
 
     Raises:
@@ -100,11 +102,13 @@ class Settings:
         """Returns everything that the result depends on, as plain JSON."""
         files = {}
         for path in filter(None, (self.landmarks, self.boxes)):
-            if not Path(path).is_file():
+            found = storage.stamp(path)
+            if found is None:
                 raise FileNotFoundError(
                     f'Missing CSV {path}. Create it with tools/extract_landmarks.py or '
                     'correct the path.')
-            stat = Path(path).stat()
-            files[path] = [stat.st_size, stat.st_mtime_ns]
-        facts = {**asdict(self), 'data_root': str(Path(self.data_root).resolve())}
+            files[path] = list(found)
+        root = self.data_root if storage.is_remote(self.data_root) else str(
+            Path(self.data_root).resolve())
+        facts = {**asdict(self), 'data_root': root}
         return json.loads(json.dumps({**facts, 'files': files}))

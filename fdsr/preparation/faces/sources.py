@@ -18,6 +18,7 @@ from fdsr.datasets.vggface2_files import (
 from fdsr.datasets.vggface2_index import FaceIndex, open_index
 from fdsr.preparation.faces.settings import Settings
 from fdsr.preparation.faces.units import UNLISTED, as_csv
+from fdsr.utils import storage
 from fdsr.utils.files import atomic_path, write_bytes
 
 
@@ -35,15 +36,16 @@ def open_source(settings: Settings, work: Path) -> tuple[FaceIndex, Path]:
     if settings.landmarks is None:
         files = find_files(settings.data_root, settings.listing)
         return open_index(files, settings.listing), files.images
-    root = Path(settings.data_root)
-    if not root.is_dir():
+    root = storage.as_path(settings.data_root)
+    if not storage.is_remote(root) and not root.is_dir():
         raise FileNotFoundError(f'{root} is not a folder. Pass the folder of the '
                                 'images that the landmarks belong to.')
     listing = work / 'list.txt'
     if not listing.exists():  # a resumed run keeps its list
         _write_list(root, listing)
-    landmarks = Path(settings.landmarks)
-    boxes = Path(settings.boxes) if settings.boxes else work / landmarks.name
+    landmarks = storage.local(settings.landmarks)
+    boxes = (storage.local(settings.boxes) if settings.boxes
+             else work / landmarks.name)
     if not boxes.exists():
         _write_boxes(landmarks, boxes)
     files = SplitFiles(root, boxes, landmarks, listing)

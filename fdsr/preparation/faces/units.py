@@ -4,6 +4,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from zlib import crc32
@@ -14,6 +15,7 @@ from fdsr.datasets.image_storage import (
     SUFFIXES,
     FolderImages,
     LmdbWriter,
+    TarWriter,
     encode,
 )
 from fdsr.datasets.manifest import record_type
@@ -66,13 +68,14 @@ def write_unit(job: Job, unit: Unit) -> None:
     """Processes a unit and writes its faces.
 
     The folder of the shard, the list of skipped images and the records are written
-    atomically in this order. Leftovers of an interrupted run are overwritten.
+    atomically in this order. Leftovers of an interrupted run are overwritten. On a
+    cluster, a node that counts as lost may still write the same unit: the names of the
+    temporary folders differ.
 
     Raises:
         OSError: A file cannot be written, e.g. because the disk is full.
     """
-    part = job.work / f'{unit.number:08d}.part'
-    shutil.rmtree(part, ignore_errors=True)
+    part = job.work / f'{unit.number:08d}.{uuid.uuid4().hex}.part'
     part.mkdir(parents=True)
     try:
         records, skipped = _write_images(job, unit, part)
@@ -119,9 +122,11 @@ def _write_images(job: Job, unit: Unit, folder: Path
 
 
 def _writer(settings: Settings, folder: Path, faces: int
-            ) -> FolderImages | LmdbWriter:
+            ) -> FolderImages | LmdbWriter | TarWriter:
     if settings.storage == 'folder':
         return FolderImages(folder, SUFFIXES[settings.encoding])
+    if settings.storage == 'tar':
+        return TarWriter(folder, SUFFIXES[settings.encoding], faces)
     # upper limit: uncompressed pixels and some pages; the file itself is not larger
     # than its content
     most = settings.size * settings.size * 4 + 16384

@@ -22,18 +22,21 @@ from fdsr.datasets.reading import (
     strict_decoders,
 )
 from fdsr.datasets.vggface2_files import SUFFIXES
-from fdsr.datasets.workers import in_processes
 from fdsr.geometry.five_points import problem_of
 from fdsr.landmarks.base import FaceLandmarks, LandmarkDetector
 from fdsr.landmarks.choosing import default_detector
 from fdsr.landmarks.orientation import oriented_faces
+from fdsr.preparation.executor import Executor
 from fdsr.preparation.landmarks.landmark_files import LandmarkFiles, write_text
+from fdsr.utils import storage
 
 #: Suffixes of images that ``VGGFace2Dataset`` does not read.
 OTHER_SUFFIXES = ('.jp2', '.j2k', '.jxl', '.psd', '.dng', '.tga')
 #: Minimum of the shorter side in pixels and maximum aspect ratio. Other images have no
 #: usable face, and a detector would upsample them to gigabytes.
 SMALLEST_SIDE, LONGEST_STRIP = 16, 16
+#: Images of a Ray task.
+PER_TASK = 32
 #: Maximum of the longer side for the detector; larger images are downsampled.
 LONGEST_SEEN = 4096
 _EXIF_ORIENTATION = 274
@@ -109,7 +112,7 @@ def find_images(source: Path) -> list[ImageFile]:
     Raises:
         FileNotFoundError: the folder is missing or contains no image.
     """
-    if not source.is_dir():
+    if not storage.is_remote(source) and not source.is_dir():
         raise FileNotFoundError(f'{source} is not a folder. Pass the folder with the '
                                 'images.')
     known = tuple(suffix.decode() for suffix in SUFFIXES)
@@ -194,7 +197,8 @@ class Examiner:
     def _read(self, path: str) -> Skipped | tuple[np.ndarray, int]:
         """Returns the image, read as in the dataset, and its EXIF orientation."""
         file = self.source / path
-        if not file.is_file():  # a pipe would block; a link can be broken
+        # a pipe would block; a link can be broken
+        if not storage.is_remote(file) and not file.is_file():
             return Skipped('unreadable', 'it is not a file')
         try:
             content = read_file(file)
@@ -202,6 +206,8 @@ class Examiner:
                 unusable = _unusable(image)
                 orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
             return unusable or (np.asarray(decode(content)), orientation)
+        except storage.StorageError:
+            raise
         except Exception as error:  # decoders raise many types for damaged files
             cause = error
         return Skipped('unreadable', str(cause).replace(str(self.source), '').strip()
@@ -267,11 +273,11 @@ def ready_detector(config: dict[str, Any]) -> LandmarkDetector:
 
 def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
             settings: ExtractionSettings, progress: Progress,
-            num_workers: int = 0) -> Summary:
+            executor: Executor | None = None) -> Summary:
     """Adds the missing rows in the order of the paths.
 
     An interrupted run can be resumed; the files depend neither on interruptions nor on
-    the number of workers. New images are appended. Changed images are not processed
+    the executor. New images are appended. Changed images are not processed
     again.
 
     Args:
@@ -280,20 +286,18 @@ def extract(source: Path, images: list[ImageFile], files: LandmarkFiles,
         files: output files.
         settings: the settings.
         progress: creates the progress report.
-        num_workers: number of worker processes; 0 uses this process.
+        executor: runs the detector; default: this process.
 
     Raises:
         FileNotFoundError, ImportError, ValueError: the detector cannot be built.
         CannotWriteLandmarks: the disk is full.
-        RuntimeError: a worker died.
+        RuntimeError: a worker died, or the cluster cannot be used.
     """
     todo = [image for image in images
             if _printable(image.path) not in files.without
             and (image.reason or image.name not in files.with_face)]
     paths = [image.path for image in todo if not image.reason]
-    examiner, workers = Examiner(source, settings), min(num_workers, len(paths))
-    outcomes = (in_processes(examiner, paths, workers) if workers
-                else (examiner(path) for path in paths))
+    outcomes = (executor or Executor()).map(Examiner(source, settings), paths, PER_TASK)
     with closing(outcomes), progress(
             len(images), len(images) - len(todo)) as update:
         for image in todo:

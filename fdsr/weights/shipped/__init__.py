@@ -25,12 +25,15 @@ class ShippedWeights:
 
 #: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
 SHIPPED: dict[str, ShippedWeights] = {
+    'small': ShippedWeights(
+        'small-83b41b09.safetensors',
+        '83b41b095402084c3f1460dd0ac8bdd1e7211e7eaa87957515c45a0033b60dd7', 'CC0-1.0'),
     'compact': ShippedWeights(
         'compact-38111743.safetensors',
         '38111743573ff72c3af5346d17a12ff166082bf210191205b61ccf0df0c7f021', 'CC0-1.0'),
 }
 #: Name of the default weights.
-DEFAULT = 'compact'
+DEFAULT = 'small'
 
 
 def shipped_weights(name: str) -> Path:

@@ -112,16 +112,17 @@ def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
             results is damaged. Neither document is changed.
     """
     results, lists = read_results(results_folder), lists or LISTS[::-1]
-    found = {Path(document): summary(plan, results, lists[0]),
-             appendix_of(document): report(plan, results, lists)}
-    texts = {path: _filled(path, text) for path, text in found.items()}
-    for path, text in texts.items():
-        write_text(path, text)
-    return [*texts]
+    page, appendix = Path(document), appendix_of(document)
+    around = {path: _around(path) for path in (page, appendix)}
+    found = {page: summary(plan, results, lists[0]),
+             appendix: report(plan, results, lists)}
+    for path, (before, after) in around.items():
+        write_text(path, f'{before}{BEGIN}\n\n{found[path]}\n\n{after}')
+    return [*around]
 
 
-def _filled(document: Path, content: str) -> str:
-    """Returns the text of a document with new content between its markers."""
+def _around(document: Path) -> tuple[str, str]:
+    """Returns the text before a document's first marker, and from its second on."""
     text = document.read_text(encoding='utf-8')
     begin, end = text.find(BEGIN), text.find(END)
     if text.count(BEGIN) != 1 or text.count(END) != 1 or end < begin:
@@ -129,4 +130,4 @@ def _filled(document: Path, content: str) -> str:
             f'{document}: expected one {BEGIN} and, below it, one {END}, found '
             f'{text.count(BEGIN)} and {text.count(END)}; put them where the tables '
             'belong.')
-    return f'{text[:begin]}{BEGIN}\n\n{content}\n\n{text[end:]}'
+    return text[:begin], text[end:]

@@ -7,7 +7,7 @@ from projects.distillation_study.study.plan import read_plan
 from projects.distillation_study.study.results import read_results
 from projects.distillation_study.tests.simulation import write_study
 from projects.distillation_study.tests.toys import Finished, run_test, write_plan
-from tests.conftest import registered, seeded  # noqa: F401  fixtures
+from tests.conftest import registered, repeated_work, seeded  # noqa: F401  fixtures
 
 
 @pytest.fixture(scope='module')

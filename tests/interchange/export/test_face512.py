@@ -20,7 +20,7 @@ from fdsr.synthetic.portrait import render_portrait
 from fdsr.synthetic.sampling import sample_face
 from fdsr.weights import weights_follow
 
-onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
 onnx = pytest.importorskip('onnx', reason='needs fdsr[onnx]')
 
 SRVGG = dict(type='fdsr.SRVGG', channels=8, convs=2)
@@ -57,7 +57,7 @@ def face():
 
 def facefusion(path, crop, weight=0.5):
     """Written as facefusion's prepare, forward and normalize are."""
-    session = onnxruntime.InferenceSession(str(path))
+    session = checking.session(path)
     frame = crop[:, :, ::-1] / 255.0
     frame = np.expand_dims(((frame - 0.5) / 0.5).transpose(2, 0, 1), 0)
     inputs = {}
@@ -95,6 +95,7 @@ def differ(first, second):
     return np.abs(first.astype(int) - second.astype(int))
 
 
+@pytest.mark.usefixtures('one_slot')
 @pytest.mark.parametrize('case', CASES)
 def test_both_programs_get_what_torch_computes(case, weights, tmp_path, face):
     source = weights(case)
@@ -105,7 +106,7 @@ def test_both_programs_get_what_torch_computes(case, weights, tmp_path, face):
         assert differ(found, expected).max() <= 1
         assert differ(found, expected).mean() < 0.01
     assert differ(expected, face).mean() > 1
-    session = onnxruntime.InferenceSession(str(done.path))
+    session = checking.session(done.path)
     assert [value.name for value in session.get_inputs()] == ['input']
     facts = session.get_modelmeta().custom_metadata_map
     assert facts['contract'] == 'face512' and facts['colours'] == 'RGB in [-1, 1]'
@@ -115,7 +116,7 @@ def test_a_weight_mixes_input_and_result(weights, tmp_path, face):
     source = weights()
     done = export_onnx(source, tmp_path / 'net.onnx', contract='face512',
                        weight_input=True)
-    given = onnxruntime.InferenceSession(str(done.path)).get_inputs()[1]
+    given = checking.session(done.path).get_inputs()[1]
     assert (given.name, given.type, given.shape) == ('weight', 'tensor(double)', [1])
     result = computed(source, face)
     assert differ(reactor(done.path, face), result).max() <= 1
@@ -175,7 +176,7 @@ def test_a_grey_face_stays_finite_and_grey(weights, tmp_path):
         assert differ(facefusion(done.path, grey), computed(source, grey)).max() <= 1
     frames = np.zeros((2, 3, 512, 512), np.float32)
     with pytest.raises(Exception, match='(?i)dimension'):
-        onnxruntime.InferenceSession(str(done.path)).run(None, dict(input=frames))
+        checking.session(done.path).run(None, dict(input=frames))
 
 
 @pytest.mark.parametrize('option', ['int8', 'fp16'])
@@ -183,7 +184,7 @@ def test_reduced_precision(option, weights, tmp_path, face):
     source = weights(channels=32)
     done = export_onnx(source, tmp_path / 'net.onnx', contract='face512',
                        **{option: True})
-    session = onnxruntime.InferenceSession(str(done.path))
+    session = checking.session(done.path)
     assert session.get_inputs()[0].type == session.get_outputs()[0].type
     assert session.get_inputs()[0].type == 'tensor(float)'
     assert session.get_modelmeta().custom_metadata_map['precision'] == option

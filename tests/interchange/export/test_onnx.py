@@ -18,7 +18,7 @@ from fdsr.models.files.checkpoints import save_backbone
 from fdsr.registry import MODELS
 from fdsr.weights import weights_follow
 
-onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
 pytest.importorskip('onnx', reason='needs fdsr[onnx]')
 
 SIZE, SCALE = 64, 8
@@ -26,6 +26,7 @@ ENCODER = dict(type='fdsr.TinyEncoder')
 NETWORKS = {
     'compact': dict(type='fdsr.CompactSR', scale=SCALE, channels=8, blocks=2,
                     stage_channels=[8, 8, 4], reduction=2),
+    'progressive': dict(type='fdsr.ProgressiveFSR', scale=SCALE, channels=8, alpha=0.5),
     'rcan': dict(type='fdsr.RCAN', scale=SCALE, channels=8, groups=1, blocks=2,
                  reduction=4),
     'srfbn': dict(type='fdsr.SRFBN', scale=SCALE, channels=8, steps=2, groups=2),
@@ -69,7 +70,7 @@ def weights(tmp_path):
 
 def outputs(path, faces):
     named = zip(('input', 'boxes'), faces)
-    return onnxruntime.InferenceSession(str(path)).run(
+    return checking.session(path).run(
         ['output'], {name: value.numpy() for name, value in named})[0]
 
 
@@ -114,7 +115,7 @@ def test_any_batch_and_size_is_what_torch_computes(kind, weights, tmp_path):
 
 def test_the_file_tells_what_it_is(weights, tmp_path):
     done = export_onnx(weights('compact'), tmp_path / 'net.onnx')
-    facts = onnxruntime.InferenceSession(str(done.path)).get_modelmeta()
+    facts = checking.session(done.path).get_modelmeta()
     facts = facts.custom_metadata_map
     assert facts['network'] == 'CompactSR' and facts['size'] == '64'
     assert facts['scale'] == '8' and facts['eye_share'] == '0.3'
@@ -124,7 +125,7 @@ def test_the_file_tells_what_it_is(weights, tmp_path):
 
 def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     monkeypatch.setattr(exporting, 'MOST_INLINE_BYTES', 1000)
-    source = weights('teacher_B')
+    source = weights('student')
     done = export_onnx(source, tmp_path / 'out' / 'net.onnx')
     names = sorted(path.name for path in (tmp_path / 'out').iterdir())
     assert names == ['net.onnx', 'net.onnx.data']
@@ -136,6 +137,7 @@ def test_large_values_stand_beside(weights, tmp_path, monkeypatch):
     assert np.abs(outputs(done.path, faces) - wanted).max() < 1e-4
 
 
+@pytest.mark.usefixtures('one_slot')
 @pytest.mark.parametrize('kind', ['compact', 'teacher_B'])
 def test_a_network_that_computes_something_else_is_not_kept(
         kind, weights, tmp_path, monkeypatch):
@@ -198,7 +200,7 @@ def test_half_precision_reports_its_error(weights, tmp_path):
     full = export_onnx(source, tmp_path / 'full.onnx')
     half = export_onnx(source, tmp_path / 'half.onnx', fp16=True)
     assert half.path.stat().st_size < 0.7 * full.path.stat().st_size
-    session = onnxruntime.InferenceSession(str(half.path))
+    session = checking.session(half.path)
     assert {value.type for value in (*session.get_inputs(), *session.get_outputs())
             } == {'tensor(float)'}
     assert session.get_modelmeta().custom_metadata_map['precision'] == 'fp16'

@@ -8,16 +8,12 @@ import re
 from dataclasses import replace
 
 import pytest
-import torch
 
 from fdsr.interchange.publishing import publish
 from fdsr.interchange.publishing.open_model_db import entry_of
-from fdsr.models.files.checkpoints import save_backbone
-from fdsr.registry import MODELS
 from tests.conftest import REPOSITORY
 from tests.in_process import call_tool
 
-CONFIG = dict(type='fdsr.RCAN', scale=2, channels=4, groups=1, blocks=1, reduction=2)
 URL = 'https://example.org/tiny.safetensors'
 REQUIRED = {'name', 'author', 'tags', 'description', 'date', 'architecture', 'scale',
             'inputChannels', 'outputChannels', 'resources', 'images'}
@@ -52,14 +48,6 @@ def check(name, entry):
         assert re.fullmatch('[0-9a-f]{64}', file['sha256'])
         assert file['urls'] and all(url.startswith('https://') for url in file['urls'])
     assert isinstance(entry['images'], list) and entry['resources']
-
-
-@pytest.fixture(scope='module')
-def source(tmp_path_factory):
-    torch.manual_seed(0)
-    path = tmp_path_factory.mktemp('source') / 'tiny.safetensors'
-    save_backbone(MODELS.build(CONFIG), CONFIG, path)
-    return path
 
 
 @pytest.fixture(scope='module')

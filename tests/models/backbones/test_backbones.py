@@ -11,6 +11,7 @@ from PIL import Image
 from fdsr.models.backbones import DictionaryTeacher, DistilledStudent
 from fdsr.models.backbones.encoder import FeatureEncoder
 from fdsr.models.resampling import BicubicUpsample
+from tests import warm
 
 TINY = dict(type='fdsr.TinyEncoder')
 BOXES = torch.tensor([[[10, 12, 26, 28], [36, 12, 52, 28], [24, 24, 40, 40],
@@ -141,7 +142,7 @@ def test_trainable_encoder_does_not_change_the_frozen_one():
 def test_networks_and_apis_stay_clear_of_mmagic_models(module):
     code = (f'import sys, {module}; '
             'sys.exit(any(name.startswith("mmagic.models") for name in sys.modules))')
-    assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+    assert subprocess.run([warm.python(warm.TORCH), '-c', code]).returncode == 0
 
 
 def test_importing_the_package_imports_no_torch():

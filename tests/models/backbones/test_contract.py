@@ -146,9 +146,9 @@ def test_it_is_saved_and_loaded_with_its_traits(case, tmp_path):
 
 
 def test_its_onnx_export_computes_the_same(case, tmp_path):
-    onnxruntime = pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
+    pytest.importorskip('onnxruntime', reason='needs fdsr[onnx]')
     pytest.importorskip('onnx', reason='needs fdsr[onnx]')
-    from fdsr.interchange.export import export_onnx
+    from fdsr.interchange.export import checking, export_onnx
     config, network, scale = case
     if config['type'] in ('fdsr.Bicubic', *FOREIGN, 'fdsr.UnrolledGenerator'):
         pytest.skip('only networks of this project with weights are exported')
@@ -157,7 +157,7 @@ def test_its_onnx_export_computes_the_same(case, tmp_path):
     add_traits(network, dict(size=SIDE * scale, eye_share=0.31))
     save_backbone(network.eval(), config, tmp_path / 'network.pth', licence='CC0-1.0')
     export_onnx(tmp_path / 'network.pth', tmp_path / 'network.onnx')
-    session = onnxruntime.InferenceSession(str(tmp_path / 'network.onnx'))
+    session = checking.session(tmp_path / 'network.onnx')
     metadata = session.get_modelmeta().custom_metadata_map
     assert metadata['scale'] == str(scale) and metadata['size'] == str(SIDE * scale)
     arguments = inputs(network)

@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -25,7 +24,7 @@ from fdsr.models.files.checkpoints import (
 )
 from fdsr.registry import MODELS
 from fdsr.weights import sha256_of
-from tests import toy
+from tests import toy, warm
 
 TINY = dict(type='fdsr.TinyEncoder', frozen=True)
 ONE_STEP = dict(train_cfg__max_iters=1, default_hooks__checkpoint__interval=1)
@@ -194,7 +193,8 @@ def test_a_student_opens_without_mmagics_models(world):
     code = ('import sys; from fdsr.apis import load_backbone; '
             f'load_backbone({str(world["distilled"])!r}); '
             'print([name for name in sys.modules if name.startswith("mmagic.models")])')
-    done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True)
+    done = subprocess.run([warm.python(warm.TORCH), '-c', code], capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == '[]'
 

@@ -4,11 +4,12 @@ import pytest
 import torch
 from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
-from torch import multiprocessing, nn
+from torch import nn
 
 from fdsr.models.discriminators import FeatureDiscriminator
 from fdsr.models.losses import AdversarialFeatureLoss
 from fdsr.models.restorers.per_tap import PerTap, discriminator_step
+from tests import warm
 
 NORMS = ['batch', 'instance', 'none', 'spectral']
 
@@ -145,10 +146,9 @@ def test_r1_reduces_the_gap_between_the_scores():
 
 # Several processes
 
-def run(rank, folder):
-    torch.set_num_threads(1)
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+def run(folder):
+    torch.distributed.init_process_group('gloo')
+    rank = torch.distributed.get_rank()
     discriminator = discriminators('adversarial')
     model = MMDistributedDataParallel(discriminator, broadcast_buffers=False)
     wrapper = sgd(discriminator)
@@ -162,7 +162,8 @@ def run(rank, folder):
 @pytest.mark.slow
 def test_two_processes_update_d_as_one_process_does(tmp_path):
     """The penalty bypasses the wrapper's forward; its gradient is averaged too."""
-    multiprocessing.spawn(run, (str(tmp_path), ), nprocs=2)
+    warm.run_ranks('-c', 'import sys; from tests.models.losses.test_adversarial import '
+                   'run; run(sys.argv[1])', tmp_path)
     discriminator = discriminators('adversarial')
     wrapper = sgd(discriminator)
     for iteration in range(3):

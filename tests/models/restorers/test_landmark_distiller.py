@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from fdsr.apis import load_backbone
+from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.interchange.publishing import publish
 from fdsr.landmarks import FaceLandmarks, FaceLandmarks68, LandmarkDetector
 from fdsr.models.backbones import HeatmapNet
 from fdsr.models.files.checkpoints import CheckpointMismatch, save_backbone
@@ -167,6 +168,17 @@ def test_a_model_file_cannot_make_fan_run(fan, tmp_path):
     torch.save(content, tmp_path / 'net.pth')
     with pytest.raises(CheckpointMismatch, match='cannot be built from a model file'):
         load_backbone(tmp_path / 'net.pth')
+
+
+def test_a_landmark_network_is_not_used_for_restoring(tmp_path):
+    config = dict(type='fdsr.HeatmapNet', size=32, channels=4, depth=1)
+    save_backbone(HeatmapNet(32, channels=4, depth=1), config, tmp_path / 'net.pth')
+    message = 'net.pth has a HeatmapNet, which finds landmarks; expected a network for'
+    with pytest.raises(ValueError, match=message):
+        FaceSuperResolver(tmp_path / 'net.pth', 'cpu')
+    with pytest.raises(ValueError, match=message):
+        publish(tmp_path / 'net.pth', tmp_path / 'out', 'net', licence='MIT')
+    assert not (tmp_path / 'out').exists()
 
 
 @pytest.mark.parametrize('options', [

@@ -54,7 +54,7 @@ def test_a_network_of_another_size_is_refused(tmp_path):
 
 
 def test_a_missing_network_is_named():
-    with pytest.raises(FileNotFoundError, match='no landmark network at nowhere.pth'):
+    with pytest.raises(FileNotFoundError, match='network nowhere.pth does not exist'):
         restorer(landmarks='nowhere.pth')
 
 

@@ -13,6 +13,7 @@ from fdsr.models.backbones import DictionaryTeacher
 from fdsr.models.backbones.encoder import TinyEncoder
 from fdsr.models.dictionary.component_dictionary import ComponentDictionary
 from fdsr.models.dictionary.files import save_dictionary
+from fdsr.preparation.dictionary import building
 from fdsr.preparation.dictionary.building import DictionaryBuilder
 from fdsr.preparation.dictionary.clustering import cluster
 from fdsr.preparation.dictionary.faces import FaceBatches
@@ -76,15 +77,15 @@ def test_no_more_than_a_batch_is_ever_in_memory(monkeypatch):
                 yield images, boxes
                 del images
 
-    cut_out = DictionaryBuilder.features
+    cut_out = building.slot_features
 
-    def watched(self, images, boxes):
-        for slot, vectors in cut_out(self, images, boxes):
+    def watched(*arguments):
+        for slot, vectors in cut_out(*arguments):
             assert alive(features) <= 2  # the last slot's, here and in the loop
             features.append(weakref.ref(vectors))
             yield slot, vectors
 
-    monkeypatch.setattr(DictionaryBuilder, 'features', watched)
+    monkeypatch.setattr(building, 'slot_features', watched)
     builder = make_builder()
     points = builder.project(Noise())
     builder.average(Noise(), builder.group(points))

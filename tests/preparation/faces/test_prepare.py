@@ -14,9 +14,11 @@ from PIL import Image
 
 from fdsr.datasets import FaceManifestDataset, VGGFace2Dataset
 from fdsr.datasets.image_storage import FolderImages
+from fdsr.preparation.executor import Executor
 from fdsr.preparation.faces import finish, prepare, units
 from fdsr.preparation.faces.settings import Settings
 from tests.conftest import REPOSITORY
+from tests.in_process import call_tool
 from tests.preparation.faces.conftest import files_of
 from tests.tools.test_extract_landmarks import alive
 
@@ -92,7 +94,8 @@ def test_the_number_of_processes_does_not_matter(people, prepared, tmp_path, sto
     settings = people.settings(val_identities=1, storage=storage, duplicates=3)
     prepared(settings, 'alone')
     seen = []
-    prepared(settings, 'many', workers=2, progress=lambda *now: seen.append(now))
+    prepared(settings, 'many', executor=Executor(2),
+             progress=lambda *now: seen.append(now))
     assert seen[0] == (0, 12) and seen[-1] == (12, 12)
     assert sorted(seen) == seen
     assert files_of(tmp_path / 'alone') == files_of(tmp_path / 'many')
@@ -248,11 +251,11 @@ def test_the_report_counts_and_the_sheet_is_a_picture(people, prepared, tmp_path
 def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
     for number in range(60):
         people.add(f'e/{number}.jpg')
-    command = [sys.executable, str(REPOSITORY / 'tools' / 'prepare_faces.py'),
+    command = [REPOSITORY / 'tools' / 'prepare_faces.py',
                '--data-root', str(people.root), '--landmarks', str(people.csv),
                '--size', '64', '--shard-size', '3', '--val-identities', '1', '--out']
-    subprocess.run([*command, str(tmp_path / 'whole')], check=True)
-    running = subprocess.Popen([*command, str(tmp_path / 'parts')],
+    assert call_tool(*command, tmp_path / 'whole', '--workers', '0').returncode == 0
+    running = subprocess.Popen([sys.executable, *command, tmp_path / 'parts'],
                                start_new_session=True)
     units_there = tmp_path / 'parts' / '.work' / 'units'
     while running.poll() is None and not (
@@ -265,14 +268,14 @@ def test_killed_at_any_moment_the_tool_goes_on(people, tmp_path):
     while alive(running.pid) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not alive(running.pid)
-    subprocess.run([*command, str(tmp_path / 'parts'), '--workers', '0'], check=True)
+    assert call_tool(*command, tmp_path / 'parts', '--workers', '0').returncode == 0
     assert files_of(tmp_path / 'whole') == files_of(tmp_path / 'parts')
 
 
 def test_a_killed_process_tells_how_to_go_on(people, prepared, monkeypatch):
     monkeypatch.setattr(prepare, 'write_unit', die)
     with pytest.raises(RuntimeError, match='A worker died.*same command again'):
-        prepared(people.settings(), workers=1)
+        prepared(people.settings(), executor=Executor(1))
     monkeypatch.undo()
     assert prepared(people.settings())['splits']['train']['kept'] == 12
 

@@ -13,6 +13,7 @@ from PIL import Image
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.vggface2_files import LANDMARK_COLUMNS, read_csv, read_listing
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
+from fdsr.preparation.executor import Executor
 from fdsr.preparation.faces.sources import _is_listable
 from fdsr.preparation.landmarks.extraction import (
     Examiner,
@@ -69,7 +70,7 @@ def opened(folder, settings):
 def run(source, folder, settings, progress=no_progress, num_workers=0):
     with opened(folder, settings) as files:
         return extract(source, find_images(source), files, settings, progress,
-                       num_workers)
+                       Executor(num_workers))
 
 
 def contents(folder):
