@@ -87,19 +87,15 @@ class Executor:
             task = ray.remote(num_cpus=1, max_retries=RETRIES)(_portable())
             pending: deque = deque()
             parts = iter(_parts(items, per_task))
-            try:
-                while True:
-                    free = _AHEAD * _cpus(ray) - len(pending)
-                    pending += [task.remote(job, blob, part)
-                                for part in itertools.islice(parts, max(free, 0))]
-                    if not pending:
-                        return
-                    yield from _result(ray, pending[0])
-                    pending.popleft()
-            finally:
-                for reference in pending:
-                    with contextlib.suppress(Exception):  # another error is on its way
-                        ray.cancel(reference, force=True)
+            # Pending tasks are not cancelled: Ray 2 aborts the process if one ends at
+            # the same time. They end with the connection.
+            while True:
+                free = _AHEAD * _cpus(ray) - len(pending)
+                pending += [task.remote(job, blob, part)
+                            for part in itertools.islice(parts, max(free, 0))]
+                if not pending:
+                    return
+                yield from _result(ray, pending.popleft())
 
 
 def _import_ray() -> Any:
