@@ -1,4 +1,4 @@
-"""What all runs of the second study share; docs/when_to_distil.md has the protocol.
+"""Data, losses and schedule of the second study; see docs/when_to_distil.md.
 
 Aligned faces, 16 to 128 px, misaligned and tinted at random; LR by PIL's bicubic.
 """
