@@ -11,3 +11,8 @@ model = dict(
     test_cfg=dict(report=['teacher']))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)))
+
+# An iteration costs the CPU time of ten iterations of a student.
+iterations = 2000
+train_cfg = dict(max_iters=iterations, val_interval=500)
+param_scheduler = dict(begin=iterations // 2, end=iterations)
