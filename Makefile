@@ -6,7 +6,7 @@
 # FAULTS_ARGS (e.g. FAULTS_ARGS='--seed 1 --only fuzz').
 
 FDSR_VENV ?= $(CURDIR)/.venv
-PYTEST_ARGS ?= -n 2 --dist loadfile
+PYTEST_ARGS ?= -n 2 --dist loadfile --no-loadscope-reorder
 export FDSR_VENV
 
 venv_python = "$(FDSR_VENV)/bin/python"

@@ -21,6 +21,12 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 SHARED = REPOSITORY.parent / 'shared'
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starts with the files that take longest, so that all processes end together."""
+    slow = {item.path for item in items if item.get_closest_marker('slow')}
+    items.sort(key=lambda item: item.path not in slow)  # stable
+
+
 @pytest.fixture(scope='session')
 def shared_faces() -> Path:
     """Real photographs in VGGFace2's layout; only where development keeps them."""

@@ -26,14 +26,14 @@ degradations = {
 }
 
 title = 'Students on clean and degraded faces: 256 px from 32'
-_trained = 'work_dirs/students/{}_robust/iter_20000.pth'
 rows = [
     dict(name='Bicubic', config='../bicubic_vggface2.py'),
     dict(name='compact',
          checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
-    dict(name='small', checkpoint='fdsr/weights/shipped/small-83b41b09.safetensors'),
-    *[dict(name=name, config=f'../students/{name}_robust.py',
-           checkpoint=_trained.format(name)) for name in ('tiny', 'base')],
+    dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
+    dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-dbf79f4a.safetensors'),
+    dict(name='base', config='../students/base_robust.py',
+         checkpoint='work_dirs/base_robust/iter_20000.pth'),
 ]
 reference = 'compact'
 skin_tones = True  # a table for each

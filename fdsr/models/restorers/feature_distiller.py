@@ -92,7 +92,7 @@ class FeatureDistiller(BaseModel):
         self.extra_losses = build_losses(extra_losses)
         losses = feature_losses or [dict(type='fdsr.AdversarialFeatureLoss')]
         self.feature_losses = nn.ModuleDict(
-            _named([MODELS.build(loss) for loss in losses]))
+            named_losses([MODELS.build(loss) for loss in losses]))
         shapes = probe_features(self.teacher, self.student, self.feature_losses)
         self.connectors, self.discriminator = build_per_tap(
             self.feature_losses, shapes,
@@ -232,7 +232,7 @@ class FeatureDistiller(BaseModel):
         return run_backbone(self.student, inputs, data_samples)
 
 
-def _named(losses: Sequence[nn.Module]) -> dict[str, nn.Module]:
+def named_losses(losses: Sequence[nn.Module]) -> dict[str, nn.Module]:
     """Returns the losses by their names in the log, with a number for repeated ones."""
     named: dict[str, nn.Module] = {}
     for loss in losses:

@@ -26,8 +26,11 @@ class ShippedWeights:
 #: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
 SHIPPED: dict[str, ShippedWeights] = {
     'small': ShippedWeights(
-        'small-83b41b09.safetensors',
-        '83b41b095402084c3f1460dd0ac8bdd1e7211e7eaa87957515c45a0033b60dd7', 'CC0-1.0'),
+        'small-bbebe250.safetensors',
+        'bbebe250bea9749aa9e5dd999463cb92be849f3e02743cf61f40b7aeb3a58b23', 'CC0-1.0'),
+    'tiny': ShippedWeights(
+        'tiny-dbf79f4a.safetensors',
+        'dbf79f4a873c7109ce75ed8519235b4c32f6c289aa86add26ffc42fc0984f911', 'CC0-1.0'),
     'compact': ShippedWeights(
         'compact-38111743.safetensors',
         '38111743573ff72c3af5346d17a12ff166082bf210191205b61ccf0df0c7f021', 'CC0-1.0'),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from fdsr.models.contract import build_backbone
 from fdsr.models.losses.restoration import restoration_losses
-from fdsr.models.restorers.feature_distiller import FeatureDistiller, _named
+from fdsr.models.restorers.feature_distiller import FeatureDistiller, named_losses
 from fdsr.models.restorers.per_tap import (
     build_per_tap,
     discriminator_step,
@@ -58,7 +58,7 @@ class Arm(FeatureDistiller):
         self.perceptual_loss = shared['perceptual_loss']
         self.extra_losses = shared['extra_losses']
         self.feature_losses = nn.ModuleDict(
-            _named([MODELS.build(loss) for loss in feature_losses]))
+            named_losses([MODELS.build(loss) for loss in feature_losses]))
         shapes = probe_features(
             teacher, self.student, self.feature_losses) if feature_losses else {}
         for name, loss in self.feature_losses.items():
