@@ -15,6 +15,7 @@ from fdsr.interchange.export import onnx as exporting
 from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.roi import BoxRegions
 from fdsr.models.files.checkpoints import save_backbone
+from fdsr.models.resampling import BicubicUpsample
 from fdsr.registry import MODELS
 from fdsr.weights import weights_follow
 
@@ -87,6 +88,19 @@ def check_other_sizes(path, network, sizes):
         with torch.no_grad():
             expected = network(lr).numpy()
         np.testing.assert_allclose(outputs(path, [lr]), expected, atol=1e-4)
+
+
+@pytest.mark.parametrize('scale', [2, 3, 8])
+def test_a_file_upsamples_any_size_as_torch_does(scale, tmp_path):
+    module, path = BicubicUpsample(scale), tmp_path / 'upsampling.onnx'
+    torch.onnx.export(
+        module, (torch.rand(1, 3, 8, 8),), path, input_names=['input'], dynamo=False,
+        dynamic_axes=dict(input={0: 'batch', 2: 'height', 3: 'width'}))
+    network = checking.session(path)
+    for shape in ((1, 3, 8, 8), (2, 3, 5, 12), (1, 3, 1, 2)):
+        image = torch.rand(shape)
+        found, = network.run(None, dict(input=image.numpy()))
+        np.testing.assert_allclose(found, module(image), atol=1e-6)
 
 
 @pytest.mark.parametrize('kind', NETWORKS)
@@ -196,7 +210,7 @@ def test_quantised_to_int8(weights, tmp_path):
 
 
 def test_half_precision_reports_its_error(weights, tmp_path):
-    source = weights('compact', channels=16, stage_channels=[16, 8, 8])
+    source = weights('compact', channels=24, stage_channels=[24, 8, 8])
     full = export_onnx(source, tmp_path / 'full.onnx')
     half = export_onnx(source, tmp_path / 'half.onnx', fp16=True)
     assert half.path.stat().st_size < 0.7 * full.path.stat().st_size
