@@ -50,10 +50,12 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
 
 def _in_order(executor: ProcessPoolExecutor, items: Sequence[Any],
               num_workers: int) -> Iterator[Any]:
+    with _without_interrupts():
+        for _ in range(num_workers):
+            executor.submit(int)  # starts a process
     waiting: deque = deque()
     for item in items:
-        with _without_interrupts():  # the first calls start the processes
-            waiting.append(executor.submit(_call, item))
+        waiting.append(executor.submit(_call, item))
         if len(waiting) > _AHEAD * num_workers:
             yield waiting.popleft().result()
     while waiting:
@@ -62,7 +64,10 @@ def _in_order(executor: ProcessPoolExecutor, items: Sequence[Any],
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """Ignores Ctrl-C inside of the block, which new processes inherit."""
+    """Ignores Ctrl-C inside of the block, which new processes inherit.
+
+    A Ctrl-C inside of the block is lost: keep it short.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,10 +1,13 @@
 """Several processes: in order, with their errors, and never left behind."""
 
 import os
+import signal
 import time
+from concurrent.futures import ProcessPoolExecutor
 
 import pytest
 
+from fdsr.datasets import workers
 from fdsr.datasets.workers import in_processes
 
 
@@ -38,3 +41,15 @@ def test_closing_ends_the_processes():
     assert time.monotonic() - begin < 5
     with pytest.raises(ProcessLookupError):
         os.kill(process, 0)
+
+
+def test_ctrl_c_while_items_are_handed_out_is_not_lost(monkeypatch):
+    def interrupted(executor, function, *arguments):
+        if function is workers._call:
+            os.kill(os.getpid(), signal.SIGINT)
+        return submit(executor, function, *arguments)
+
+    submit = ProcessPoolExecutor.submit
+    monkeypatch.setattr(ProcessPoolExecutor, 'submit', interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(in_processes(abs, range(3), 1))
