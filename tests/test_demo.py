@@ -99,6 +99,7 @@ def test_a_failure_shows_the_end_of_the_log(demo, tmp_path, code, what):
                           if (tmp_path / 'steps.json').exists() else '{}')
 
 
+@pytest.mark.slow
 def test_a_failing_tool_stops_the_demo(tmp_path):
     # a folder has the name of the dictionary file
     (tmp_path / 'dictionary.safetensors').mkdir()

@@ -88,6 +88,7 @@ def test_the_whole_way(config_path, call, tmp_path, measured):
     assert r'\multicolumn{2}{l}{\emph{no checkpoint at nowhere.pth' in latex
 
 
+@pytest.mark.slow
 def test_a_finished_row_is_not_repeated(config_path, tmp_path, measured, checkpoints):
     config = load_config(config_path, work_dir=str(tmp_path / 'run'))
     config.rows.pop(1)  # the teacher with HR's landmarks

@@ -68,6 +68,7 @@ def test_the_pictures_are_the_methods(config_path, tmp_path, checkpoints):
         Gallery(config, ['Nobody'])
 
 
+@pytest.mark.slow
 def test_the_whole_way(config_path, call, tmp_path):  # noqa: F811
     arguments = ('make_figure.py', config_path, '--results', 'out', '--pair', 'Student',
                  'Teacher', '--column', 'PSNR')

@@ -470,6 +470,7 @@ def test_weights_that_are_none(student, tmp_path):
         run(wrong, tmp_path / 'out', face)
 
 
+@pytest.mark.slow
 def test_help_is_instant_and_the_tool_is_the_command(student, tmp_path):
     code = ('import sys; from fdsr.cli.infer import parse_arguments\n'
             'try: parse_arguments(["--help"])\n'

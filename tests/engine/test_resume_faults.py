@@ -221,6 +221,7 @@ def test_one_training_at_a_time_uses_a_work_dir(tmp_path):
 
 # Exact resume
 
+@pytest.mark.slow
 @pytest.mark.parametrize('changes', [
     dict(), dict(train_dataloader__num_workers=2), dict(
         train_dataloader__num_workers=1, train_dataloader__persistent_workers=True),
@@ -429,6 +430,7 @@ class Wrapper(nn.Module):
         self.module = module
 
 
+@pytest.mark.slow
 def test_the_weights_of_wrapped_children_are_loaded(tmp_path):
     """With several ranks, student and discriminator are wrapped, each on its own."""
     teacher = toy.trained_teacher(tmp_path)

@@ -201,6 +201,7 @@ def test_the_evaluator_compares_the_whole_set(samples):
     assert metric.seen == 3 * len(samples)  # GT once and each of the two models once
 
 
+@pytest.mark.slow
 def test_the_real_network_serves_the_evaluator(network, samples):
     evaluator = FaceEvaluator(network)
     gt = torch.stack([s.gt_img for s in samples[:2]])

@@ -24,6 +24,7 @@ def report(tmp_path_factory) -> dict:
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_killed_tools_end_with_the_same_result(report):
     total = report['kills']['rows'][-1]
     assert total['runs'] == 6 and total['kills'] >= 6

@@ -79,6 +79,7 @@ def test_points_come_back_to_where_they_are(detector):
                           boxes_from_68_points(face.all_points, 800))
 
 
+@pytest.mark.slow
 def test_points_are_those_of_the_package_to_a_pixel(detector):
     """Its own cut and decoding, which round to whole pixels at several places."""
     utils = pytest.importorskip('face_alignment.utils', reason='needs fdsr[landmarks]')

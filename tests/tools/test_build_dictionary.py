@@ -80,6 +80,7 @@ def test_help_imports_no_heavy_package(tmp_path):
     assert 'argparse' in imported and not {'torch', 'numpy', 'mmengine'} & imported
 
 
+@pytest.mark.slow
 def test_a_dictionary_is_built_from_a_config(config, call, tmp_path):
     out, again = (tmp_path / name / 'faces.safetensors' for name in ('new', 'again'))
     options = ('--num-atoms', 5, '--max-faces', 9, '--seed', 3, '--batch-size', 2)

@@ -253,6 +253,7 @@ def test_tracebacks_can_be_had(call, monkeypatch):
         call('train.py', 'nowhere.py')
 
 
+@pytest.mark.slow
 def test_a_process_ends_with_the_message_and_status_one(tmp_path):
     path = write_config(tmp_path / 'typo.py',
                         model__generator__type='fdsr.DistiledStudent')

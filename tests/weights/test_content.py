@@ -177,6 +177,7 @@ def nested(levels, inner=None):
     return inner
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_keys_and_levels_take_little_memory(tmp_path):
     """Paths of keys are put together for messages only."""

@@ -42,6 +42,7 @@ def width_of(path):
     return Image.open(path).size[0]
 
 
+@pytest.mark.slow
 def test_best_median_and_worst_face_of_every_finished_arm(study, names, tmp_path):
     chosen, files = draw_arms(study, tmp_path / 'figure', {})
     assert chosen == [names[1], names[2], names[0]]

@@ -19,6 +19,7 @@ from tests import toy
 RUN = Path(__file__).resolve().parents[1] / 'run.py'
 
 
+@pytest.mark.slow
 def test_the_whole_study(finished, plan_path, tmp_path):
     study = finished.copy_to(tmp_path)
     plan = study.plan

@@ -44,6 +44,7 @@ def converted(files):
     return told, load_backbone(files / 'ours.pth')
 
 
+@pytest.mark.slow
 def test_converted_equals_the_plain_computation(content, files, converted):
     net = converted[1]
     dictionary = {

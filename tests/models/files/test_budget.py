@@ -72,6 +72,7 @@ print(round(peak() - before))
 '''
 
 
+@pytest.mark.slow
 def test_a_refusal_takes_little_memory(tmp_path):
     """28 MB that ask for 6 GiB: by the config, by expansion, by many views."""
     values = torch.zeros(7 * 2**20)
