@@ -79,7 +79,6 @@ def test_every_bundled_network_loads_and_restores():
         assert .5 < np.abs(restored - bicubic).mean() < 12
 
 
-@pytest.mark.slow
 def test_the_command_restores_an_image_and_a_folder(tmp_path, folder):
     one = run('-m', 'fdsr', folder / '0.png', '--aligned', '--out',
               tmp_path / 'one')

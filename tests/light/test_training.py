@@ -56,7 +56,6 @@ def run(*arguments: object) -> str:
     return result.stdout + result.stderr
 
 
-@pytest.mark.slow
 def test_training_testing_and_loading(tmp_path):
     config = tmp_path / 'tiny.py'
     config.write_text(CONFIG.format(root=str(ROOT)))
@@ -88,7 +87,6 @@ def test_a_network_that_needs_an_operator_fails_when_it_is_built():
         MODELS.build(config)
 
 
-@pytest.mark.slow
 def test_all_of_mmagics_networks_can_be_imported():
     code = ('import fdsr.registry, mmagic.models; mmagic.models.RRDBNet; '
             'print("networks:", len(mmagic.registry.MODELS.module_dict))')
