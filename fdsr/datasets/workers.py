@@ -51,7 +51,7 @@ def in_processes(function: Callable[[Any], Any], items: Sequence[Any],
 def _in_order(executor: ProcessPoolExecutor, items: Sequence[Any],
               num_workers: int) -> Iterator[Any]:
     with _without_interrupts():
-        for _ in range(num_workers):
+        for _ in range(min(num_workers, len(items))):
             executor.submit(int)  # starts a process
     waiting: deque = deque()
     for item in items:
