@@ -1,4 +1,6 @@
-"""Fine-tunes *tiny* with LPIPS after ``tiny_distilled.py``; this network is bundled.
+"""Fine-tunes *tiny* with LPIPS after ``tiny_distilled.py``.
+
+The bundled ``tiny`` is the result, with an earlier release of ``small`` as teacher.
 
     python tools/train.py configs/students/tiny_finetuned.py
 """
