@@ -44,7 +44,7 @@ class JointStudents(BaseModel):
 
     Args:
         student: config of the backbone of all arms.
-        teacher: as for ``FeatureDistiller``.
+        teacher: as for ``FeatureDistiller``; None if no arm needs one.
         arms: arguments of :class:`Arm` by name of the arm. ``peer=True`` trains two
             students from different initial values, each with the other as its teacher
             (AFD, Chung et al., ICML 2020); the second is ``NAME_peer``, which is
@@ -58,24 +58,32 @@ class JointStudents(BaseModel):
     Attributes:
         seconds: CPU seconds of each part of the last iteration, by name of the arm or
             ``teacher``.
+
+    Raises:
+        ValueError: an arm needs a teacher and there is none, peers have other than
+            adversarial losses, or ``test_cfg`` has an unknown name.
     """
 
-    def __init__(self, student: dict, teacher: str | dict, arms: Mapping[str, dict],
-                 pixel_loss: dict | None = None, perceptual_loss: dict | None = None,
+    def __init__(self, student: dict, arms: Mapping[str, dict],
+                 teacher: str | dict | None = None, pixel_loss: dict | None = None,
+                 perceptual_loss: dict | None = None,
                  extra_losses: Mapping[str, dict] | None = None,
                  test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
-        self.teacher, teacher_config = build_teacher(teacher)
-        bake_parametrisations(self.teacher)
+        self.teacher, teacher_config = (
+            (None, None) if teacher is None else build_teacher(teacher))
+        if self.teacher is not None:
+            bake_parametrisations(self.teacher)
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
         self.extra_losses = build_losses(extra_losses)
         # in a plain dict: their parts are children, each once
         self.arms: dict[str, Arm] = self._built(student, arms)
-        self.backbone_configs = {
-            **dict.fromkeys(self.arms, plain(student)), 'teacher': teacher_config}
+        self.backbone_configs = dict.fromkeys(self.arms, plain(student))
+        if self.teacher is not None:
+            self.backbone_configs['teacher'] = teacher_config
         for name, arm in self.arms.items():
             self.add_module(name, arm.student)
         for part in ('connectors', 'discriminator', 'feature_losses', 'pixel_loss'):
@@ -99,6 +107,9 @@ class JointStudents(BaseModel):
                 names.append(name + PEER)
                 with torch.random.fork_rng(devices=[]):
                     teacher = build_backbone(student)  # for the shapes of its features
+            if teacher is None and settings:
+                raise ValueError(f'arms.{name}: this arm needs a teacher, and there is '
+                                 'none: set model.teacher.')
             for one in names:
                 built[one] = Arm(student, teacher, shared, **settings)
             if len(names) > 1 and not all(
@@ -122,7 +133,8 @@ class JointStudents(BaseModel):
     def train(self, mode: bool = True) -> 'JointStudents':
         """Sets the mode of every module but the teacher, which stays in eval mode."""
         super().train(mode)
-        self.teacher.eval()
+        if self.teacher is not None:
+            self.teacher.eval()
         return self
 
     def trainable_groups(self) -> dict[str, list[nn.Module]]:
@@ -190,7 +202,9 @@ class JointStudents(BaseModel):
             ValueError: ``test_cfg`` has an unknown name.
         """
         networks = {name: arm.student for name, arm in self.arms.items()}
-        return select_networks(self.report, {**networks, 'teacher': self.teacher})
+        if self.teacher is not None:
+            networks['teacher'] = self.teacher
+        return select_networks(self.report, networks)
 
     def val_step(self, data: dict[str, Any]) -> list[DataSample]:
         """Returns the predictions of every arm for a batch."""

@@ -57,13 +57,13 @@ class Joint:
     Args:
         name: its name in file names.
         config: its training config, relative to the plan's folder.
-        teacher: name of the teacher that the arms share.
+        teacher: name of the teacher that the arms share; None if they have none.
         options: as for :class:`Arm`.
     """
 
     name: str
     config: str
-    teacher: str
+    teacher: str | None = None
     options: dict[str, Any] = field(default_factory=dict)
 
 
@@ -131,7 +131,7 @@ def read_plan(path: Path) -> Plan:
     names = [arm.name for arm in teachers + arms]
     known_teachers = [arm.name for arm in teachers]
     for joint in joints:
-        if joint.teacher not in known_teachers or [
+        if joint.teacher not in [None, *known_teachers] or [
                 one.name for one in joints].count(joint.name) > 1:
             raise ValueError(
                 f'{path}: the joint run {joint.name} needs a unique name and one of '

@@ -122,6 +122,19 @@ def test_the_teacher_runs_only_if_an_arm_needs_it():
     assert 'plain.loss' in trained(model, iterations=1)
 
 
+def test_a_plain_student_needs_no_teacher():
+    alone = {**SHARED, 'teacher': None}
+    with_teacher, without = (
+        built(JointStudents, arms=dict(plain={}), **settings)
+        for settings in (SHARED, alone))
+    assert trained(with_teacher)['plain.loss'] == trained(without)['plain.loss']
+    for key, value in with_teacher.plain.state_dict().items():
+        assert torch.equal(value, without.plain.state_dict()[key]), key
+    assert list(without.backbone_configs) == ['plain']
+    with pytest.raises(ValueError, match='arms.output: this arm needs a teacher'):
+        built(JointStudents, arms=dict(output=ARMS['output']), **alone)
+
+
 def test_targets():
     gt, output = torch.zeros(2, 3, 4, 4), torch.full((2, 3, 4, 4), 2.0)
     samples = DataSample(metainfo=dict(name=['a', 'b'], has_hr=[True, False]))

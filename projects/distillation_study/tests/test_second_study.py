@@ -128,15 +128,20 @@ def test_the_time_of_each_part(tmp_path):
 def test_the_plan(tmp_path):
     plan = read_plan(SECOND / 'plan.py')
     study = Study(plan, tmp_path)
-    assert list(study.pending()) == ['dictionary']
+    pending = list(study.pending())  # plain students wait for nothing
+    assert pending[:2] == ['dictionary', 'joint:data_300_plain:0']
+    assert not [job for job in pending if 'main' in job]
     for joint in plan.joints:
         arms = plan.arms_of_joint(joint.name, 0)
         config = study.config_of(arms[0], 0, {})
         assert list(config.model.arms) == [arm.trained_as for arm in arms]
         assert {f'{arm}/student' for arm in config.model.arms} <= set(
             config.optim_wrapper)
-        assert config.model.teacher.checkpoint == str(study.network(
-            plan.teachers[0], 0))
+        if joint.teacher is None:
+            assert config.model.teacher is None and list(config.model.arms) == ['plain']
+        else:
+            assert config.model.teacher.checkpoint == str(study.network(
+                plan.teachers[0], 0))
         assert config.param_scheduler.end == config.train_cfg.max_iters
     teacher = study.config_of(plan.teachers[0], 0, {})
     assert teacher.model.generator.dictionary.file == str(study.dictionary)

@@ -13,29 +13,34 @@ teachers = [
          options={'model.generator.dictionary.file': '{dictionary}'})
 ]
 _learns = {'model.teacher.checkpoint': '{teacher}'}
-_three = [0, 1, 2]
-# The best arm on validation; questions (b) to (d) compare it with the plain student.
+_without = {'model.teacher': None}
+# The best arm on validation; questions (c) and (d) compare it with the plain student.
 _best = 'output'
-# An arm that is abandoned after its first seed gets [0] here; more seeds of the best
-# arm and of the plain student are added here, too.
+# Seeds of an arm, by name; default: three. An arm that is abandoned after its first seed
+# gets [0] here.
 _seeds = {}
 
 
-def _arm(label, name, group, control, trained_as=None, **rest):
+def _arm(label, name, group, control, trained_as=None, seeds=(0, 1, 2)):
     taught = (trained_as or name) not in ('plain', 'afd')
     return dict(
         name=name, trained_as=trained_as or name, label=label, group=group,
         control=control, teacher='teacher' if taught else None,
-        **{'seeds': _seeds.get(name, _three), **rest})
+        seeds=_seeds.get(name, list(seeds)))
 
 
-def _pair(name, group, options, config='main.py'):
-    """Returns a joint run of the plain student and the best arm."""
-    return dict(name=name, config=config, teacher='teacher',
-                options={**_learns, **options}, arms=[
-        _arm(f'plain, {group}', f'{name}_plain', group,
-             None if config == 'clean.py' else 'plain', 'plain'),
-        _arm(f'{_best}, {group}', f'{name}_{_best}', group, f'{name}_plain', _best)])
+def _plain(name, group, options, config='main.py', control='plain', seeds=(0,)):
+    """Returns a run of the plain student, which needs no teacher."""
+    return dict(name=name, config=config, options={**_without, **options}, arms=[
+        _arm(f'plain, {group}', name, group, control, 'plain', seeds)])
+
+
+def _taught(name, group, options, config='main.py'):
+    """Returns a run of the best arm."""
+    return dict(
+        name=name, config=config, teacher='teacher', options={**_learns, **options},
+        arms=[_arm(f'{_best}, {group}', f'{name}_{_best}', group, f'{name}_plain',
+                   _best, (0,))])
 
 
 _main = [
@@ -54,21 +59,24 @@ _main = [
 ]
 joints = [
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
-    _pair('data_300', '300 faces', {'train_dataloader.dataset.subset': 300}),
-    # the second setting
-    _pair('clean', 'clean', {}, 'clean.py'),
-    # (c) number of training faces; all 2,011 are the main setting
-    _pair('data_100', '100 faces', {'train_dataloader.dataset.subset': 100}),
-    _pair('data_1000', '1,000 faces', {'train_dataloader.dataset.subset': 1000}),
+    _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
+           seeds=(0, 1, 2))
 ]
 # (b) what plain students reach when they train for longer
-for _times in (2, 4):
+for _times, _those in (2, (0, 1, 2)), (4, (0,)):
     _last = _times * 4000
-    joints.append(dict(
-        name=f'plain_x{_times}', config='main.py', teacher='teacher', arms=[
-            _arm(f'plain, {_last:,} iterations', f'plain_x{_times}', 'robust', 'plain',
-                 'plain')],
-        options={
+    joints.append(_plain(
+        f'plain_x{_times}', f'{_last:,} iterations', {
             'train_cfg.max_iters': _last, 'train_cfg.val_interval': _last // 4,
-            'param_scheduler.begin': _last // 2, 'param_scheduler.end': _last,
-            **_learns}))
+            'param_scheduler.begin': _last // 2, 'param_scheduler.end': _last},
+        seeds=_those))
+# the second setting
+joints += [_plain('clean_plain', 'clean', {}, 'clean.py', None),
+           _taught('clean', 'clean', {}, 'clean.py')]
+# (c) number of training faces; all 2,011 are the main setting
+for _count in (100, 1000):
+    _few = {'train_dataloader.dataset.subset': _count}
+    joints.append(_plain(f'data_{_count}_plain', f'{_count:,} faces', _few))
+for _count in (100, 300, 1000):
+    _few = {'train_dataloader.dataset.subset': _count}
+    joints.append(_taught(f'data_{_count}', f'{_count:,} faces', _few))
