@@ -66,9 +66,19 @@ class PeriodicityLoss(nn.Module):
 
     def _texture(self, image: Tensor) -> Tensor:
         """Returns the grey image without its local means, (B, 1, H, W)."""
-        grey, pad = image.mean(1, keepdim=True), self.kernel // 2
-        padded = F.pad(grey, (pad, self.kernel - 1 - pad) * 2, mode='reflect')
-        return grey - F.avg_pool2d(padded, self.kernel, 1)
+        grey = image.mean(1, keepdim=True)
+        rows, columns = (self._means(side, grey.device) for side in grey.shape[-2:])
+        return grey - rows.mT @ grey @ columns
+
+    def _means(self, side: int, device: torch.device) -> Tensor:
+        """Returns the matrix (side, side) that a row is multiplied with for its means.
+
+        Two products are several times faster than ``avg_pool2d``.
+        """
+        pad = self.kernel // 2
+        padded = F.pad(torch.eye(side, device=device), (pad, self.kernel - 1 - pad),
+                       mode='reflect')
+        return F.avg_pool1d(padded, self.kernel, 1)
 
     def _correlation(self, texture: Tensor, lag: int) -> Tensor:
         """Returns the correlation of each window with itself ``lag`` pixels on."""

@@ -16,8 +16,8 @@ _learns = {'model.teacher.checkpoint': '{teacher}'}
 _without = {'model.teacher': None}
 # The best arm on validation; questions (c) and (d) compare it with the plain student.
 _best = 'output'
-# Seeds of an arm, by name; default: three. An arm that is abandoned after its first seed
-# gets [0] here.
+# Seeds of an arm by its name; default: three. An arm that is abandoned after its first
+# seed gets [0] here.
 _seeds = {}
 
 
