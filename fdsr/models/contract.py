@@ -34,6 +34,9 @@ class Backbone(nn.Module):
     A backbone whose branches fuse for inference has ``fuse()``, which replaces them in
     place, and accepts ``fused=True``, with which it builds the fused form.
 
+    A backbone that can start from a smaller one has ``start_values(values) -> values``,
+    which completes a state dict before it initializes the backbone.
+
     Subclassing is optional: any ``nn.Module`` with these attributes is a backbone.
 
     Attributes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,7 @@ class RepSR(Backbone):
     quarter of LR's size sees the whole face, and its global statistics gate the blocks,
     so that one network can treat clean and degraded images differently.
 
-    The defaults are the size *small*: 1.2 GMACs from 32 to 256 px.
+    The defaults are the size *small*: 1.1 GMACs from 32 to 256 px.
 
     Args:
         scale: factor from LR to SR, a power of two, at least 2.
@@ -210,6 +210,26 @@ class RepSR(Backbone):
         # half precision would lose some of the image's 8 bits
         with torch.autocast(lr.device.type, enabled=False):
             return self.upsample(lr) + residual
+
+    def start_values(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Completes the values of a fused or a shallower network.
+
+        Args:
+            values: state dict of a RepSR with the same channels, trained or fused, with
+                as many blocks or fewer.
+
+        Returns:
+            Values with which this network computes the same: extra branches and blocks
+            add zero until they are trained.
+        """
+        complete = dict(values)
+        for key, own in self.state_dict().items():
+            if key not in values:
+                adds = key.endswith(('.point', '.reduce')) or '.second.' in key
+                complete[key] = torch.zeros_like(own) if adds else own
+            elif '.to_gates.' in key and values[key].shape[1:] == own.shape[1:]:
+                complete[key] = torch.cat([values[key], own[len(values[key]):]])
+        return complete
 
     def fuse(self) -> RepSR:
         """Replaces the branches by the equivalent convolutions, in place."""

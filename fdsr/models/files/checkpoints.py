@@ -350,7 +350,12 @@ def copy_trained_weights(path: str | Path, network: nn.Module,
 
 
 def copy_matching(source: str, values: dict[str, Tensor], network: nn.Module) -> None:
-    """Copies every trained value of a network from another state dict."""
+    """Copies every trained value of a network from another state dict.
+
+    A network with ``start_values`` completes them first, see ``Backbone``.
+    """
+    if hasattr(network, 'start_values'):
+        values = network.start_values(values)
     own = strip_external(network.state_dict(), external_parts(network))
     check_values(source, own,
                  {key: value for key, value in values.items() if key in own})

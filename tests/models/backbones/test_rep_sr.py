@@ -13,7 +13,8 @@ from fdsr.interchange.publishing.publish import publish
 from fdsr.models.backbones import RepSR
 from fdsr.models.backbones.rep_sr import RepConv
 from fdsr.models.contract import add_traits
-from fdsr.models.files.checkpoints import save_backbone
+from fdsr.models.files import CheckpointMismatch
+from fdsr.models.files.checkpoints import copy_trained_weights, save_backbone
 
 SMALL = dict(channels=8, blocks=2, stage_channels=(8, 8), stage_blocks=(1, 1),
              context_channels=8, context_blocks=1)
@@ -22,8 +23,7 @@ SIZES = {
     'tiny': (dict(channels=40, blocks=4, stage_channels=(24, 8), stage_blocks=(1, 1),
                   context_channels=56, context_blocks=1), 0.3e6, 0.35e9),
     'small': (dict(), 2e6, 1.25e9),
-    'base': (dict(channels=96, blocks=10, stage_channels=(48, 16), stage_blocks=(2, 2),
-                  context_channels=128), 4e6, 3e9),
+    'base': (dict(blocks=22, stage_blocks=(3, 2)), 4e6, 3e9),
 }
 
 
@@ -112,6 +112,29 @@ def test_the_sizes_keep_their_limits(size):
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         RepSR(**arguments)
+
+
+@pytest.mark.parametrize('fused', [False, True])
+def test_a_deeper_network_starts_with_the_function_of_a_shallow_one(fused, tmp_path):
+    torch.manual_seed(0)
+    shallow = trained(RepSR(**SMALL))
+    if fused:
+        shallow.fuse()
+    settings = dict(type='fdsr.RepSR', **SMALL, fused=fused)
+    save_backbone(add_traits(shallow), settings, tmp_path / 'shallow.pth')
+    deep = RepSR(**{**SMALL, 'blocks': 4, 'stage_blocks': (1, 2)})
+    copy_trained_weights(tmp_path / 'shallow.pth', deep)
+    lr = torch.rand(2, 3, 16, 16)
+    torch.testing.assert_close(deep(lr), shallow(lr), rtol=0, atol=1e-5)
+    deep(lr).square().sum().backward()
+    for block in (deep.body[3], deep.stages[1].blocks[1]):
+        assert block.second.weight.grad.abs().max() > 0  # it is trained
+    with pytest.raises(CheckpointMismatch, match='body'):
+        copy_trained_weights(
+            tmp_path / 'shallow.pth', RepSR(**{**SMALL, 'channels': 4}))
+    with pytest.raises(CheckpointMismatch, match='to_gates'):
+        copy_trained_weights(
+            tmp_path / 'shallow.pth', RepSR(**{**SMALL, 'blocks': 1}))
 
 
 @pytest.fixture
