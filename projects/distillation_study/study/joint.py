@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from fdsr.models.contract import build_backbone
 from fdsr.models.forward import run_backbone
+from fdsr.models.losses.lpips_loss import LPIPSLoss
 from fdsr.models.losses.restoration import build_losses
 from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
@@ -27,8 +28,8 @@ from fdsr.models.restorers.teacher import build_teacher
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
-from projects.distillation_study.study import losses as _  # noqa: F401  registers them
 from projects.distillation_study.study.arm import Arm, Features
+from projects.distillation_study.study.losses import LastInputs
 
 PEER = '_peer'
 
@@ -78,6 +79,9 @@ class JointStudents(BaseModel):
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
+        if isinstance(self.perceptual_loss, LPIPSLoss):  # most arms have the same target
+            network = self.perceptual_loss.network
+            network.net = LastInputs(network.net)
         self.extra_losses = build_losses(extra_losses)
         # in a plain dict: their parts are children, each once
         self.arms: dict[str, Arm] = self._built(student, arms)

@@ -56,7 +56,7 @@ def built(kind, **arguments):
 def trained(model, iterations=2):
     """Trains a model on the same batches, with the same random numbers."""
     groups = {f'{arm}{group}': toy.adam() for group in ('student', 'discriminator')
-              for arm in ('', *(f'{arm}/' for arm in (*ARMS, 'afd_peer')))}
+              for arm in ('', *(f'{arm}/' for arm in getattr(model, 'arms', ())))}
     wrappers = GroupOptimWrapperConstructor(groups)(model)
     faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
     torch.manual_seed(4)
@@ -133,6 +133,20 @@ def test_a_plain_student_needs_no_teacher():
     assert list(without.backbone_configs) == ['plain']
     with pytest.raises(ValueError, match='arms.output: this arm needs a teacher'):
         built(JointStudents, arms=dict(output=ARMS['output']), **alone)
+
+
+def test_lpips_sees_each_target_once(monkeypatch):
+    shared = dict(SHARED, perceptual_loss=dict(type='fdsr.LPIPSLoss', net='alex'))
+    model = built(JointStudents, arms=dict(plain={}, output=ARMS['output'], eco=dict(
+        target=[(0, 0.5)])), **shared)
+    network, runs = model.perceptual_loss.network.net.network, []
+    forward = network.forward
+    monkeypatch.setattr(network, 'forward',
+                        lambda value: runs.append(value) or forward(value))
+    log = trained(model, iterations=1)
+    assert [value.requires_grad for value in runs].count(False) == 2
+    alone = built(FeatureDistiller, **{**shared, **ARMS['output']})
+    assert trained(alone, iterations=1)['loss'] == log['output.loss']
 
 
 def test_targets():
