@@ -80,7 +80,7 @@ def main() -> None:
         from projects.distillation_study.study.document import write_report
         from projects.distillation_study.study.plots import write_plots
         lists = arguments.report or ['val']
-        arms = dict(arms=[arm.described() for arm in plan.teachers + plan.arms])
+        arms = plan.described()
         write_report(arms, plan.results, plan.document, lists)
         for path in write_plots(
                 arms, plan.results, plan.document.with_suffix(''), lists[0]):

@@ -35,6 +35,9 @@ def parse_arguments() -> argparse.Namespace:
                         help='cores (default: 1)')
     parser.add_argument('--teacher', default=_FOLDER / 'configs/second/teacher.py',
                         help='training config of the teacher')
+    parser.add_argument('--out', type=Path, metavar='CSV',
+                        help='add the seconds to this table, under the name of the '
+                        "config's file")
     add_override_arguments(parser)
     return parser.parse_args()
 
@@ -49,6 +52,7 @@ def main() -> None:
     from fdsr.registry import register_all
     from fdsr.reporting.tables import markdown_table
     from projects.distillation_study.study.timing import (
+        add_costs,
         seconds_per_iteration,
         with_random_teacher,
     )
@@ -59,6 +63,8 @@ def main() -> None:
         found = seconds_per_iteration(config, arguments.iterations)
     print(markdown_table(['Part', 'CPU seconds per iteration'], [
         [part, f'{seconds:.3f}'] for part, seconds in found.items()]))
+    if arguments.out:
+        add_costs(arguments.out, Path(arguments.config).stem, found)
     print(f'\nMedians of {arguments.iterations} iterations of batch '
           f'{config.train_dataloader.batch_size}, {arguments.threads} core(s).')
 

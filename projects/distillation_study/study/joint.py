@@ -79,7 +79,7 @@ class JointStudents(BaseModel):
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
-        if isinstance(self.perceptual_loss, LPIPSLoss):  # most arms have the same target
+        if isinstance(self.perceptual_loss, LPIPSLoss):  # few targets differ
             network = self.perceptual_loss.network
             network.net = LastInputs(network.net)
         self.extra_losses = build_losses(extra_losses)

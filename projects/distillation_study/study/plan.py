@@ -83,6 +83,7 @@ class Plan:
             entries have the keys of :class:`Arm` and, if its name in the run's config
             differs, ``trained_as``. A joint run with a seed trains the arms that have
             this seed. These arms follow the plan's other arms.
+        questions: what the plots of ``question_plots`` show.
     """
 
     folder: Path
@@ -93,10 +94,16 @@ class Plan:
     taps: list[str]
     arms: list[Arm]
     joints: list[Joint] = field(default_factory=list)
+    questions: dict[str, Any] = field(default_factory=dict)
 
     def arm(self, name: str) -> Arm:
         """Returns an arm or a teacher."""
         return next(arm for arm in self.teachers + self.arms if arm.name == name)
+
+    def described(self) -> dict[str, Any]:
+        """Returns the plan for ``report`` and ``plots``."""
+        return dict(arms=[arm.described() for arm in self.teachers + self.arms],
+                    questions=self.questions)
 
     def joint(self, name: str) -> Joint:
         """Returns a joint run."""
@@ -153,7 +160,8 @@ def read_plan(path: Path) -> Plan:
                                  f'the arm has no {what}: give it {what}=NAME.')
     return Plan(
         Path(path).parent, Path(content['results']), Path(content['document']),
-        content['dictionary'], teachers, content.get('taps', []), arms, joints)
+        content['dictionary'], teachers, content.get('taps', []), arms, joints,
+        content.get('questions', {}))
 
 
 def in_order(plan: Plan) -> list[tuple[Arm, int]]:

@@ -1,14 +1,25 @@
 """Plots of a study: learning curves, accuracy of D, forest plot of differences."""
 
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fdsr.evaluation import MetricInfo, metric_info
-from fdsr.utils.files import atomic_path
+from fdsr.evaluation import metric_info
+from projects.distillation_study.study.drawing import (
+    MARKERS,
+    STYLES,
+    panels,
+    save,
+    unit_of,
+)
+from projects.distillation_study.study.question_plots import (
+    draw_compute,
+    draw_data,
+    draw_only_lr,
+    read_costs,
+)
 from projects.distillation_study.study.report import (
     Plan,
     accuracies,
@@ -18,21 +29,8 @@ from projects.distillation_study.study.report import (
 )
 from projects.distillation_study.study.results import Results, Series, read_results
 
-_DPI = 110
 _PLOTTED = ('PSNR', 'LPIPS')
 _LETTER = 0.06  # inches
-_COLOURS = 64  # of a PNG
-#: Lightness, dashes and markers also differ in grey.
-_STYLES = [
-    dict(color='#000000', linestyle='-'),
-    dict(color='#c8501e', linestyle='--'),
-    dict(color='#2166ac', linestyle='-.'),
-    dict(color='#7fbf7b', linestyle=':'),
-    dict(color='#af8dc3', linestyle=(0, (6, 1, 1, 1, 1, 1))),
-    dict(color='#d9a400', linestyle=(0, (1, 1))),
-    dict(color='#666666', linestyle=(0, (8, 3))),
-    dict(color='#40b0a6', linestyle=(0, (4, 1, 1, 1)))]
-_MARKERS = 'os^DvPX*p'
 _Lines = list[tuple[str, dict[int, Series]]]
 
 
@@ -41,14 +39,14 @@ def write_plots(plan: Plan, results_folder: str | Path, out: str | Path,
     """Writes the plots of a study.
 
     Args:
-        plan: as for ``report.arms_of``.
+        plan: as for ``report.arms_of``, optionally with ``questions``.
         results_folder: as for ``read_results``.
         out: output folder; created if missing.
-        which: list of the forest plot, ``val`` or ``test``.
+        which: list of the plots but the first two, ``val`` or ``test``.
 
     Returns:
-        The files learning.png, accuracy.png and forest.png; plots without data are
-        left out.
+        The files learning.png, accuracy.png, forest.png, and data.png, only_lr.png and
+        compute.png of the questions; plots without data are left out.
 
     Raises:
         FileNotFoundError, ValueError: as for ``read_results``.
@@ -57,9 +55,28 @@ def write_plots(plan: Plan, results_folder: str | Path, out: str | Path,
     results = read_results(results_folder)
     figures = dict(
         learning=draw_learning(plan, results), accuracy=draw_accuracy(plan, results),
-        forest=draw_forest(plan, results, which))
-    return [_save(figure, Path(out) / f'{name}.png')
+        forest=draw_forest(plan, results, which),
+        **_questions(plan, results, which))
+    return [save(figure, Path(out) / f'{name}.png')
             for name, figure in figures.items() if figure is not None]
+
+
+def _questions(plan: Plan, results: Results, which: str) -> dict[str, Any]:
+    """Returns the plots of the plan's questions by name."""
+    questions = plan.get('questions') or {}
+    figures = {}
+    if 'data' in questions:
+        figures['data'] = draw_data(questions['data'], results, which)
+    if 'only_lr' in questions:
+        labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
+        figures['only_lr'] = draw_only_lr(
+            [(name, labels[name]) for name in questions['only_lr']], results, which)
+    if 'compute' in questions and Path(questions['compute']['costs']).is_file():
+        settings = dict(questions['compute'])
+        plain, distilled = settings.pop('plain'), settings['distilled']
+        costs = read_costs(settings.pop('costs'), **settings)
+        figures['compute'] = draw_compute(plain, distilled, costs, results, which)
+    return figures
 
 
 def draw_learning(plan: Plan, results: Results) -> Any | None:
@@ -82,7 +99,7 @@ def draw_learning(plan: Plan, results: Results) -> Any | None:
     groups = {group: lines for group, lines in groups.items() if lines}
     if not groups:
         return None
-    figure, axes = _panels(len(_PLOTTED), len(groups), 3.6, 2.5)
+    figure, axes = panels(len(_PLOTTED), len(groups), 3.6, 2.5)
     for column, (group, lines) in enumerate(groups.items()):
         for row, metric in enumerate(_PLOTTED):
             _draw_lines(axes[row][column], [
@@ -93,7 +110,7 @@ def draw_learning(plan: Plan, results: Results) -> Any | None:
         _legend(axes[-1][column])
     for row, metric in enumerate(_PLOTTED):
         info = metric_info(metric)
-        axes[row][0].set_ylabel(f'validation {info.heading(metric)}{_unit(info)}')
+        axes[row][0].set_ylabel(f'validation {info.heading(metric)}{unit_of(info)}')
     return figure
 
 
@@ -108,7 +125,7 @@ def draw_accuracy(plan: Plan, results: Results) -> Any | None:
                 seed: _smoothed(series) for seed, series in seeds.items()}))
     if not groups:
         return None
-    figure, axes = _panels(1, len(groups), 3.8, 2.9)
+    figure, axes = panels(1, len(groups), 3.8, 2.9)
     for panel, (group, lines) in zip(axes[0], groups.items()):
         _draw_lines(panel, lines)
         panel.axhline(0.5, color='0.5', linewidth=0.8)
@@ -130,7 +147,7 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
     places, titles = _rows(arms)
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     texts = [f'{arm["label"]} − {labels[arm["control"]]}' for arm in arms]
-    figure, axes = _panels(
+    figure, axes = panels(
         1, len(_PLOTTED), 2.7, 0.27 * (max(places) + 1) + 0.9)
     figure.set_figwidth(figure.get_figwidth() + _LETTER * max(map(len, texts)))
     for panel, metric in zip(axes[0], _PLOTTED):
@@ -139,7 +156,7 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
             _draw_difference(panel, compare(results, arm, which, metric), place)
         info = metric_info(metric)
         better = 'right' if info.higher_is_better else 'left'
-        panel.set_xlabel(f'Δ {metric}{_unit(info)} (better: {better})')
+        panel.set_xlabel(f'Δ {metric}{unit_of(info)} (better: {better})')
         panel.grid(axis='x', color='0.9', linewidth=0.6)
         panel.set_ylim(max(places) + 0.7, -0.7)
     ticks = sorted([*zip(places, texts), *titles])
@@ -149,10 +166,6 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
     for panel in axes[0]:
         panel.tick_params(axis='y', length=0)
     return figure
-
-
-def _unit(info: MetricInfo) -> str:
-    return f', {info.unit}' if info.unit else ''
 
 
 def _rows(arms: Sequence[Mapping[str, Any]]
@@ -182,8 +195,8 @@ def _draw_difference(panel: Any, found: Any, place: int) -> None:
 def _draw_lines(panel: Any, lines: _Lines) -> None:
     """Draws each seed as a thin line and their mean as a thick one."""
     for number, (label, seeds) in enumerate(lines):
-        style = _STYLES[number % len(_STYLES)]
-        marker = _MARKERS[number % len(_MARKERS)]
+        style = STYLES[number % len(STYLES)]
+        marker = MARKERS[number % len(MARKERS)]
         for iterations, values in seeds.values():
             panel.plot(iterations, values, **style, linewidth=0.6, alpha=0.55)
         if seeds:
@@ -216,31 +229,3 @@ def _legend(panel: Any) -> None:
     if panel.get_legend_handles_labels()[0]:
         panel.legend(loc='upper center', bbox_to_anchor=(0.5, -0.24), fontsize=7,
                      frameon=False, handlelength=4)
-
-
-def _panels(rows: int, columns: int, width: float, height: float) -> tuple[Any, Any]:
-    from matplotlib.figure import Figure
-    from matplotlib.ticker import MaxNLocator
-    figure = Figure(figsize=(columns * width + 0.5, rows * height), dpi=_DPI,
-                    layout='constrained')
-    axes = figure.subplots(rows, columns, squeeze=False, sharey='row')
-    for panel in axes.flat:
-        panel.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-        panel.tick_params(labelsize=8)
-        panel.xaxis.label.set_size(8)
-        panel.yaxis.label.set_size(8)
-        for side in ('top', 'right'):
-            panel.spines[side].set_visible(False)
-    return figure, axes
-
-
-def _save(figure: Any, path: Path) -> Path:
-    """Writes a PNG with few colours, atomically."""
-    from PIL import Image
-    drawn = io.BytesIO()
-    figure.savefig(drawn, format='png', dpi=_DPI)
-    image = Image.open(drawn).convert('RGB').quantize(
-        _COLOURS, dither=Image.Dither.NONE)
-    with atomic_path(path) as part:
-        image.save(part, format='png', optimize=True)
-    return path

@@ -8,6 +8,7 @@ from typing import Any
 from mmengine.config import Config
 
 from fdsr.engine.config import load_config
+from fdsr.evaluation.protocol import read_rows, write_rows
 
 
 def with_random_teacher(config: Config, teacher_config: str | Path) -> None:
@@ -25,6 +26,20 @@ def with_random_teacher(config: Config, teacher_config: str | Path) -> None:
     dictionary = config.model.get('generator', {}).get('dictionary', {})
     if dictionary.get('file') and not Path(dictionary.file).is_file():
         config.model.generator.dictionary = dict(num_atoms=64)
+
+
+def add_costs(path: Path, config: str, seconds: dict[str, float]) -> None:
+    """Adds the parts of an iteration to a table, in place of earlier ones.
+
+    Args:
+        path: CSV with the columns config, part and seconds.
+        config: name of the config.
+        seconds: CPU seconds by part.
+    """
+    known = read_rows(path) if path.is_file() else []
+    write_rows(path, [row for row in known if row['config'] != config] + [
+        dict(config=config, part=part, seconds=f'{value:.4f}')
+        for part, value in seconds.items()])
 
 
 def seconds_per_iteration(config: Config, iterations: int) -> dict[str, float]:

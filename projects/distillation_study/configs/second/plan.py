@@ -80,3 +80,11 @@ for _count in (100, 1000):
 for _count in (100, 300, 1000):
     _few = {'train_dataloader.dataset.subset': _count}
     joints.append(_taught(f'data_{_count}', f'{_count:,} faces', _few))
+# What the plots of questions (b) to (d) show
+questions = dict(
+    compute=dict(plain={4000: 'plain', 8000: 'plain_x2', 16000: 'plain_x4'},
+                 distilled=_best, costs=f'{results}/costs.csv', iterations=4000,
+                 teacher_iterations=2000),
+    data={name: {**{count: f'data_{count}_{name}' for count in (100, 300, 1000)},
+                 2011: name} for name in ('plain', _best)},
+    only_lr=['data_300_plain', 'labelled', 'plain'])

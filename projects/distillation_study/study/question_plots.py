@@ -1,0 +1,170 @@
+"""Plots of the second study's questions: data, images without HR, total compute."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fdsr.evaluation import metric_info
+from fdsr.evaluation.protocol import read_rows
+from projects.distillation_study.study.costs import Costs, iterations_to_reach
+from projects.distillation_study.study.drawing import (
+    MARKERS,
+    STYLES,
+    panels,
+    unit_of,
+)
+from projects.distillation_study.study.results import Results
+from projects.distillation_study.study.statistics import arm_mean
+
+_PLOTTED = ('PSNR', 'LPIPS')
+STUDENTS = (1, 2, 4, 8)  # per teacher
+
+
+def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
+              which: str = 'test') -> Any | None:
+    """Draws PSNR and LPIPS by the number of training faces.
+
+    Args:
+        lines: {label: {number of faces: name of the arm}}; arms without results are
+            left out.
+        results: the results.
+        which: ``val`` or ``test``.
+
+    Returns:
+        A matplotlib figure; None if no line has two points.
+    """
+    known = {label: {count: arm for count, arm in arms.items() if results.seeds(arm)}
+             for label, arms in lines.items()}
+    if max(map(len, known.values()), default=0) < 2:
+        return None
+    figure, axes = panels(1, len(_PLOTTED), 3.2, 2.9, sharey=False)
+    for panel, metric in zip(axes[0], _PLOTTED):
+        for number, (label, arms) in enumerate(known.items()):
+            means = [arm_mean(results.samples(arm, which, metric))
+                     for arm in arms.values()]
+            panel.errorbar(
+                [*arms], [one.mean for one in means],
+                [[one.mean - one.low for one in means],
+                 [one.high - one.mean for one in means]],
+                **STYLES[number], marker=MARKERS[number], markersize=4, linewidth=1.4,
+                capsize=2, elinewidth=0.8, label=label)
+        ticks = sorted({count for arms in known.values() for count in arms})
+        _logarithmic(panel, ticks)
+        info = metric_info(metric)
+        panel.set(xlabel='training faces with HR',
+                  ylabel=f'{info.heading(metric)}{unit_of(info)}')
+    axes[0][0].legend(fontsize=8, frameon=False)
+    return figure
+
+
+def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
+                 which: str = 'test') -> Any | None:
+    """Draws PSNR and LPIPS of arms below each other, with intervals.
+
+    Args:
+        arms: names and labels.
+        results, which: as for ``draw_data``.
+
+    Returns:
+        A matplotlib figure; None if fewer than two arms have results.
+    """
+    arms = [(name, label) for name, label in arms if results.seeds(name)]
+    if len(arms) < 2:
+        return None
+    figure, axes = panels(1, len(_PLOTTED), 3.2, 0.3 * len(arms) + 0.8)
+    for panel, metric in zip(axes[0], _PLOTTED):
+        for place, (name, _) in enumerate(arms):
+            found = arm_mean(results.samples(name, which, metric))
+            panel.plot([found.low, found.high], [place, place], color='black',
+                       linewidth=1.3, solid_capstyle='butt')
+            panel.plot(found.mean, place, 'o', color='black', markersize=5.5)
+        info = metric_info(metric)
+        panel.set_xlabel(f'{info.heading(metric)}{unit_of(info)}')
+        panel.grid(axis='x', color='0.9', linewidth=0.6)
+        panel.set_ylim(len(arms) - 0.5, -0.5)
+    axes[0][0].set_yticks(range(len(arms)), [label for _, label in arms])
+    return figure
+
+
+def read_costs(path: str | Path, distilled: str, iterations: int,
+               teacher_iterations: int) -> Costs:
+    """Reads the costs that ``time_iterations.py --out`` wrote.
+
+    Args:
+        path: file with the parts of the joint run ``main`` and of the teacher's
+            training.
+        distilled: name of the distilled arm.
+        iterations: iterations of a student.
+        teacher_iterations: iterations of the teacher.
+
+    Raises:
+        FileNotFoundError: the file does not exist.
+        ValueError: a part is missing.
+    """
+    seconds = {(row['config'], row['part']): float(row['seconds'])
+               for row in read_rows(path)}
+    try:
+        load = seconds['main', 'loading a batch']
+        return Costs(
+            student=load + seconds['main', 'plain'],
+            distilled=load + seconds['main', distilled],
+            forward=seconds['main', 'teacher'],
+            teacher=(seconds['teacher', 'loading a batch']
+                     + seconds['teacher', 'iteration']),
+            iterations=iterations, teacher_iterations=teacher_iterations)
+    except KeyError as missing:
+        raise ValueError(f'{path}: there is no row {missing.args[0]}. Measure it with '
+                         'time_iterations.py --out.') from None
+
+
+def draw_compute(plain: Mapping[int, str], distilled: str, costs: Costs,
+                 results: Results, which: str = 'test') -> Any | None:
+    """Draws LPIPS by core hours per student, including a share of the teacher's.
+
+    Args:
+        plain: {iterations: name of the arm} of plain students.
+        distilled: name of the distilled arm.
+        costs: CPU seconds.
+        results, which: as for ``draw_data``.
+
+    Returns:
+        A matplotlib figure, whose title has the break-even number; None without results
+        of the distilled arm and of two plain ones.
+    """
+    plain = {count: arm for count, arm in sorted(plain.items()) if results.seeds(arm)}
+    if len(plain) < 2 or not results.seeds(distilled):
+        return None
+    curve = {count: arm_mean(results.samples(arm, which, 'LPIPS')).mean
+             for count, arm in plain.items()}
+    reached = arm_mean(results.samples(distilled, which, 'LPIPS')).mean
+    figure, axes = panels(1, 1, 4.4, 3.0)
+    panel = axes[0][0]
+    panel.plot([count * costs.student / 3600 for count in curve], [*curve.values()],
+               **STYLES[0], marker=MARKERS[0], markersize=4, label='plain')
+    for count, value in curve.items():
+        panel.annotate(f'{count:,} iterations', (count * costs.student / 3600, value),
+                       xytext=(4, 4), textcoords='offset points', fontsize=7)
+    hours = [costs.total(count) / count / 3600 for count in STUDENTS]
+    hours.append(costs.per_distilled_student / 3600)
+    panel.plot(hours, [reached] * len(hours), **STYLES[1], marker=MARKERS[1],
+               markersize=4, label='distilled: 1, 2, 4, 8 students per teacher, or an '
+               'existing teacher (from right to left)')
+    number = costs.break_even(iterations_to_reach(curve, reached))
+    panel.set_title('break-even: ' + (
+        'never' if number is None else f'{number} students per teacher'), fontsize=9)
+    everything = [count * costs.student / 3600 for count in curve] + hours
+    _logarithmic(panel, [tick for tick in (2.0**power for power in range(-9, 10))
+                         if min(everything) / 1.4 < tick < max(everything) * 1.4])
+    info = metric_info('LPIPS')
+    panel.set(xlabel='core hours per student', ylabel=info.heading('LPIPS'))
+    panel.legend(fontsize=7, frameon=False, loc='upper center',
+                 bbox_to_anchor=(0.5, -0.24))
+    return figure
+
+
+def _logarithmic(panel: Any, ticks: Sequence[float]) -> None:
+    from matplotlib.ticker import NullLocator
+    panel.set_xscale('log')
+    panel.grid(color='0.9', linewidth=0.6)
+    panel.set_xticks(ticks, [f'{tick:,.4g}' for tick in ticks])
+    panel.xaxis.set_minor_locator(NullLocator())

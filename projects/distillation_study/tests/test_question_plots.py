@@ -1,0 +1,108 @@
+"""Plots of the second study's questions."""
+
+import pytest
+
+from projects.distillation_study.study.plots import write_plots
+from projects.distillation_study.study.question_plots import (
+    draw_compute,
+    draw_data,
+    draw_only_lr,
+    read_costs,
+)
+from projects.distillation_study.study.results import (
+    METRICS,
+    read_results,
+    write_result,
+)
+from projects.distillation_study.study.timing import add_costs
+
+#: LPIPS of each arm
+VALUES = dict(few=0.40, many=0.30, longer=0.20, few_taught=0.35, taught=0.25,
+              labelled=0.33)
+SECONDS = dict(main={'loading a batch': 0.1, 'plain': 0.4, 'taught': 0.5,
+                     'teacher': 0.4},
+               teacher={'loading a batch': 0.1, 'iteration': 3.9})
+QUESTIONS = dict(
+    compute=dict(plain={100: 'many', 200: 'longer'}, distilled='taught',
+                 iterations=100, teacher_iterations=50),
+    data={'plain': {300: 'few', 2000: 'many'},
+          'taught': {100: 'missing', 300: 'few_taught', 2000: 'taught'}},
+    only_lr=['few', 'labelled', 'missing', 'many'])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for arm, value in VALUES.items():
+        for seed in (0, 1):
+            write_result(tmp_path / 'results', arm, seed, [
+                dict(list=which, name=f'n{number}', **{
+                    metric: value + 0.01 * number + 0.001 * seed
+                    for metric in METRICS})
+                for which in ('val', 'test') for number in (-1, 0, 1)])
+    for config, seconds in SECONDS.items():
+        add_costs(tmp_path / 'results' / 'costs.csv', config, seconds)
+    return tmp_path / 'results'
+
+
+@pytest.fixture
+def costs(folder):
+    return read_costs(folder / 'costs.csv', 'taught', 100, 50)
+
+
+def test_costs_are_read_and_replaced(folder, costs):
+    assert (costs.student, costs.distilled, costs.forward, costs.teacher) == (
+        0.5, 0.6, 0.4, 4.0)
+    add_costs(folder / 'costs.csv', 'teacher', {'loading a batch': 1, 'iteration': 2})
+    assert read_costs(folder / 'costs.csv', 'taught', 1, 1).teacher == 3
+    with pytest.raises(ValueError, match=r"costs.csv: .*'main', 'other'.*--out"):
+        read_costs(folder / 'costs.csv', 'other', 100, 50)
+
+
+def test_data_shows_the_arms_with_results(folder):
+    figure = draw_data(QUESTIONS['data'], read_results(folder))
+    panel = figure.axes[1]
+    drawn = {bars.get_label(): bars.lines[0] for bars in panel.containers}
+    assert drawn['plain'].get_xdata().tolist() == [300, 2000]
+    assert drawn['taught'].get_xdata().tolist() == [300, 2000]
+    assert drawn['taught'].get_ydata() == pytest.approx([0.3505, 0.2505])
+    assert panel.get_ylabel() == 'LPIPS ↓' and panel.get_xscale() == 'log'
+    assert draw_data({'plain': {300: 'few'}}, read_results(folder)) is None
+
+
+def test_images_without_hr(folder):
+    figure = draw_only_lr([(name, name.upper()) for name in QUESTIONS['only_lr']],
+                          read_results(folder))
+    texts = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+    assert texts == ['FEW', 'LABELLED', 'MANY']
+    points = [line.get_xdata()[0] for line in figure.axes[1].lines
+              if line.get_marker() == 'o']
+    assert points == pytest.approx([0.4005, 0.3305, 0.3005])
+    assert draw_only_lr([('few', 'few')], read_results(folder)) is None
+
+
+def test_compute_includes_the_teacher(folder, costs):
+    settings = QUESTIONS['compute']
+    results = read_results(folder)
+    panel, = draw_compute(settings['plain'], 'taught', costs, results).axes
+    plain, distilled = panel.lines
+    assert plain.get_xdata() == pytest.approx([50 / 3600, 100 / 3600])
+    # (50 × 4 s for the teacher) / students + 100 × 1 s
+    assert distilled.get_xdata() * 3600 == pytest.approx([300, 200, 150, 125, 100])
+    assert distilled.get_ydata() == pytest.approx([0.2505] * 5)
+    # as good as 141 iterations of 0.5 s, which cost less than 100 s
+    assert panel.get_title() == 'break-even: never'
+    free = read_costs(folder / 'costs.csv', 'taught', 50, 50)
+    panel, = draw_compute(settings['plain'], 'taught', free, results).axes
+    assert panel.get_title() == 'break-even: 10 students per teacher'
+    assert draw_compute({100: 'many'}, 'taught', costs, results) is None
+
+
+def test_the_files_of_a_plan_with_questions(folder, tmp_path):
+    questions = dict(QUESTIONS, compute=dict(
+        QUESTIONS['compute'], costs=str(folder / 'costs.csv')))
+    plan = dict(arms=[dict(name=name, label=name) for name in [*VALUES, 'missing']],
+                questions=questions)
+    paths = write_plots(plan, folder, tmp_path / 'plots')
+    assert [path.name for path in paths] == ['data.png', 'only_lr.png', 'compute.png']
+    (folder / 'costs.csv').unlink()
+    assert len(write_plots(plan, folder, tmp_path / 'plots')) == 2
