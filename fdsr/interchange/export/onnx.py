@@ -19,6 +19,7 @@ from fdsr.interchange.drafts import check_out_file, draft_folder
 from fdsr.interchange.export.checking import Contract, check, check_host, sizes_of
 from fdsr.interchange.export.face512 import Face512Contract
 from fdsr.interchange.export.half import to_fp16
+from fdsr.interchange.export.operators import fast_operators
 from fdsr.interchange.export.quantisation import calibration_faces, quantise
 from fdsr.interchange.export.sr import SRContract
 from fdsr.models.files.checkpoints import read_checkpoint
@@ -176,7 +177,7 @@ def _check_support(network: nn.Module, reduced: bool) -> None:
 
 
 def _trace(interface: Contract, path: Path, any_size: bool) -> None:
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), fast_operators(OPSET):
         # Shape checks hold for every batch. The new exporter does not support the
         # dictionary's windows, whose sizes are dynamic.
         warnings.simplefilter('ignore')

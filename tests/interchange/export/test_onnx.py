@@ -12,6 +12,7 @@ from fdsr.apis.networks import example_inputs, open_network
 from fdsr.interchange.drafts import CannotWrite
 from fdsr.interchange.export import checking, export_onnx, quantisation
 from fdsr.interchange.export import onnx as exporting
+from fdsr.interchange.export.operators import fast_operators
 from fdsr.models.contract import add_traits
 from fdsr.models.dictionary.roi import BoxRegions
 from fdsr.models.files.checkpoints import save_backbone
@@ -101,6 +102,28 @@ def test_a_file_upsamples_any_size_as_torch_does(scale, tmp_path):
         image = torch.rand(shape)
         found, = network.run(None, dict(input=image.numpy()))
         np.testing.assert_allclose(found, module(image), atol=1e-6)
+
+
+@pytest.mark.parametrize('factor', [2, 3, 8])
+def test_a_file_shuffles_pixels_of_any_size_as_torch_does(factor, tmp_path):
+    import onnx
+    module, path = torch.nn.PixelShuffle(factor), tmp_path / 'shuffle.onnx'
+
+    def operators():
+        torch.onnx.export(
+            module, (torch.rand(1, 2 * factor**2, 4, 4),), path, input_names=['input'],
+            dynamic_axes=dict(input={0: 'batch', 2: 'height', 3: 'width'}),
+            opset_version=exporting.OPSET, dynamo=False)
+        return {node.op_type for node in onnx.load(path).graph.node}
+
+    with fast_operators(exporting.OPSET):
+        assert 'DepthToSpace' not in operators()
+    network = checking.session(path)
+    for shape in ((4, 4), (3, 5), (1, 1)):
+        feature = torch.rand(2, 2 * factor**2, *shape)
+        found, = network.run(None, dict(input=feature.numpy()))
+        np.testing.assert_array_equal(found, module(feature))
+    assert 'DepthToSpace' in operators()  # the exporter is as it was
 
 
 @pytest.mark.parametrize('kind', NETWORKS)
