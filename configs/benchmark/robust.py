@@ -33,7 +33,7 @@ rows = [
     dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
     dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-dbf79f4a.safetensors'),
     dict(name='base', config='../students/base_robust.py',
-         checkpoint='work_dirs/base_robust/iter_20000.pth'),
+         checkpoint='work_dirs/base_robust/iter_2500.pth'),
 ]
 reference = 'compact'
 skin_tones = True  # a table for each
