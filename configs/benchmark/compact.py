@@ -1,4 +1,4 @@
-"""Compares the bundled student with its teacher and bicubic, 32 to 256 px.
+"""Compares `compact` with its teacher and bicubic, 32 to 256 px.
 
     python tools/benchmark.py configs/benchmark/compact.py \
         --data-root data/faces_public --out work_dirs/compact/table
@@ -9,7 +9,7 @@ test_dataloader = dict(num_workers=1, dataset=dict(
     data_root='data/faces_public', align='five_point', eye_share=0.243,
     min_box_side=90, subset=None))
 
-title = 'The small student: faces of 256 px from 32'
+title = 'compact and its teacher: faces of 256 px from 32'
 rows = [
     dict(name='Bicubic', config='../bicubic_vggface2.py'),
     dict(name='Student', config='../compact/distill.py',

@@ -4,7 +4,7 @@
 
 Every degradation but clean is applied to the LR image, after PIL's bicubic. Needs
 data/faces_public and data/faces_open. Run it in the root of the checkout, where the
-bundled student is.
+bundled networks are.
 """
 _base_ = ['../_base_/datasets/faces_students.py', '../_base_/runtime.py']
 
@@ -33,7 +33,7 @@ rows = [
     dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
     dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-dbf79f4a.safetensors'),
     dict(name='base', config='../students/base_robust.py',
-         checkpoint='work_dirs/base_robust/iter_2500.pth'),
+         checkpoint='work_dirs/students/base_robust/iter_2500.pth'),
 ]
 reference = 'compact'
 skin_tones = True  # a table for each

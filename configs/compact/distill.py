@@ -1,4 +1,4 @@
-"""Distils the dictionary teacher into the bundled student, CompactSR (1.34 M).
+"""Distils the dictionary teacher into the bundled ``compact``, CompactSR (1.34 M).
 
     python tools/freeze_features.py configs/compact/distill.py \
         --teacher work_dirs/compact/teacher/iter_1600.pth \

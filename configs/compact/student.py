@@ -1,4 +1,4 @@
-"""Trains the bundled student's network without distillation: the control.
+"""Trains the network of ``compact`` without distillation: the control.
 
     python tools/train.py configs/compact/student.py --data-root data/faces_public
 """

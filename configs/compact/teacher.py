@@ -1,4 +1,4 @@
-"""Trains the teacher of the bundled student on a CPU: 32 to 256 px, VGG-16.
+"""Trains the teacher of ``compact`` on a CPU: 32 to 256 px, VGG-16.
 
     python tools/build_dictionary.py configs/compact/teacher.py \
         --data-root data/faces_public --num-atoms 64 \

@@ -8,7 +8,7 @@ _base_ = 'tiny_distilled.py'
 
 iterations = 1200
 model = dict(
-    init_from='work_dirs/tiny_distilled/iter_4000.pth',
+    init_from='work_dirs/students/tiny_distilled/iter_4000.pth',
     perceptual_loss=dict(type='fdsr.LPIPSLoss', window=64, loss_weight=4.0),
     extra_losses=dict(
         periodicity=dict(type='fdsr.PeriodicityLoss', period=8, loss_weight=2.0)))

@@ -65,7 +65,7 @@ class FaceSuperResolver:
 
         from fdsr.apis import FaceSuperResolver
 
-        sr = FaceSuperResolver()         # the bundled student
+        sr = FaceSuperResolver()         # the bundled ``small``
         big = sr('face.png')             # an aligned face; uint8 (256, 256, 3) RGB
         many = sr(['a.png', 'b.png'])    # a list of arrays
         photo = sr.restore_photo('group.jpg', scale=4)    # photo.image, photo.faces

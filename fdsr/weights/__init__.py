@@ -1,6 +1,6 @@
 """External weights: source, licence and SHA-256 of each file, and safe loading.
 
-Only ``fetch`` downloads, and only ``tools/fetch_weights.py`` calls it. torch is
+Only ``fetch`` downloads these files, and only ``tools/fetch_weights.py`` calls it. torch is
 imported where it is used, so that this package is cheap to import.
 """
 
