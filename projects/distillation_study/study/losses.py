@@ -69,16 +69,19 @@ class LastInputs(nn.Module):
     Args:
         network: takes one tensor.
         count: number of inputs whose results are kept.
+
+    Attributes:
+        active: False runs the network every time.
     """
 
     def __init__(self, network: nn.Module, count: int = 3) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.active = network, True
         self.kept: deque[tuple[Tensor, Any]] = deque(maxlen=count)
 
     def forward(self, value: Tensor) -> Any:
         """Returns the network's result, a kept one if ``value`` needs no gradient."""
-        if value.requires_grad:
+        if value.requires_grad or not self.active:
             return self.network(value)
         for known, result in self.kept:
             if torch.equal(known, value):

@@ -9,6 +9,7 @@ from mmengine.config import Config
 
 from fdsr.engine.config import load_config
 from fdsr.evaluation.protocol import read_rows, write_rows
+from projects.distillation_study.study.losses import LastInputs
 
 
 def with_random_teacher(config: Config, teacher_config: str | Path) -> None:
@@ -50,8 +51,8 @@ def seconds_per_iteration(config: Config, iterations: int) -> dict[str, float]:
         iterations: number of iterations after a first one.
 
     Returns:
-        ``loading a batch``; then the teacher and each arm of a joint run, or
-        ``iteration`` of any other.
+        ``loading a batch``; then the teacher and each arm of a joint run, as if it were
+        trained alone, or ``iteration`` of any other.
     """
     from fdsr.engine.launch import build_runner
     loader = {**config.train_dataloader.to_dict(), 'num_workers': 0,
@@ -60,6 +61,9 @@ def seconds_per_iteration(config: Config, iterations: int) -> dict[str, float]:
     runner = build_runner(config)
     wrappers = runner.build_optim_wrapper(config.optim_wrapper)
     runner.model.train()
+    for module in runner.model.modules():
+        if isinstance(module, LastInputs):
+            module.active = False  # each arm costs what it costs alone
     batches = iter(runner.build_dataloader(loader, seed=0))
     found: dict[str, list[float]] = {}
     for _ in range(iterations + 1):

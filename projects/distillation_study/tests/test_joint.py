@@ -145,6 +145,10 @@ def test_lpips_sees_each_target_once(monkeypatch):
                         lambda value: runs.append(value) or forward(value))
     log = trained(model, iterations=1)
     assert [value.requires_grad for value in runs].count(False) == 2
+    model.perceptual_loss.network.net.active = False
+    runs.clear()
+    trained(model, iterations=1)
+    assert [value.requires_grad for value in runs].count(False) == 3
     alone = built(FeatureDistiller, **{**shared, **ARMS['output']})
     assert trained(alone, iterations=1)['loss'] == log['output.loss']
 
