@@ -1,6 +1,7 @@
 """Trains *base*: 2.5 M parameters, 2.3 GMACs, the best quality.
 
 It starts as the bundled ``small``, to whose function its additional blocks add zero.
+Run it in the root of the checkout, where that file is.
 
     python tools/train.py configs/students/base_robust.py
 """

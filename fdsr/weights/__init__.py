@@ -1,7 +1,7 @@
 """External weights: source, licence and SHA-256 of each file, and safe loading.
 
-Only ``fetch`` downloads these files, and only ``tools/fetch_weights.py`` calls it. torch is
-imported where it is used, so that this package is cheap to import.
+Only ``fetch`` downloads these files, and only ``tools/fetch_weights.py`` calls it.
+torch is imported where it is used, so that this package is cheap to import.
 """
 
 from fdsr.weights.announce import (

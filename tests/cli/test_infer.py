@@ -1,9 +1,5 @@
 """The command fdsr: what it writes, what it reports, and how it ends."""
 
-import csv
-import errno
-import os
-import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -11,68 +7,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
 from fdsr.apis import FaceSuperResolver
-from fdsr.cli.infer import main
 from fdsr.cli.inputs import find_jobs
 from fdsr.cli.restoring import Restorer
 from fdsr.landmarks import FaceLandmarks, LandmarkDetector
 from fdsr.models.files.checkpoints import read_checkpoint
 from fdsr.registry import LANDMARKS
-from fdsr.utils.locks import folder_lock
 from tests import toy
-from tests.hostile import Code, display_p3, encoded
+from tests.cli.conftest import LR_SIZE, noise, rows, run, save, write_video
+from tests.hostile import display_p3, encoded
 
 ROOT = Path(__file__).parents[2]
-LR_SIZE = toy.SIZE // toy.SCALE
-
-
-@pytest.fixture(scope='module')
-def student(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('student')
-    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
-    return folder / 'iter_3.pth'
-
-
-@LANDMARKS.register_module()
-class BrightFaces(LandmarkDetector):
-    """A face in the middle of each image that is not black."""
-
-    def detect_faces(self, image):
-        if image.mean() < 10:
-            return []
-        from fdsr.geometry.alignment import five_point_template
-        side = LR_SIZE * 1.2
-        centre = (np.array(image.shape[1::-1]) - 1) / 2
-        points = five_point_template(side, 0.3) - (side - 1) / 2 + centre
-        return [FaceLandmarks(points.astype(np.float32))]
-
-
-@pytest.fixture
-def placed(monkeypatch):
-    monkeypatch.setattr('fdsr.apis.super_resolver.default_photo_detector',
-                        lambda: dict(type='BrightFaces'))
-
-
-def noise(*shape, seed=0):
-    return np.random.default_rng(seed).integers(60, 256, shape, 'u1')
-
-
-def save(path, image):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
-    return path
-
-
-def rows(out):
-    with (out / 'results.csv').open(newline='', encoding='utf-8') as file:
-        return list(csv.DictReader(file))
-
-
-def run(student, out, *arguments):
-    return main([*map(str, arguments), '--weights', str(student), '--out', str(out)])
 
 
 def test_faces_of_files_folders_and_patterns(student, tmp_path):
@@ -92,27 +39,6 @@ def test_faces_of_files_folders_and_patterns(student, tmp_path):
         assert np.abs(written.astype(int) - sr(face)).max() <= 1
     assert [row['status'] for row in rows(out)] == ['ok'] * 5
     assert not list(out.glob('*.part*'))
-
-
-def test_bad_inputs_are_reported_and_do_not_stop_the_others(student, tmp_path, capsys):
-    bad = tmp_path / 'in'
-    save(bad / 'a.png', noise(LR_SIZE, LR_SIZE, 3))
-    (bad / 'b.jpg').write_bytes(b'%PDF-1.4 not an image')
-    (bad / 'c.png').write_bytes(b'')
-    save(bad / 'd.png', noise(20, 30, 3))
-    whole = save(bad / 'e.png', noise(LR_SIZE, LR_SIZE, 3)).read_bytes()
-    (bad / 'f.png').write_bytes(whole[:len(whole) // 2])
-    out = tmp_path / 'out'
-    assert run(student, out, bad, '--aligned') == 1
-    status = {Path(row['input']).name: row['status'] for row in rows(out)}
-    assert status == {'a.png': 'ok', 'b.jpg': 'failed', 'c.png': 'failed',
-                      'd.png': 'failed', 'e.png': 'ok', 'f.png': 'failed'}
-    assert sorted(path.name for path in out.iterdir()) == [
-        'a.png', 'e.png', 'results.csv']
-    shown = capsys.readouterr()
-    assert '2 of 6 restored' in shown.out
-    assert 'b.jpg' in shown.err and '--whole-photo' in shown.err
-    assert f'{bad / "d.png"}: failed: ' in shown.err  # the text itself names no file
 
 
 def test_a_folder_of_many_kinds(student, tmp_path, capsys):
@@ -138,17 +64,6 @@ def test_a_folder_of_many_kinds(student, tmp_path, capsys):
     assert f'{folder / "more"}: skipped: a subfolder' in shown.err
     assert run(student, out, folder / 'notes.txt', folder / 'a.png') == 1
     assert [row['status'] for row in rows(out)] == ['failed', 'ok']
-
-
-@pytest.mark.parametrize('size', [(64, 32767), (1, 65000), (33000, 40)])
-def test_images_beyond_the_limits_do_not_stop_the_others(student, placed, tmp_path,
-                                                         size):
-    save(tmp_path / 'in/a.png', np.zeros(size, np.uint8))
-    save(tmp_path / 'in/b.png', noise(60, 80, 3))
-    assert run(student, tmp_path / 'out', tmp_path / 'in', '--whole-photo') == 1
-    first, second = rows(tmp_path / 'out')
-    assert first['status'] == 'failed' and '32,766 pixels per side' in first['message']
-    assert second['status'] == 'ok'
 
 
 def test_results_are_srgb_and_say_so(student, tmp_path):
@@ -275,14 +190,6 @@ def test_the_strength(student, placed, tmp_path, capsys):
         assert '--strength' in capsys.readouterr().err
 
 
-def write_video(path, frames, size):
-    writer = cv2.VideoWriter(str(path), cv2.VideoWriter_fourcc(*'mp4v'), 12, size)
-    for number in range(frames):
-        frame = np.full((size[1], size[0], 3), 40 + 10 * number, np.uint8)
-        writer.write(frame)
-    writer.release()
-
-
 def read_video(path):
     reader, frames = cv2.VideoCapture(str(path)), []
     while (read := reader.read())[0]:
@@ -322,52 +229,6 @@ def test_the_first_frame_decides_for_a_video(student, placed, aligned, tmp_path)
     assert sizes == [128, toy.SIZE]
 
 
-def test_videos_that_are_none(student, placed, tmp_path):
-    (tmp_path / 'text.mp4').write_text('no video at all')
-    write_video(tmp_path / 'wide.mp4', 2, (64, 48))
-    out = tmp_path / 'out'
-    assert run(student, out, tmp_path / 'text.mp4') == 1
-    assert 'cannot be read as a video' in rows(out)[0]['message']
-    # no square frames
-    assert run(student, out, tmp_path / 'wide.mp4', '--aligned') == 1
-    assert 'square' in rows(out)[0]['message']
-    assert [path.name for path in out.iterdir()] == ['results.csv']
-
-
-def test_a_folder_that_another_run_writes_to(student, tmp_path):
-    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
-    out = tmp_path / 'out'
-    assert run(student, out, face) == 0
-    before = rows(out)
-    with folder_lock(out):
-        with pytest.raises(SystemExit, match='out is in use by another run. Wait'):
-            run(student, out, face)
-    assert rows(out) == before
-    assert run(student, out, face) == 0
-
-
-def test_temporary_files_of_a_killed_run_are_removed(student, tmp_path):
-    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
-    out = tmp_path / 'out'
-    out.mkdir()
-    for _ in range(2):  # also if this process has written to the folder before
-        (out / 'other.png.part-fdsr-0123abcd.png').touch()
-        assert run(student, out, face) == 0
-        assert sorted(os.listdir(out)) == ['face.png', 'results.csv']
-
-
-def test_a_video_too_large_for_its_format_does_not_stop_the_others(
-        student, placed, tmp_path):
-    write_video(tmp_path / 'a.mp4', 2, (1040, 16))
-    write_video(tmp_path / 'b.mp4', 2, (64, 48))
-    out = tmp_path / 'out'
-    assert run(student, out, tmp_path / 'a.mp4', tmp_path / 'b.mp4', '--whole-photo',
-               '--scale', '8') == 1
-    first, second = rows(out)
-    assert first['status'] == 'failed' and '8320x128' in first['message']
-    assert second['status'] == 'ok'
-
-
 def test_a_teacher_tells_where_it_found_no_landmarks(tmp_path):
     @LANDMARKS.register_module(force=True)
     class Blind:
@@ -391,83 +252,6 @@ def test_a_large_face_points_to_the_option(student, placed, tmp_path, monkeypatc
     assert run(student, tmp_path / 'out', photo, '--whole-photo') == 1
     assert '--large-faces' in rows(tmp_path / 'out')[0]['message']
     assert run(student, tmp_path / 'out', photo, '--whole-photo', '--large-faces') == 0
-
-
-def test_a_wrong_command_leaves_earlier_results(student, tmp_path):
-    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
-    out = tmp_path / 'out'
-    assert run(student, out, face) == 0
-    with pytest.raises(SystemExit, match='no checkpoint'):
-        run(tmp_path / 'absent.pth', out, face)
-    with pytest.raises(SystemExit) as error:
-        run(student, out, face, '--batch-size', '0')
-    assert error.value.code == 2
-    assert [row['status'] for row in rows(out)] == ['ok']
-
-
-def test_names_that_would_collide(tmp_path):
-    first = save(tmp_path / 'a/face.png', noise(4, 4, 3))
-    second = save(tmp_path / 'b/face.jpg', noise(4, 4, 3))
-    jobs = find_jobs([str(first), str(second), str(first)], tmp_path / 'out')
-    assert [job.target.name for job in jobs] == ['face.png', 'face_2.png']
-    with pytest.raises(ValueError, match='would overwrite'):
-        find_jobs([str(first)], tmp_path / 'a')
-    with pytest.raises(FileNotFoundError, match='matches no file or folder'):
-        find_jobs([str(tmp_path / 'c*.png')], tmp_path / 'out')
-    (tmp_path / 'empty').mkdir()
-    with pytest.raises(FileNotFoundError, match='no image or video'):
-        find_jobs([str(tmp_path / 'empty')], tmp_path / 'out')
-
-
-def test_a_folder_that_cannot_be_made(student, tmp_path):
-    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
-    with pytest.raises(SystemExit, match='cannot be written'):
-        run(student, face / 'out', face)
-    # nobody may make a folder there, not even the superuser
-    if Path('/proc/self').exists():
-        with pytest.raises(SystemExit, match='cannot be written'):
-            run(student, Path('/proc/results'), face)
-
-
-def test_no_space_left_stops_and_leaves_nothing_half_written(
-        student, tmp_path, monkeypatch):
-    for k in range(3):
-        save(tmp_path / f'in/{k}.png', noise(LR_SIZE, LR_SIZE, 3, seed=k))
-    written, real = [], os.replace
-
-    def full(source, target):
-        if written:
-            raise OSError(errno.ENOSPC, 'No space left on device')
-        written.append(target)
-        real(source, target)
-    monkeypatch.setattr('fdsr.utils.files.os.replace', full)
-    out = tmp_path / 'out'
-    with pytest.raises(SystemExit, match='No space left.*Free space'):
-        run(student, out, tmp_path / 'in', '--batch-size', '1')
-    assert sorted(path.name for path in out.iterdir()) == ['0.png', 'results.csv']
-    assert [row['status'] for row in rows(out)] == ['ok']
-
-
-
-def test_weights_that_are_none(student, tmp_path):
-    face = save(tmp_path / 'face.png', noise(LR_SIZE, LR_SIZE, 3))
-    wrong = tmp_path / 'wrong.pth'
-    wrong.write_bytes(pickle.dumps(Code(tmp_path / 'trace')))
-    with pytest.raises(SystemExit):
-        run(wrong, tmp_path / 'out', face)
-    assert not (tmp_path / 'trace').exists()
-    with pytest.raises(SystemExit, match='no checkpoint'):
-        run(tmp_path / 'absent.pth', tmp_path / 'out', face)
-    # a bare state dict, and a file whose values are of another network than it says
-    content = torch.load(student, weights_only=True)
-    torch.save(content['state_dict'], wrong)
-    with pytest.raises(SystemExit, match='not a self-describing file'):
-        run(wrong, tmp_path / 'out', face)
-    content['meta']['fdsr']['backbones']['generator'] = dict(
-        type='fdsr.RCAN', channels=4, groups=1, blocks=1, reduction=2)
-    torch.save(content, wrong)
-    with pytest.raises(SystemExit, match='does not match the network'):
-        run(wrong, tmp_path / 'out', face)
 
 
 @pytest.mark.slow

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -13,6 +15,7 @@ from fdsr.models.resampling import BicubicUpsample
 from fdsr.registry import MODELS
 
 _SLOPE = 0.1
+_BRANCHES = ('.point', '.expand', '.middle', '.reduce')
 
 
 class RepConv(nn.Module):
@@ -142,6 +145,13 @@ class _Context(nn.Module):
         return large, 2 * torch.sigmoid(gates)[:, :, None, None]
 
 
+def _block_of(key: str) -> tuple[str, int]:
+    """Returns the list of blocks that a value belongs to, or '', and the block's index.
+    """
+    found = re.match(r'(body|stages\.\d+\.blocks)\.(\d+)\.', key)
+    return (found[1], int(found[2])) if found else ('', 0)
+
+
 @MODELS.register_module()
 class RepSR(Backbone):
     """Re-parameterised residual blocks at LR's size with a view of the whole face.
@@ -220,14 +230,19 @@ class RepSR(Backbone):
 
         Returns:
             Values with which this network computes the same: extra branches and blocks
-            add zero until they are trained.
+            add zero until they are trained. Anything else that is missing stays so.
         """
         complete = dict(values)
+        depths = Counter(blocks for blocks, _ in {*map(_block_of, values)})
+        fused = not any(key.endswith('.middle') for key in values)
         for key, own in self.state_dict().items():
-            if key not in values:
+            blocks, index = _block_of(key)
+            new = blocks and index >= depths[blocks]
+            if new or fused and key.endswith(_BRANCHES):
                 adds = key.endswith(('.point', '.reduce')) or '.second.' in key
                 complete[key] = torch.zeros_like(own) if adds else own
-            elif '.to_gates.' in key and values[key].shape[1:] == own.shape[1:]:
+            elif '.to_gates.' in key and key in values and (
+                    values[key].shape[1:] == own.shape[1:]):
                 complete[key] = torch.cat([values[key], own[len(values[key]):]])
         return complete
 

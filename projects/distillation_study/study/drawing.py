@@ -7,6 +7,7 @@ from typing import Any
 from fdsr.evaluation import MetricInfo
 from fdsr.utils.files import atomic_path
 
+PLOTTED = ('PSNR', 'LPIPS')
 _DPI = 110
 _COLOURS = 64  # of a PNG
 #: Lightness, dashes and markers also differ in grey.

@@ -9,6 +9,7 @@ import numpy as np
 from fdsr.evaluation import metric_info
 from projects.distillation_study.study.drawing import (
     MARKERS,
+    PLOTTED,
     STYLES,
     panels,
     save,
@@ -29,7 +30,6 @@ from projects.distillation_study.study.report import (
 )
 from projects.distillation_study.study.results import Results, Series, read_results
 
-_PLOTTED = ('PSNR', 'LPIPS')
 _LETTER = 0.06  # inches
 _Lines = list[tuple[str, dict[int, Series]]]
 
@@ -99,16 +99,16 @@ def draw_learning(plan: Plan, results: Results) -> Any | None:
     groups = {group: lines for group, lines in groups.items() if lines}
     if not groups:
         return None
-    figure, axes = panels(len(_PLOTTED), len(groups), 3.6, 2.5)
+    figure, axes = panels(len(PLOTTED), len(groups), 3.6, 2.5)
     for column, (group, lines) in enumerate(groups.items()):
-        for row, metric in enumerate(_PLOTTED):
+        for row, metric in enumerate(PLOTTED):
             _draw_lines(axes[row][column], [
                 (label, {seed: curve[f'val/{metric}'] for seed, curve in curves.items()
                          if f'val/{metric}' in curve}) for label, curves in lines])
         axes[0][column].set_title(group, fontsize=9)
         axes[-1][column].set_xlabel('iteration')
         _legend(axes[-1][column])
-    for row, metric in enumerate(_PLOTTED):
+    for row, metric in enumerate(PLOTTED):
         info = metric_info(metric)
         axes[row][0].set_ylabel(f'validation {info.heading(metric)}{unit_of(info)}')
     return figure
@@ -148,9 +148,9 @@ def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None
     labels = {arm['name']: arm['label'] for arm in arms_of(plan, results)}
     texts = [f'{arm["label"]} − {labels[arm["control"]]}' for arm in arms]
     figure, axes = panels(
-        1, len(_PLOTTED), 2.7, 0.27 * (max(places) + 1) + 0.9)
+        1, len(PLOTTED), 2.7, 0.27 * (max(places) + 1) + 0.9)
     figure.set_figwidth(figure.get_figwidth() + _LETTER * max(map(len, texts)))
-    for panel, metric in zip(axes[0], _PLOTTED):
+    for panel, metric in zip(axes[0], PLOTTED):
         panel.axvline(0, color='0.5', linewidth=0.8)
         for arm, place in zip(arms, places):
             _draw_difference(panel, compare(results, arm, which, metric), place)

@@ -9,6 +9,7 @@ from fdsr.evaluation.protocol import read_rows
 from projects.distillation_study.study.costs import Costs, iterations_to_reach
 from projects.distillation_study.study.drawing import (
     MARKERS,
+    PLOTTED,
     STYLES,
     panels,
     unit_of,
@@ -16,7 +17,6 @@ from projects.distillation_study.study.drawing import (
 from projects.distillation_study.study.results import Results
 from projects.distillation_study.study.statistics import arm_mean
 
-_PLOTTED = ('PSNR', 'LPIPS')
 STUDENTS = (1, 2, 4, 8)  # per teacher
 
 
@@ -37,8 +37,8 @@ def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
              for label, arms in lines.items()}
     if max(map(len, known.values()), default=0) < 2:
         return None
-    figure, axes = panels(1, len(_PLOTTED), 3.2, 2.9, sharey=False)
-    for panel, metric in zip(axes[0], _PLOTTED):
+    figure, axes = panels(1, len(PLOTTED), 3.2, 2.9, sharey=False)
+    for panel, metric in zip(axes[0], PLOTTED):
         for number, (label, arms) in enumerate(known.items()):
             means = [arm_mean(results.samples(arm, which, metric))
                      for arm in arms.values()]
@@ -71,8 +71,8 @@ def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
     arms = [(name, label) for name, label in arms if results.seeds(name)]
     if len(arms) < 2:
         return None
-    figure, axes = panels(1, len(_PLOTTED), 3.2, 0.3 * len(arms) + 0.8)
-    for panel, metric in zip(axes[0], _PLOTTED):
+    figure, axes = panels(1, len(PLOTTED), 3.2, 0.3 * len(arms) + 0.8)
+    for panel, metric in zip(axes[0], PLOTTED):
         for place, (name, _) in enumerate(arms):
             found = arm_mean(results.samples(name, which, metric))
             panel.plot([found.low, found.high], [place, place], color='black',
@@ -113,8 +113,8 @@ def read_costs(path: str | Path, distilled: str, iterations: int,
                      + seconds['teacher', 'iteration']),
             iterations=iterations, teacher_iterations=teacher_iterations)
     except KeyError as missing:
-        raise ValueError(f'{path}: there is no row {missing.args[0]}. Measure it with '
-                         'time_iterations.py --out.') from None
+        raise ValueError(f'{path}: the row {missing.args[0]} is missing. Measure it '
+                         'with time_iterations.py --out.') from None
 
 
 def draw_compute(plain: Mapping[int, str], distilled: str, costs: Costs,

@@ -14,7 +14,11 @@ from fdsr.models.backbones import RepSR
 from fdsr.models.backbones.rep_sr import RepConv
 from fdsr.models.contract import add_traits
 from fdsr.models.files import CheckpointMismatch
-from fdsr.models.files.checkpoints import copy_trained_weights, save_backbone
+from fdsr.models.files.checkpoints import (
+    copy_matching,
+    copy_trained_weights,
+    save_backbone,
+)
 
 SMALL = dict(channels=8, blocks=2, stage_channels=(8, 8), stage_blocks=(1, 1),
              context_channels=8, context_blocks=1)
@@ -135,6 +139,18 @@ def test_a_deeper_network_starts_with_the_function_of_a_shallow_one(fused, tmp_p
     with pytest.raises(CheckpointMismatch, match='to_gates'):
         copy_trained_weights(
             tmp_path / 'shallow.pth', RepSR(**{**SMALL, 'blocks': 1}))
+
+
+@pytest.mark.parametrize('fused, missing', [
+    (False, 'head.weight'), (False, 'head.point'), (False, 'body.0.second.weight'),
+    (True, 'stages.0.blocks.0.second.bias'), (True, 'context.to_gates.bias')])
+def test_a_value_that_is_missing_is_not_made_up(fused, missing):
+    network = RepSR(**SMALL, fused=fused)
+    values = network.state_dict()
+    del values[missing]
+    deep = RepSR(**{**SMALL, 'blocks': 3})
+    with pytest.raises(CheckpointMismatch, match=missing.replace('.', r'\.')):
+        copy_matching('file', values, deep)
 
 
 @pytest.fixture
