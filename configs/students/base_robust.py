@@ -7,7 +7,7 @@ Run it in the root of the checkout, where that file is.
 """
 _base_ = 'small_robust.py'
 
-iterations = 2500
+iterations = 3000
 model = dict(
     init_from='fdsr/weights/shipped/small-bbebe250.safetensors',
     generator=dict(blocks=22, stage_blocks=(3, 2)))
@@ -17,4 +17,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
          begin=iterations // 3, end=iterations)
 ]
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
+optim_wrapper = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(lr=5e-4))

@@ -1,4 +1,4 @@
-"""The gate: fine-tunes a teacher with dictionaries that see HR."""
+"""The gate: fine-tunes a teacher with dictionaries that see HR, or are learned."""
 
 import contextlib
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ class Variant:
     """A teacher of the gate.
 
     Args:
-        matched_on: see ``OracleDictionary``.
+        matched_on: see ``OracleRestorer``.
         num_atoms: number of atoms of each component and level; None for the teacher's
             own dictionary.
         name: its name in the results.
@@ -32,7 +32,7 @@ class Variant:
 
 
 def variants_of(atoms: Sequence[int]) -> list[Variant]:
-    """Returns the variants: LR and HR for each number of atoms, and no atoms.
+    """Returns the variants: LR and HR for each number of atoms, none, and learned.
 
     Args:
         atoms: numbers of atoms; the first is that of the teacher's own dictionary,
@@ -41,7 +41,8 @@ def variants_of(atoms: Sequence[int]) -> list[Variant]:
     found = [Variant(matched_on, None if count == atoms[0] else count,
                      f'{count} atoms, matched on {matched_on.upper()}')
              for count in atoms for matched_on in ('lr', 'hr')]
-    return [*found, Variant('no atoms', None, 'features of HR')]
+    return [*found, Variant('no atoms', None, 'features of HR'),
+            Variant('learned', None, f'{atoms[0]} learned atoms')]
 
 
 def finished(path: Path) -> dict[str, dict[str, dict[str, float]]]:

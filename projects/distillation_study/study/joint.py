@@ -153,7 +153,8 @@ class JointStudents(BaseModel):
         lr, samples = data['inputs'], data['data_samples']
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         self.seconds = {}
-        with self._timed('teacher'):
+        first = optim_wrapper[f'{next(iter(self.arms))}/student']
+        with self._timed('teacher'), first.optim_context(self):  # for its autocast
             seen = self.teacher_features(lr, samples)
         start, after = torch.get_rng_state(), None
         logs, features = {}, {}
@@ -190,7 +191,7 @@ class JointStudents(BaseModel):
             return {}
         with FeatureTaps(self.teacher, taps) as tapped:
             run_backbone(self.teacher, lr, samples)
-        return {tap: tapped[tap] for tap in taps}
+        return {tap: tapped[tap].float() for tap in taps}
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

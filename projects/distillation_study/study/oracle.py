@@ -1,9 +1,10 @@
-"""Teachers whose atoms are matched on features of HR, an upper limit of retrieval."""
+"""Teachers whose atoms are matched on features of HR, or learned."""
 
 from typing import Any
 
 from mmagic.structures import DataSample
-from torch import Tensor, nn, no_grad
+from torch import Tensor, nn, no_grad, tensor
+from torch.nn import functional as F
 
 from fdsr.models.backbones.dictionary_teacher import build_dictionary
 from fdsr.models.dictionary.component_dictionary import (
@@ -15,6 +16,7 @@ from fdsr.models.restorers.face_restorer import FaceRestorer
 from fdsr.registry import MODELS
 
 MATCHED = ('lr', 'hr', 'no atoms')
+LEARNED = 'learned'
 
 
 class OracleDictionary(nn.Module):
@@ -63,14 +65,47 @@ class OracleDictionary(nn.Module):
         return deviation * normalize(of_hr, self.spec.unbiased) + mean
 
 
+class LearnedDictionary(nn.Module):
+    """Atoms that are trained with the teacher and read by soft attention.
+
+    Each feature receives the mean of all atoms, weighted by a softmax of cosines times
+    a learned sharpness, and restyled as an atom is (cf. DMDNet, TPAMI 2022).
+
+    Args:
+        dictionary: its atoms are the initial values.
+    """
+
+    def __init__(self, dictionary: ComponentDictionary) -> None:
+        super().__init__()
+        self.spec = dictionary.spec
+        slots = {f'{component}_{level}': dictionary.atoms(component, level)
+                 for component, level in self.spec.slots()}
+        self.atoms = nn.ParameterDict({
+            name: nn.Parameter(atoms.float().clone()) for name, atoms in slots.items()})
+        self.log_sharpness = nn.ParameterDict({
+            name: nn.Parameter(tensor(30.0).log()) for name in slots})
+
+    def forward(self, component: str, level: int, feature: Tensor) -> Tensor:
+        """Returns the mean of the atoms for each feature, restyled: (B, C, s, s)."""
+        name, unbiased = f'{component}_{level}', self.spec.unbiased
+        atoms = self.atoms[name].flatten(1)
+        mean, deviation = channel_statistics(feature, unbiased)
+        query = (deviation * (feature - mean)).flatten(1)  # as in ComponentDictionary
+        cosines = F.normalize(query, dim=1) @ F.normalize(atoms, dim=1).T
+        weights = (cosines * self.log_sharpness[name].exp()).softmax(dim=1)
+        found = (weights @ atoms).view_as(feature)
+        return deviation * normalize(found, unbiased) + mean
+
+
 @MODELS.register_module()
 class OracleRestorer(FaceRestorer):
-    """Fine-tunes a trained dictionary teacher with an :class:`OracleDictionary`.
+    """Fine-tunes a trained teacher with another dictionary.
 
     It serves experiments; its checkpoints cannot be loaded elsewhere.
 
     Args:
-        matched_on: see :class:`OracleDictionary`.
+        matched_on: see :class:`OracleDictionary`; ``'learned'`` for a
+            :class:`LearnedDictionary`.
         file: dictionary that replaces the teacher's; default: the teacher's own.
         **settings: arguments of ``FaceRestorer``.
     """
@@ -81,10 +116,14 @@ class OracleRestorer(FaceRestorer):
         teacher = self.generator
         dictionary = teacher.dictionary if file is None else build_dictionary(
             teacher.encoder, teacher.size, teacher.eye_share, file=file)
-        teacher.dictionary = OracleDictionary(dictionary, matched_on)
+        teacher.dictionary = (
+            LearnedDictionary(dictionary) if matched_on == LEARNED else
+            OracleDictionary(dictionary, matched_on))
 
     def _see(self, samples: DataSample) -> None:
-        self.generator.dictionary.see(self.generator, samples.gt_img, samples.boxes)
+        dictionary = self.generator.dictionary
+        if isinstance(dictionary, OracleDictionary):
+            dictionary.see(self.generator, samples.gt_img, samples.boxes)
 
     def forward_train(self, inputs: Tensor, data_samples: DataSample | None = None,
                       **kwargs: Any) -> dict[str, Tensor]:

@@ -17,7 +17,7 @@ from projects.distillation_study.study.arm import Arm
 from projects.distillation_study.study.jobs import Study, curve_of
 from projects.distillation_study.study.joint import JointStudents
 from projects.distillation_study.study.plan import read_plan
-from projects.distillation_study.tests.toys import write_joint_plan
+from projects.distillation_study.tests.toys import AUTOCAST, write_joint_plan
 from tests import toy
 
 STUDENT = dict(type='fdsr.RepSR', scale=toy.SCALE, channels=8, blocks=1,
@@ -53,9 +53,9 @@ def built(kind, **arguments):
     return kind(**arguments).train()
 
 
-def trained(model, iterations=2):
+def trained(model, iterations=2, wrapper=None):
     """Trains a model on the same batches, with the same random numbers."""
-    groups = {f'{arm}{group}': toy.adam() for group in ('student', 'discriminator')
+    groups = {f'{arm}{group}': wrapper or toy.adam() for group in ('student', 'discriminator')
               for arm in ('', *(f'{arm}/' for arm in getattr(model, 'arms', ())))}
     wrappers = GroupOptimWrapperConstructor(groups)(model)
     faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
@@ -76,10 +76,14 @@ def joint():
     return model
 
 
+@pytest.mark.parametrize('wrapper', [None, AUTOCAST], ids=['fp32', 'bf16'])
 @pytest.mark.parametrize('arm', ['output', 'adversarial'])
-def test_an_arm_equals_a_distillation_alone_bit_for_bit(joint, arm):
+def test_an_arm_equals_a_distillation_alone_bit_for_bit(joint, arm, wrapper):
+    if wrapper:
+        joint = built(JointStudents, arms=ARMS, **SHARED)
+        joint.log = trained(joint, wrapper=wrapper)
     alone = built(FeatureDistiller, **{**SHARED, **ARMS[arm]})
-    log = trained(alone)
+    log = trained(alone, wrapper=wrapper)
     for key, value in alone.student.state_dict().items():
         assert torch.equal(value, joint.arms[arm].student.state_dict()[key]), key
     for key, value in alone.discriminator.state_dict().items():

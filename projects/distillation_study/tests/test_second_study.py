@@ -12,7 +12,10 @@ from projects.distillation_study.study import gate
 from projects.distillation_study.study.costs import Costs, iterations_to_reach
 from projects.distillation_study.study.jobs import Study
 from projects.distillation_study.study.labelled import PartlyLabelledFaces
-from projects.distillation_study.study.oracle import OracleDictionary
+from projects.distillation_study.study.oracle import (
+    LearnedDictionary,
+    OracleDictionary,
+)
 from projects.distillation_study.study.plan import read_plan
 from projects.distillation_study.study.timing import seconds_per_iteration
 from tests import toy
@@ -51,6 +54,19 @@ def test_the_oracle_sees_hr(teacher, matched_on):
         teacher.dictionary = dictionary
 
 
+def test_a_learned_dictionary_starts_as_the_usual_one(teacher):
+    torch.manual_seed(1)
+    feature = torch.randn(3, *teacher.dictionary.atoms('nose', 1).shape[1:])
+    learned = LearnedDictionary(teacher.dictionary)
+    usual, mixed = teacher.dictionary('nose', 1, feature), learned('nose', 1, feature)
+    assert not torch.allclose(mixed, usual, atol=0.01)
+    learned.log_sharpness['nose_1'].data.fill_(12)  # the best atom receives all weight
+    torch.testing.assert_close(learned('nose', 1, feature), usual, atol=1e-4, rtol=1e-4)
+    mixed.square().sum().backward()
+    assert learned.atoms['nose_1'].grad.abs().sum() > 0
+    assert learned.log_sharpness['nose_1'].grad != 0
+
+
 def test_unknown_oracles_are_refused(teacher):
     with pytest.raises(ValueError, match="expected one of lr, hr, no atoms, found 'x'"):
         OracleDictionary(teacher.dictionary, 'x')
@@ -70,19 +86,20 @@ def test_the_gate_writes_the_values_of_each_variant(tmp_path, monkeypatch):
     variants, out = gate.variants_of([4, 2]), tmp_path / 'out' / 'values.csv'
     assert [variant.name for variant in variants] == [
         '4 atoms, matched on LR', '4 atoms, matched on HR', '2 atoms, matched on LR',
-        '2 atoms, matched on HR', 'features of HR']
-    assert [variant.num_atoms for variant in variants] == [None, None, 2, 2, None]
-    chosen = [variants[0], variants[3]]
+        '2 atoms, matched on HR', 'features of HR', '4 learned atoms']
+    assert [variant.num_atoms for variant in variants] == [
+        None, None, 2, 2, None, None]
+    chosen = [variants[0], variants[3], variants[5]]
     for variant in chosen:
         gate.run_variant(variant, str(checkpoint), tmp_path, tmp_path / 'gate.py', out,
                          {})
     found = gate.finished(out)
     assert list(found) == [variant.name for variant in chosen]
     values = [tuple(of['PSNR'].values()) for of in found.values()]
-    assert len(set(values)) == 2 and all(len(one) == 3 for one in values)
+    assert values[0] != values[1] and all(len(one) == 3 for one in values)
     table = gate.gate_table(out).splitlines()
     mean = sum(values[0]) / 3
-    assert f'| {mean:.4f} | – |' in table[2] and len(table) == 4
+    assert f'| {mean:.4f} | – |' in table[2] and len(table) == 5
 
 
 def test_costs_include_the_teacher():

@@ -25,10 +25,12 @@ losses = dict(
         type='fdsr.PeriodicityLoss', period=8, multiples=(1,), loss_weight=2.0)))
 
 iterations = 4000
+autocast = 'fdsr.AutocastOptimWrapper'  # bf16
 train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=iterations, val_interval=1000)
 param_scheduler = dict(
     type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
     begin=iterations // 2, end=iterations)
+custom_hooks = [dict(type='fdsr.ChannelsLastHook')]
 default_hooks = dict(
     checkpoint=dict(interval=100, max_keep_ckpts=2), logger=dict(interval=50))
 test_evaluator = dict(metrics=[

@@ -52,6 +52,6 @@ adam = dict(type='Adam', lr=1e-3, betas=(0.9, 0.99))
 adam_d = dict(type='Adam', lr=1e-4, betas=(0.5, 0.999))
 optim_wrapper = dict(constructor='fdsr.GroupOptimWrapperConstructor')
 for name in [*arms, 'afd_peer']:
-    optim_wrapper[f'{name}/student'] = dict(type='OptimWrapper', optimizer=adam)
+    optim_wrapper[f'{name}/student'] = dict(type=_base_.autocast, optimizer=adam)
     optim_wrapper[f'{name}/discriminator'] = dict(
-        type='OptimWrapper', optimizer=adam_d)
+        type=_base_.autocast, optimizer=adam_d)

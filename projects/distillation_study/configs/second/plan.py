@@ -47,18 +47,21 @@ _main = [
     _arm('plain', 'plain', 'robust', None),
     _arm('output distillation', 'output', 'robust', 'plain'),
     _arm('ECO: from output to HR', 'eco', 'robust', 'plain'),
+    # (d) 300 faces with HR, and LR of all others that only the teacher can label
+    _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
+         'data_300_plain'),
+]
+_more = [
     _arm('feature L1, last', 'feature_last', 'robust', 'plain'),
     _arm('feature L1, both stages', 'feature_stages', 'robust', 'plain'),
     _arm("adversarial, student's features (the paper)", 'adversarial', 'robust',
          'plain'),
     _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
     _arm('AFD: two students', 'afd', 'robust', 'plain'),
-    # (d) 300 faces with HR, and LR of all others that only the teacher can label
-    _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
-         'data_300_plain'),
 ]
 joints = [
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
+    dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
     _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
            seeds=(0, 1, 2))
 ]
@@ -84,7 +87,7 @@ for _count in (100, 300, 1000):
 questions = dict(
     compute=dict(plain={4000: 'plain', 8000: 'plain_x2', 16000: 'plain_x4'},
                  distilled=_best, costs=f'{results}/costs.csv', iterations=4000,
-                 teacher_iterations=2000),
+                 teacher_iterations=2500),
     data={name: {**{count: f'data_{count}_{name}' for count in (100, 300, 1000)},
                  2011: name} for name in ('plain', _best)},
     only_lr=['data_300_plain', 'labelled', 'plain'])
