@@ -30,10 +30,9 @@ rows = [
     dict(name='Bicubic', config='../bicubic_vggface2.py'),
     dict(name='compact',
          checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
-    dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
     dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-dbf79f4a.safetensors'),
-    dict(name='base', config='../students/base_robust.py',
-         checkpoint='work_dirs/students/base_robust/iter_2500.pth'),
+    dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
+    dict(name='base', checkpoint='fdsr/weights/shipped/base-951ce615.safetensors'),
 ]
 reference = 'compact'
 skin_tones = True  # a table for each

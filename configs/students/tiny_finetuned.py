@@ -6,16 +6,17 @@ The bundled ``tiny`` is the result, with an earlier release of ``small`` as teac
 """
 _base_ = 'tiny_distilled.py'
 
-iterations = 1200
+iterations = 3000
 model = dict(
     init_from='work_dirs/students/tiny_distilled/iter_4000.pth',
     perceptual_loss=dict(type='fdsr.LPIPSLoss', window=64, loss_weight=4.0),
     extra_losses=dict(
         periodicity=dict(type='fdsr.PeriodicityLoss', period=8, loss_weight=2.0)))
-train_cfg = dict(max_iters=iterations, val_interval=600)
+train_cfg = dict(max_iters=iterations, val_interval=500)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100),
     dict(type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
          begin=iterations // 3, end=iterations)
 ]
-optim_wrapper = dict(student=dict(optimizer=dict(lr=5e-4)))
+optim_wrapper = dict(student=dict(
+    type='fdsr.AutocastOptimWrapper', optimizer=dict(lr=5e-4)))

@@ -165,7 +165,7 @@ def test_lists_and_pipelines_are_checked(degraded_path, tmp_path):
 def test_the_students_table():
     config = Config.fromfile(ROOT / 'configs/benchmark/robust.py')
     assert [method.name for method in methods_of(config)] == [
-        'Bicubic', 'compact', 'small', 'tiny', 'base']
+        'Bicubic', 'compact', 'tiny', 'small', 'base']
     assert Path(ROOT, methods_of(config)[1].checkpoint).is_file()
     lists = config.test_dataloader.dataset.datasets
     assert [(one.name, one.data_root, one.split) for one in lists] == [

@@ -38,7 +38,10 @@ def test_the_file_is_what_its_card_says(name):
     assert f'| licence | {SHIPPED[name].licence} |' in text
     parameters = sum(value.numel() for value in load_backbone(path).parameters())
     assert f'{parameters / 1e6:.2f} M parameters' in text
-    assert parameters <= 1.5e6 and path.stat().st_size <= 3e6
+
+
+def test_all_files_together_are_small():
+    assert sum(shipped_weights(name).stat().st_size for name in SHIPPED) <= 12e6
 
 
 def test_the_values_are_those_that_were_released_as_a_torch_file():

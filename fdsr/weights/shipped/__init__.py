@@ -31,6 +31,9 @@ SHIPPED: dict[str, ShippedWeights] = {
     'tiny': ShippedWeights(
         'tiny-dbf79f4a.safetensors',
         'dbf79f4a873c7109ce75ed8519235b4c32f6c289aa86add26ffc42fc0984f911', 'CC0-1.0'),
+    'base': ShippedWeights(
+        'base-951ce615.safetensors',
+        '951ce615c786a3820b3b14717d14761b849691589f3aa38f483c1dc47564d713', 'CC0-1.0'),
     'compact': ShippedWeights(
         'compact-38111743.safetensors',
         '38111743573ff72c3af5346d17a12ff166082bf210191205b61ccf0df0c7f021', 'CC0-1.0'),

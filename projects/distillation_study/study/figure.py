@@ -169,4 +169,4 @@ def _values(study: Study, arm: str, seed: int,
     rows = [row for row in read_rows(result_path(study.plan.results, arm, seed))
             if row['list'] == which]
     return {metric: {row['name']: float(row[metric]) for row in rows}
-            for metric in METRICS}
+            for metric in METRICS if metric in rows[0]}

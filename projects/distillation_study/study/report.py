@@ -11,7 +11,7 @@ from fdsr.benchmark.methods import methods_of
 from fdsr.evaluation import metric_info
 from fdsr.reporting.bootstrap import CONFIDENCE, RESAMPLES, Estimate
 from fdsr.reporting.tables import markdown_table
-from projects.distillation_study.study.results import METRICS, Results
+from projects.distillation_study.study.results import Results
 from projects.distillation_study.study.statistics import (
     Difference,
     arm_mean,
@@ -23,7 +23,6 @@ from projects.distillation_study.study.statistics import (
 PAPER_TABLE = Path(__file__).parents[3] / 'configs' / 'benchmark' / 'table1.py'
 ACCURACY = 'd_accuracy_'
 _BICUBIC = 'bicubic'
-_HEADINGS = [metric_info(metric).heading(metric) for metric in METRICS]
 _SHARES = (0.1, 0.25, 0.5, 0.75, 1.0)  # of the iterations in D's table
 _WINDOW = 0.05  # of the iterations; each logged value is of one batch
 _LISTS = dict(test='Test', val='Validation')
@@ -129,8 +128,8 @@ def arms_table(plan: Plan, results: Results, which: str) -> Table:
         lines.append([arm['label'], arm['group'], found, *(
             metric_info(metric).interval(
                 arm_mean(results.samples(arm['name'], which, metric)))
-            if seeds else '–' for metric in METRICS)])
-    return ['Arm', 'group', 'seeds', *_HEADINGS], lines
+            if seeds else '–' for metric in results.metrics)])
+    return ['Arm', 'group', 'seeds', *_headings(results)], lines
 
 
 def differences_table(plan: Plan, results: Results, which: str) -> Table:
@@ -140,8 +139,12 @@ def differences_table(plan: Plan, results: Results, which: str) -> Table:
     for arm in compared(plan, results):
         lines.append([_marked(results, arm), labels[arm['control']], *(
             _difference_cell(metric, compare(results, arm, which, metric))
-            for metric in METRICS)])
-    return ['Arm', 'control', *(f'Δ {name}' for name in _HEADINGS)], lines
+            for metric in results.metrics)])
+    return ['Arm', 'control', *(f'Δ {name}' for name in _headings(results))], lines
+
+
+def _headings(results: Results) -> list[str]:
+    return [metric_info(metric).heading(metric) for metric in results.metrics]
 
 
 def _marked(results: Results, arm: Arm) -> str:
@@ -165,12 +168,13 @@ def recovery_table(plan: Plan, results: Results, which: str) -> Table:
     for arm in compared(plan, results):
         if arm['teacher'] and results.seeds(arm['teacher']):
             lines.append([_marked(results, arm), *(
-                _recovery_cell(results, arm, which, metric) for metric in METRICS)])
+                _recovery_cell(results, arm, which, metric)
+                for metric in results.metrics)])
     paper = paper_recovery()
     lines.append(['*the paper*', *(
         _percent(paper[metric]) if metric in paper else '–'
-        for metric in METRICS)])
-    return ['Student', *METRICS], lines
+        for metric in results.metrics)])
+    return ['Student', *results.metrics], lines
 
 
 def _recovery_cell(results: Results, arm: Arm, which: str, metric: str) -> str:

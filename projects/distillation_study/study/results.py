@@ -13,6 +13,7 @@ from projects.distillation_study.study.statistics import Samples
 
 LISTS = ('val', 'test')
 METRICS = ('PSNR', 'SSIM', 'LPIPS', 'LPIPS-vgg16', 'ID-dlib')
+_OPTIONAL = ('ID-dlib',)  # takes longer than all others together
 _KEYS = ('list', 'name')
 _RESULT = re.compile(r'(?P<arm>.+)-s(?P<seed>\d+)\.csv')
 #: (T,) iterations and the (T,) values logged at them.
@@ -44,8 +45,9 @@ def write_result(folder: PathLike, arm: str, seed: int,
         folder: folder of the results; created if missing.
         arm: name of the arm.
         seed: seed of the run.
-        rows: one per image, with ``list``, ``name`` and every metric as number or text;
-            other columns are ignored. Five digits are stored.
+        rows: one per image, with ``list``, ``name`` and every metric as number or text,
+            ``ID-dlib`` only if it was measured; other columns are ignored. Five digits
+            are stored.
 
     Returns:
         The file.
@@ -59,7 +61,7 @@ def write_result(folder: PathLike, arm: str, seed: int,
     _values_of(path, rows)
     write_rows(path, [
         {**{key: row[key] for key in _KEYS},
-         **{key: _short(float(row[key])) for key in METRICS}} for row in rows])
+         **{key: _short(float(row[key])) for key in _measured(rows)}} for row in rows])
     return path
 
 
@@ -116,6 +118,14 @@ class Results:
         """Returns the seeds of an arm's finished runs."""
         return tuple(sorted(seed for name, seed in self._values if name == arm))
 
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics of ``METRICS`` that were measured in every run."""
+        found = [columns for lists in self._values.values()
+                 for columns in lists.values()]
+        return tuple(metric for metric in METRICS
+                     if all(metric in columns for columns in found))
+
     def images(self, which: str) -> tuple[str, ...]:
         """Returns the names of a list's images, in the order of the values."""
         lists = next(iter(self._values.values()), {})
@@ -127,13 +137,13 @@ class Results:
         Args:
             arm: name of the arm.
             which: ``val`` or ``test``.
-            metric: one of ``METRICS``.
+            metric: one of ``metrics``.
 
         Raises:
             KeyError: the arm has no finished run, or list or metric are unknown.
         """
         seeds, names = self.seeds(arm), self.images(which)
-        if not seeds or not names or metric not in METRICS:
+        if not seeds or not names or metric not in self.metrics:
             raise KeyError(
                 f'There are no results of {arm!r} on {which!r} in {metric!r}; finished '
                 f'are {", ".join(self.arms) or "none"}.')
@@ -175,20 +185,27 @@ _Lists = dict[str, dict[str, dict[str, float]]]
 
 def _values_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> _Lists:
     """Returns {list: {metric: {name: value}}} and checks every value."""
-    _check_columns(path, rows, (*_KEYS, *METRICS))
+    metrics = _measured(rows)
+    _check_columns(path, rows, (*_KEYS, *metrics))
     lists: _Lists = {}
     for number, row in enumerate(rows, 2):
         if row['list'] not in LISTS:
             raise ValueError(
                 f'{path}, line {number}, column list: expected one of '
                 f'{", ".join(LISTS)}, found {row["list"]!r}.')
-        columns = lists.setdefault(row['list'], {metric: {} for metric in METRICS})
-        for metric in METRICS:
+        columns = lists.setdefault(row['list'], {metric: {} for metric in metrics})
+        for metric in metrics:
             if row['name'] in columns[metric]:
                 raise ValueError(f'{path}, line {number}, column name: '
                                  f'{row["name"]!r} is listed twice in {row["list"]}.')
             columns[metric][row['name']] = _number(path, number, metric, row[metric])
     return lists
+
+
+def _measured(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Returns the metrics that rows must have."""
+    return [metric for metric in METRICS
+            if metric not in _OPTIONAL or any(metric in row for row in rows)]
 
 
 def _curve_of(path: Path, rows: Sequence[Mapping[str, Any]]) -> Curve:

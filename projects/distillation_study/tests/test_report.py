@@ -23,7 +23,7 @@ from projects.distillation_study.study.report import (
     recovery_table,
     report,
 )
-from projects.distillation_study.study.results import read_results
+from projects.distillation_study.study.results import METRICS, read_results
 from projects.distillation_study.study.statistics import Samples
 from projects.distillation_study.tests.simulation import PLAN, write_study
 
@@ -129,7 +129,7 @@ def test_a_share_of_what_may_be_nothing_has_no_ends():
         teacher=Samples((0,), teacher), control=Samples(tuple(range(8)), control),
         kd=Samples((0, 1), control[:2] + 0.08))  # seeds that do not show the gap
     results = SimpleNamespace(
-        arms=list(samples), seeds=lambda name: samples[name].seeds,
+        arms=list(samples), metrics=METRICS, seeds=lambda name: samples[name].seeds,
         samples=lambda name, which, metric: samples[name])
     plan = dict(arms=[dict(name='teacher'), dict(name='control'), dict(
         name='kd', control='control', teacher='teacher')])

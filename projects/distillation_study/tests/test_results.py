@@ -51,6 +51,21 @@ def test_arms_and_seeds_are_those_of_the_files(tmp_path):
     assert results.samples('kd', 'test', 'PSNR').values.tolist() == [[0, 0], [2, 2]]
 
 
+def test_identity_may_be_missing(tmp_path):
+    write_result(tmp_path, 'kd', 0, rows_of([1.0, 2.0]))
+    assert read_results(tmp_path).metrics == METRICS
+    rows = [{key: value for key, value in row.items() if key != 'ID-dlib'}
+            for row in rows_of([1.0, 2.0])]
+    write_result(tmp_path, 'kd', 1, rows)
+    results = read_results(tmp_path)
+    assert results.metrics == METRICS[:-1]
+    assert results.samples('kd', 'val', 'SSIM').values.tolist() == [[3, 2], [3, 2]]
+    with pytest.raises(KeyError, match="'ID-dlib'"):
+        results.samples('kd', 'val', 'ID-dlib')
+    with pytest.raises(ValueError, match='line 3: column ID-dlib is missing'):
+        write_result(tmp_path, 'kd', 1, [rows_of([1.0, 2.0])[0], *rows[1:]])
+
+
 def test_images_stand_in_the_same_order_whatever_the_files(tmp_path):
     write_result(tmp_path, 'kd', 0, rows_of([1.0, 2.0], ('a', 'b')))
     write_result(tmp_path, 'kd', 1, rows_of([2.0, 1.0], ('b', 'a')))

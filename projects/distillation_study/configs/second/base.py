@@ -38,5 +38,4 @@ test_evaluator = dict(metrics=[
     dict(type='mmagic.SSIM'),
     dict(type='fdsr.LPIPS', net='alex'),
     dict(type='fdsr.LPIPS', net='vgg16'),
-    dict(type='fdsr.IdentitySimilarity'),
 ])
