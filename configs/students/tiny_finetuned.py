@@ -1,6 +1,6 @@
 """Fine-tunes *tiny* with LPIPS after ``tiny_distilled.py``.
 
-The bundled ``tiny`` is the result, with an earlier release of ``small`` as teacher.
+The bundled ``tiny`` is the result; its card has the differences.
 
     python tools/train.py configs/students/tiny_finetuned.py
 """

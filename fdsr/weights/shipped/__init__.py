@@ -29,8 +29,8 @@ SHIPPED: dict[str, ShippedWeights] = {
         'small-bbebe250.safetensors',
         'bbebe250bea9749aa9e5dd999463cb92be849f3e02743cf61f40b7aeb3a58b23', 'CC0-1.0'),
     'tiny': ShippedWeights(
-        'tiny-dbf79f4a.safetensors',
-        'dbf79f4a873c7109ce75ed8519235b4c32f6c289aa86add26ffc42fc0984f911', 'CC0-1.0'),
+        'tiny-f1fdbbd2.safetensors',
+        'f1fdbbd2a458e81f16e0e405ff02742803409714ef7b2eba92bbbba3919ca63d', 'CC0-1.0'),
     'base': ShippedWeights(
         'base-951ce615.safetensors',
         '951ce615c786a3820b3b14717d14761b849691589f3aa38f483c1dc47564d713', 'CC0-1.0'),
