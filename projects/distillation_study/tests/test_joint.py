@@ -55,7 +55,8 @@ def built(kind, **arguments):
 
 def trained(model, iterations=2, wrapper=None):
     """Trains a model on the same batches, with the same random numbers."""
-    groups = {f'{arm}{group}': wrapper or toy.adam() for group in ('student', 'discriminator')
+    groups = {f'{arm}{group}': wrapper or toy.adam()
+              for group in ('student', 'discriminator')
               for arm in ('', *(f'{arm}/' for arm in getattr(model, 'arms', ())))}
     wrappers = GroupOptimWrapperConstructor(groups)(model)
     faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
