@@ -38,6 +38,9 @@ def test_the_file_is_what_its_card_says(name):
     assert f'| licence | {SHIPPED[name].licence} |' in text
     parameters = sum(value.numel() for value in load_backbone(path).parameters())
     assert f'{parameters / 1e6:.2f} M parameters' in text
+    limits = dict(tiny=0.3e6, small=1.4e6, compact=1.4e6, base=2.5e6)
+    assert parameters <= limits[name]
+    assert path.stat().st_size <= 2.1 * parameters  # fp16
 
 
 def test_all_files_together_are_small():
