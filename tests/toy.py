@@ -108,14 +108,23 @@ def train(config: Config) -> Runner:
 
 def trained_teacher(folder: Path) -> Path:
     """A toy teacher's checkpoint, after three iterations."""
+    return _copy(_run('teacher'), folder)
+
+
+def trained_student(folder: Path) -> Path:
+    """A toy student's checkpoint, after three iterations."""
+    return _copy(_run('student'), folder)
+
+
+def _copy(run: tempfile.TemporaryDirectory, folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    return Path(shutil.copy(
-        Path(_teachers_run().name) / 'iter_3.pth', folder / 'iter_3.pth'))
+    return Path(shutil.copy(Path(run.name) / 'iter_3.pth', folder / 'iter_3.pth'))
 
 
 @cache
-def _teachers_run() -> tempfile.TemporaryDirectory:
-    """Trains the teacher once; the folder is deleted when Python exits."""
+def _run(kind: str) -> tempfile.TemporaryDirectory:
+    """Trains a network once; the folder is deleted when Python exits."""
     folder = tempfile.TemporaryDirectory()
-    train(restorer_config(folder.name, TEACHER, train_cfg__max_iters=3))
+    network = dict(teacher=TEACHER, student=STUDENT)[kind]
+    train(restorer_config(folder.name, network, train_cfg__max_iters=3))
     return folder

@@ -20,9 +20,7 @@ LR_SIZE = toy.SIZE // toy.SCALE
 
 @pytest.fixture(scope='module')
 def student(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('student')
-    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
-    return folder / 'iter_3.pth'
+    return toy.trained_student(tmp_path_factory.mktemp('student'))
 
 
 @pytest.fixture(scope='module')

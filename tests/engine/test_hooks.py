@@ -24,9 +24,7 @@ def teacher(tmp_path_factory):
 @pytest.fixture(scope='module')
 def first(tmp_path_factory):
     """A restorer's checkpoint after three iterations."""
-    folder = tmp_path_factory.mktemp('first')
-    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
-    return folder / 'iter_3.pth'
+    return toy.trained_student(tmp_path_factory.mktemp('first'))
 
 
 def config_of(kind, folder, teacher, **changes):

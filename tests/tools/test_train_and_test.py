@@ -54,9 +54,7 @@ def config(tmp_path):
 @pytest.fixture(scope='module')
 def student(tmp_path_factory):
     """A toy student's checkpoint."""
-    folder = tmp_path_factory.mktemp('student')
-    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
-    return folder / 'iter_3.pth'
+    return toy.trained_student(tmp_path_factory.mktemp('student'))
 
 
 # --help

@@ -17,7 +17,9 @@ from fdsr.models.restorers.per_tap import (
     discriminator_step,
     probe_features,
 )
+from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
+from projects.distillation_study.study.atoms import ATOMS, AtomHead
 
 OUTPUT = ':output'
 Features = Mapping[str, Tensor]
@@ -38,6 +40,8 @@ class Arm(FeatureDistiller):
             ``'labelled'``, GT where ``has_hr`` of a face is True and the teacher's
             output elsewhere; or (iteration, share) points, the share of the teacher's
             output in its mean with GT, interpolated linearly (ECO, AAAI 2024).
+        atoms: arguments of :class:`AtomHead`, for a student that predicts the atoms of
+            the teacher's dictionary that match HR.
 
     Raises:
         ValueError: unknown target.
@@ -46,7 +50,8 @@ class Arm(FeatureDistiller):
     def __init__(self, student: dict, teacher: nn.Module,
                  shared: Mapping[str, nn.Module | None],
                  feature_losses: Sequence[dict] = (), discriminator: dict | None = None,
-                 pixel_loss: dict | None = None, target: str | Points = 'gt') -> None:
+                 pixel_loss: dict | None = None, target: str | Points = 'gt',
+                 atoms: dict | None = None) -> None:
         BaseModel.__init__(self)
         if isinstance(target, str) and target not in ('gt', 'labelled'):
             raise ValueError("target: expected 'gt', 'labelled' or (iteration, share) "
@@ -67,14 +72,25 @@ class Arm(FeatureDistiller):
         self.connectors, self.discriminator = build_per_tap(
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
+        self.atom_head = None if atoms is None else AtomHead(
+            teacher.dictionary.spec, **atoms)
 
     def train(self, mode: bool = True) -> 'Arm':
         """Sets the mode; the teacher is not part of this module."""
         return BaseModel.train(self, mode)
 
+    def trainable_groups(self) -> dict[str, list[nn.Module]]:
+        """Returns the modules of each optimizer, see ``FeatureDistiller``."""
+        groups = super().trainable_groups()
+        if self.atom_head is not None:
+            groups['student'].append(self.atom_head)
+        return groups
+
     def teacher_taps(self) -> set[str]:
-        """Returns the taps of the teacher that this arm needs."""
+        """Returns the taps of the teacher that this arm needs, and maybe ``ATOMS``."""
         taps = {loss.teacher_tap for loss in self.feature_losses.values()} - {None}
+        if self.atom_head is not None:
+            taps.add(ATOMS)
         return taps | ({OUTPUT} if self.target != 'gt' else set())
 
     def student_step(self, lr: Tensor, samples: DataSample, teacher: Features,
@@ -86,9 +102,14 @@ class Arm(FeatureDistiller):
                    for name, loss in self.feature_losses.items()}
         compared = samples.new()
         compared.gt_img = self._target(samples, teacher, iteration)
-        with wrapper.optim_context(self.student):
+        head = self.atom_head
+        with (wrapper.optim_context(self.student),
+              FeatureTaps(self.student, [] if head is None else [head.tap]) as tapped):
             values, features = self.student_losses(
                 lr, compared, None, targets, iteration)
+            if head is not None:
+                scores = head(tapped[head.tap], samples.boxes, samples.gt_img.shape[-1])
+                values.update(head.losses(scores, teacher[ATOMS]))
             loss, log = self.parse_losses(values)
         wrapper.update_params(loss)
         return log, features

@@ -29,6 +29,7 @@ from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
 from projects.distillation_study.study.arm import Arm, Features
+from projects.distillation_study.study.atoms import ATOMS, matched_atoms
 from projects.distillation_study.study.losses import LastInputs
 
 PEER = '_peer'
@@ -94,6 +95,9 @@ class JointStudents(BaseModel):
             self.add_module(f'arms_{part}', nn.ModuleDict(
                 {name: getattr(arm, part) for name, arm in self.arms.items()
                  if getattr(arm, part) is not self.pixel_loss}))
+        self.arms_atom_head = nn.ModuleDict({
+            name: arm.atom_head for name, arm in self.arms.items()
+            if arm.atom_head is not None})
         report = [name for name in self.arms if not self._is_peer(name)]
         self.report = reported_names(test_cfg or dict(report=report), 'student')
         self.reported_networks()  # raises for an unknown name
@@ -187,11 +191,14 @@ class JointStudents(BaseModel):
         """Returns the teacher's features by tap; it does not run if none is needed."""
         taps = set().union(*(arm.teacher_taps() for name, arm in self.arms.items()
                              if self._peer_of(name) is None))
-        if not taps:
-            return {}
-        with FeatureTaps(self.teacher, taps) as tapped:
-            run_backbone(self.teacher, lr, samples)
-        return {tap: tapped[tap].float() for tap in taps}
+        found = {}
+        if ATOMS in taps:
+            found[ATOMS] = matched_atoms(self.teacher, samples.gt_img, samples.boxes)
+        if taps := taps - {ATOMS}:
+            with FeatureTaps(self.teacher, taps) as tapped:
+                run_backbone(self.teacher, lr, samples)
+            found.update({tap: tapped[tap].float() for tap in taps})
+        return found
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

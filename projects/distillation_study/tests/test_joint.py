@@ -11,9 +11,12 @@ from torch import nn
 from fdsr.apis import load_backbone
 from fdsr.datasets.base import collate_samples
 from fdsr.engine.optim import GroupOptimWrapperConstructor
+from fdsr.geometry.components import COMPONENTS
+from fdsr.models.dictionary.component_dictionary import DictionarySpec
 from fdsr.models.restorers import FeatureDistiller
 from fdsr.registry import DATASETS
 from projects.distillation_study.study.arm import Arm
+from projects.distillation_study.study.atoms import AtomHead, matched_atoms
 from projects.distillation_study.study.jobs import Study, curve_of
 from projects.distillation_study.study.joint import JointStudents
 from projects.distillation_study.study.plan import read_plan
@@ -243,3 +246,58 @@ def test_a_seed_trains_only_the_arms_that_have_it(study):
     Config(content).dump(study.plan.folder / 'other.py')
     with pytest.raises(ValueError, match="one of the teachers teacher, found 'plain'"):
         read_plan(study.plan.folder / 'other.py')
+
+
+@pytest.fixture
+def predicting():
+    """A student that predicts atoms, and a plain one."""
+    return built(JointStudents, **SHARED, arms=dict(
+        plain={}, atoms=dict(atoms=dict(tap='stages:input', channels=8, side=3))))
+
+
+def test_matched_atoms_are_those_that_the_teacher_selects_for_hr(predicting):
+    teacher, selected = predicting.teacher, {}
+    faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
+    samples = collate_samples([faces[0], faces[1]])
+    samples = predicting.data_preprocessor(samples, True)['data_samples']
+    atoms = matched_atoms(teacher, samples.gt_img, samples.boxes)
+    match = teacher.dictionary.match
+    teacher.dictionary.match = lambda component, level, feature: selected.setdefault(
+        (component, level), match(component, level, feature))
+    teacher.transfer(teacher.encoder(samples.gt_img), samples.boxes)
+    levels = len(teacher.dictionary.spec.channels)
+    assert atoms.shape == (2, 4, levels) and len(selected) == 4 * levels
+    for order, component in enumerate(COMPONENTS):
+        for level in range(levels):
+            assert torch.equal(atoms[:, order, level], selected[component, level])
+
+
+def test_a_student_learns_atoms_and_keeps_no_head(predicting):
+    predicting.teacher.forward = None  # only its encoder and dictionary are used
+    head = predicting.atoms.state_dict().keys() ^ predicting.plain.state_dict().keys()
+    assert not head
+    before = predicting.arms_atom_head.atoms.heads[0].weight.clone()
+    log = trained(predicting)
+    assert log['atoms.loss_atoms'] > 0 and 0 <= log['atoms.atoms_found'] <= 1
+    assert 'plain.loss_atoms' not in log
+    assert not torch.equal(before, predicting.arms_atom_head.atoms.heads[0].weight)
+    assert not torch.equal(predicting.atoms.head.weight, predicting.plain.head.weight)
+
+
+def test_a_head_sees_its_component():
+    spec = DictionarySpec.uniform([4, 4], {name: [2, 2] for name in COMPONENTS}, 3)
+    head = AtomHead(spec, channels=1, tap='x', side=2, loss_weight=2.0)
+    feature, boxes = torch.zeros(1, 1, 8, 8), torch.zeros(1, 4, 4)
+    boxes[0] = torch.tensor([[0, 0, 16, 16], [16, 0, 32, 16], [0, 16, 16, 32],
+                             [16, 16, 32, 32]])
+    empty = head(feature, boxes, sr_side=32)
+    assert empty.shape == (1, 4, 2, 3)
+    feature[0, 0, 6, 6] = 1  # in the box of the mouth, for 32 px of SR
+    changed = (head(feature, boxes, sr_side=32) != empty).flatten(2).any(2)
+    assert changed.tolist() == [[False, False, False, True]]
+    scores = torch.full((1, 4, 2, 3), -100.0)
+    scores[..., 1] = 100
+    found = head.losses(scores, torch.ones(1, 4, 2, dtype=torch.long))
+    assert found['loss_atoms'] == 0 and found['atoms_found'] == 1
+    found = head.losses(scores, torch.zeros(1, 4, 2, dtype=torch.long))
+    assert found['loss_atoms'] == 400 and found['atoms_found'] == 0

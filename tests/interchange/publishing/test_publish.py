@@ -28,9 +28,7 @@ LICENCE = 'CC0-1.0'
 
 @pytest.fixture(scope='module')
 def student(tmp_path_factory):
-    folder = tmp_path_factory.mktemp('student')
-    toy.train(toy.restorer_config(folder, train_cfg__max_iters=3))
-    return folder / 'iter_3.pth'
+    return toy.trained_student(tmp_path_factory.mktemp('student'))
 
 
 def test_one_network_and_nothing_else(student, tmp_path):

@@ -35,6 +35,7 @@ arms = dict(
     adversarial_vgg=dict(
         feature_losses=[dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)],
         discriminator=d),
+    atoms=dict(atoms=dict(tap='stages:input', channels=40, loss_weight=0.1)),
     labelled=dict(target='labelled'),  # HR of 300 faces, the teacher labels all others
     afd=dict(
         peer=True, discriminator=d,

@@ -62,6 +62,8 @@ _more = [
 joints = [
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
+    dict(name='atoms', config='main.py', teacher='teacher', options=_learns, arms=[
+        _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain')]),
     _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
            seeds=(0, 1, 2))
 ]
