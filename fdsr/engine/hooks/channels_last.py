@@ -21,4 +21,7 @@ class ChannelsLastHook(Hook):
 
     def before_run(self, runner: Any) -> None:
         """Converts the model before anything is loaded or computed."""
-        runner.model.to(memory_format=torch.channels_last)
+        for parameter in runner.model.parameters():  # not the atoms of dictionaries
+            if parameter.ndim == 4:
+                parameter.data = parameter.data.contiguous(
+                    memory_format=torch.channels_last)

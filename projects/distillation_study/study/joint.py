@@ -12,6 +12,7 @@ from mmengine.model import BaseModel
 from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
+from fdsr.engine.optim import AutocastOptimWrapper
 from fdsr.models.contract import build_backbone
 from fdsr.models.forward import run_backbone
 from fdsr.models.losses.lpips_loss import LPIPSLoss
@@ -158,6 +159,8 @@ class JointStudents(BaseModel):
         iteration = MessageHub.get_current_instance().get_info('iter', 0)
         self.seconds = {}
         first = optim_wrapper[f'{next(iter(self.arms))}/student']
+        if isinstance(first, AutocastOptimWrapper) and 'teacher' not in self.report:
+            self._round_frozen_weights()
         with self._timed('teacher'), first.optim_context(self):  # for its autocast
             seen = self.teacher_features(lr, samples)
         start, after = torch.get_rng_state(), None
@@ -179,6 +182,12 @@ class JointStudents(BaseModel):
                         optim_wrapper[f'{name}/discriminator']))
         return {f'{name}.{key}': value for name, log in logs.items()
                 for key, value in log.items()}
+
+    def _round_frozen_weights(self) -> None:
+        """Rounds them to bf16 once, where autocast would do it in every step."""
+        for module in self.modules():
+            if isinstance(module, nn.Conv2d) and not module.weight.requires_grad:
+                module.weight.data = module.weight.data.bfloat16()
 
     def _by_tap(self, peer: Arm, features: Mapping[str, Features]) -> Features:
         """Returns a peer's detached features by tap."""
