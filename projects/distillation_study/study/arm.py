@@ -87,10 +87,8 @@ class Arm(FeatureDistiller):
         return groups
 
     def teacher_taps(self) -> set[str]:
-        """Returns the taps of the teacher that this arm needs, and maybe ``ATOMS``."""
+        """Returns the taps of the teacher that this arm needs."""
         taps = {loss.teacher_tap for loss in self.feature_losses.values()} - {None}
-        if self.atom_head is not None:
-            taps.add(ATOMS)
         return taps | ({OUTPUT} if self.target != 'gt' else set())
 
     def student_step(self, lr: Tensor, samples: DataSample, teacher: Features,

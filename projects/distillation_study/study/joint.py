@@ -59,8 +59,8 @@ class JointStudents(BaseModel):
         data_preprocessor: default: ``FacePreprocessor``.
 
     Attributes:
-        seconds: CPU seconds of each part of the last iteration, by name of the arm or
-            ``teacher``.
+        seconds: CPU seconds of each part of the last iteration, by name of the arm,
+            ``teacher`` or ``atoms of HR``.
 
     Raises:
         ValueError: an arm needs a teacher and there is none, peers have other than
@@ -161,8 +161,13 @@ class JointStudents(BaseModel):
         first = optim_wrapper[f'{next(iter(self.arms))}/student']
         if isinstance(first, AutocastOptimWrapper) and 'teacher' not in self.report:
             self._round_frozen_weights()
-        with self._timed('teacher'), first.optim_context(self):  # for its autocast
-            seen = self.teacher_features(lr, samples)
+        with first.optim_context(self):  # for its autocast
+            with self._timed('teacher'):
+                seen = self.teacher_features(lr, samples)
+            if any(arm.atom_head for arm in self.arms.values()):
+                with self._timed('atoms of HR'):
+                    seen[ATOMS] = matched_atoms(
+                        self.teacher, samples.gt_img, samples.boxes)
         start, after = torch.get_rng_state(), None
         logs, features = {}, {}
         for name, arm in self.arms.items():
@@ -200,14 +205,11 @@ class JointStudents(BaseModel):
         """Returns the teacher's features by tap; it does not run if none is needed."""
         taps = set().union(*(arm.teacher_taps() for name, arm in self.arms.items()
                              if self._peer_of(name) is None))
-        found = {}
-        if ATOMS in taps:
-            found[ATOMS] = matched_atoms(self.teacher, samples.gt_img, samples.boxes)
-        if taps := taps - {ATOMS}:
-            with FeatureTaps(self.teacher, taps) as tapped:
-                run_backbone(self.teacher, lr, samples)
-            found.update({tap: tapped[tap].float() for tap in taps})
-        return found
+        if not taps:
+            return {}
+        with FeatureTaps(self.teacher, taps) as tapped:
+            run_backbone(self.teacher, lr, samples)
+        return {tap: tapped[tap].float() for tap in taps}
 
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:

@@ -146,8 +146,8 @@ def test_the_plan(tmp_path):
     plan = read_plan(SECOND / 'plan.py')
     study = Study(plan, tmp_path)
     pending = list(study.pending())  # plain students wait for nothing
-    assert pending[:2] == ['dictionary', 'joint:data_300_plain:0']
-    assert not [job for job in pending if 'main' in job]
+    assert pending[:3] == ['joint:plain:0', 'dictionary', 'joint:data_300_plain:0']
+    assert not [job for job in pending if 'main' in job or 'more' in job]
     for joint in plan.joints:
         arms = plan.arms_of_joint(joint.name, 0)
         config = study.config_of(arms[0], 0, {})

@@ -44,7 +44,6 @@ def _taught(name, group, options, config='main.py'):
 
 
 _main = [
-    _arm('plain', 'plain', 'robust', None),
     _arm('output distillation', 'output', 'robust', 'plain'),
     _arm('ECO: from output to HR', 'eco', 'robust', 'plain'),
     # (d) 300 faces with HR, and LR of all others that only the teacher can label
@@ -60,6 +59,8 @@ _more = [
     _arm('AFD: two students', 'afd', 'robust', 'plain'),
 ]
 joints = [
+    dict(name='plain', config='main.py', options=_without, arms=[
+        _arm('plain', 'plain', 'robust', None)]),
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
     dict(name='atoms', config='main.py', teacher='teacher', options=_learns, arms=[
@@ -89,7 +90,7 @@ for _count in (100, 300, 1000):
 questions = dict(
     compute=dict(plain={4000: 'plain', 8000: 'plain_x2', 16000: 'plain_x4'},
                  distilled=_best, costs=f'{results}/costs.csv', iterations=4000,
-                 teacher_iterations=2500),
+                 teacher_iterations=8000),
     data={name: {**{count: f'data_{count}_{name}' for count in (100, 300, 1000)},
                  2011: name} for name in ('plain', _best)},
     only_lr=['data_300_plain', 'labelled', 'plain'])

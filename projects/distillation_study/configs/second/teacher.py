@@ -12,7 +12,6 @@ model = dict(
 optim_wrapper = dict(
     type=_base_.autocast, optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)))
 
-# An iteration takes six times as long as one of a plain student.
-iterations = 2500
-train_cfg = dict(max_iters=iterations, val_interval=500)
+iterations = 8000
+train_cfg = dict(max_iters=iterations)
 param_scheduler = dict(begin=iterations // 2, end=iterations)
