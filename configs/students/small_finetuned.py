@@ -1,4 +1,4 @@
-"""Continues *small* from its bundled file, with more clean faces and more LPIPS.
+"""Continues *small* with more clean faces and a larger LPIPS weight.
 
 Run it in the root of the checkout, where that file is.
 
