@@ -1,6 +1,7 @@
 """The gate, the costs, partly labelled faces and the plan of the second study."""
 
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +144,7 @@ def test_the_time_of_each_part(tmp_path):
 
 
 def test_the_plan(tmp_path):
-    plan = read_plan(SECOND / 'plan.py')
+    plan = replace(read_plan(SECOND / 'plan.py'), results=tmp_path / 'results')
     study = Study(plan, tmp_path)
     pending = list(study.pending())  # plain students wait for nothing
     assert pending[:3] == ['joint:plain:0', 'dictionary', 'joint:data_300_plain:0']
