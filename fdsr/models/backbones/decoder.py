@@ -5,7 +5,8 @@ from typing import List, Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.utils.parametrizations import spectral_norm
+
+from fdsr.models.spectral_norm import spectral_norm
 
 _SLOPE = 0.2
 #: DFDNet applies LeakyReLU(0.2) twice in a row.

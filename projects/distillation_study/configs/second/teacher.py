@@ -10,7 +10,8 @@ model = dict(
     extra_losses=_base_.losses['extra_losses'],
     test_cfg=dict(report=['teacher']))
 optim_wrapper = dict(
-    type=_base_.autocast, optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99)))
+    type=_base_.autocast,
+    optimizer=dict(type='Adam', lr=1e-3, betas=(0.9, 0.99), fused=True))
 
 iterations = 8000
 train_cfg = dict(max_iters=iterations)
