@@ -1,6 +1,7 @@
 """Spectral norm that reads and writes the weights less often than torch's."""
 
-from typing import Any, Tuple
+from contextlib import nullcontext
+from typing import Any, ContextManager, Tuple
 
 import torch
 import torch.nn.functional as F
@@ -60,7 +61,7 @@ class SpectralNorm(nn.Module):
 
     def forward(self, weight: Tensor) -> Tensor:
         """Returns the normalized weight."""
-        with torch.autocast(weight.device.type, enabled=False):
+        with _without_autocast(weight.device.type):
             if self.training:
                 self._iterate(weight)
             # Copies, because the next forward pass changes the vectors in place.
@@ -88,6 +89,12 @@ class _Normalize(torch.autograd.Function):
         grad = grad / sigma
         _rows(grad).addr_(u * -share, _in_memory_order(v, weight))
         return grad, None, None
+
+
+def _without_autocast(device: str) -> ContextManager[None]:
+    if torch.amp.is_autocast_available(device):
+        return torch.autocast(device, enabled=False)
+    return nullcontext()  # e.g. on the meta device
 
 
 def _is_channels_last(weight: Tensor) -> bool:
