@@ -31,7 +31,7 @@ rows = [
     dict(name='compact',
          checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
     dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-f1fdbbd2.safetensors'),
-    dict(name='small', checkpoint='fdsr/weights/shipped/small-bbebe250.safetensors'),
+    dict(name='small', checkpoint='fdsr/weights/shipped/small-789fa7fa.safetensors'),
     dict(name='base', checkpoint='fdsr/weights/shipped/base-951ce615.safetensors'),
 ]
 reference = 'compact'

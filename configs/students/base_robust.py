@@ -5,11 +5,11 @@ Run it in the root of the checkout, where that file is.
 
     python tools/train.py configs/students/base_robust.py
 """
-_base_ = 'small_robust.py'
+_base_ = 'small_finetuned.py'
 
 iterations = 3000
 model = dict(
-    init_from='fdsr/weights/shipped/small-bbebe250.safetensors',
+    init_from='fdsr/weights/shipped/small-789fa7fa.safetensors',
     generator=dict(blocks=22, stage_blocks=(3, 2)))
 train_cfg = dict(max_iters=iterations, val_interval=500)
 param_scheduler = [
@@ -17,4 +17,4 @@ param_scheduler = [
     dict(type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
          begin=iterations // 3, end=iterations)
 ]
-optim_wrapper = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(lr=5e-4))
+optim_wrapper = dict(optimizer=dict(lr=5e-4))

@@ -1,6 +1,6 @@
-"""Continues *small* with more clean faces and a larger LPIPS weight.
+"""Fine-tunes *small* with more clean faces and twice the weight of LPIPS.
 
-Run it in the root of the checkout, where that file is.
+The bundled ``small`` is the result; its card has the differences.
 
     python tools/train.py configs/students/small_finetuned.py
 """
@@ -16,7 +16,7 @@ pipeline = [
 ]
 train_dataloader = dict(dataset=dict(pipeline=pipeline))
 model = dict(
-    init_from='fdsr/weights/shipped/small-bbebe250.safetensors',
+    init_from='work_dirs/students/small_robust/iter_20000.pth',
     perceptual_loss=dict(loss_weight=8.0))
 train_cfg = dict(max_iters=iterations)
 param_scheduler = [

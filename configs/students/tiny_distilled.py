@@ -13,7 +13,7 @@ model = dict(
     student=dict(
         type='fdsr.RepSR', scale=8, channels=40, blocks=4, stage_channels=(24, 8),
         stage_blocks=(1, 1), context_channels=56, context_blocks=1),
-    teacher='fdsr/weights/shipped/small-bbebe250.safetensors',
+    teacher='fdsr/weights/shipped/small-789fa7fa.safetensors',
     feature_losses=[
         dict(type='fdsr.FeatureL1Loss', teacher=':output', connector=False,
              loss_weight=100.0)

@@ -26,8 +26,8 @@ class ShippedWeights:
 #: Bundled weights by their name in ``FaceSuperResolver`` and on the command line.
 SHIPPED: dict[str, ShippedWeights] = {
     'small': ShippedWeights(
-        'small-bbebe250.safetensors',
-        'bbebe250bea9749aa9e5dd999463cb92be849f3e02743cf61f40b7aeb3a58b23', 'CC0-1.0'),
+        'small-789fa7fa.safetensors',
+        '789fa7fafb890d3aaf34c77bc308a107d3cb0997d0d7b8385e734e09eb3638d0', 'CC0-1.0'),
     'tiny': ShippedWeights(
         'tiny-f1fdbbd2.safetensors',
         'f1fdbbd2a458e81f16e0e405ff02742803409714ef7b2eba92bbbba3919ca63d', 'CC0-1.0'),
