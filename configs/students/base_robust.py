@@ -1,4 +1,4 @@
-"""Trains *base*: 2.5 M parameters, 2.3 GMACs, the best quality.
+"""Trains *base*: 2.5 M parameters, 2.3 GMACs, the largest student.
 
 It starts as the bundled ``small``, to whose function its additional blocks add zero.
 Run it in the root of the checkout, where that file is.
