@@ -107,10 +107,10 @@ def _table_of(facts: Facts) -> str:
         'input': f'{geometry.lr_size}×{geometry.lr_size} px, RGB in [0, 1]',
         'output': f'{geometry.size}×{geometry.size} px (×{geometry.scale}), RGB in '
                   '[0, 1], not clamped',
-        'faces': f'squares, the eyes {geometry.eye_share:.3f} of the side apart',
+        'faces': f'square crops; eye distance {geometry.eye_share:.3f} of the side',
         'file': f'`{facts.file}`, {facts.bytes / 1e6:.2f} MB, {facts.precision}; '
-                f'maximum difference from the source {facts.rounding:.2f}/255 on '
-                'random input',
+                'maximum difference from the fp32 weights on random input: '
+                f'{facts.rounding:.2f}/255',
         'SHA-256': f'`{facts.sha256}`',
         'licence': facts.licence,
     }

@@ -239,7 +239,9 @@ class RepSR(Backbone):
             blocks, index = _block_of(key)
             new = blocks and index >= depths[blocks]
             if new or fused and key.endswith(_BRANCHES):
-                adds = key.endswith(('.point', '.reduce')) or '.second.' in key
+                # zeros here only: a chain of zeros would never receive a gradient
+                adds = key.endswith(('.point', '.reduce')) or (
+                    new and key.endswith(('.second.weight', '.second.bias')))
                 complete[key] = torch.zeros_like(own) if adds else own
             elif '.to_gates.' in key and key in values and (
                     values[key].shape[1:] == own.shape[1:]):

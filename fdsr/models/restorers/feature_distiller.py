@@ -236,6 +236,9 @@ def named_losses(losses: Sequence[nn.Module]) -> dict[str, nn.Module]:
     """Returns the losses by their names in the log, with a number for repeated ones."""
     named: dict[str, nn.Module] = {}
     for loss in losses:
-        taken = sum(key.rstrip('0123456789') == loss.name for key in named)
-        named[loss.name + (str(taken + 1) if taken else '')] = loss
+        name, number = loss.name, 1
+        while name in named:
+            number += 1
+            name = f'{loss.name}_{number}'
+        named[name] = loss
     return named

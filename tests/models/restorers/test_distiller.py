@@ -154,9 +154,18 @@ def test_taps_at_several_places_have_a_discriminator_each(teacher):
     model = distiller(teacher, feature_losses=[
         dict(type='fdsr.AdversarialFeatureLoss', teacher='decoder.stages.0:output'),
         dict(type='fdsr.AdversarialFeatureLoss', teacher='decoder.stages.3:output')])
-    assert list(model.discriminator) == ['adversarial', 'adversarial2']
+    assert list(model.discriminator) == ['adversarial', 'adversarial_2']
     log = model.train().train_step(batch(), optimisers(model))
-    assert {'loss_d_adversarial', 'loss_d_adversarial2'} <= set(log)
+    assert {'loss_d_adversarial', 'loss_d_adversarial_2'} <= set(log)
+
+
+def test_losses_of_one_class_are_all_kept(teacher):
+    model = distiller(teacher, feature_losses=[
+        dict(type='fdsr.FeatureL1Loss', teacher='decoder.stages.0:output'),
+        dict(type='fdsr.FeatureL1Loss', teacher='decoder.stages.3:output')])
+    assert list(model.feature_losses) == ['feature_l1', 'feature_l1_2']
+    log = model.train().train_step(batch(), optimisers(model))
+    assert {'loss_feature_l1', 'loss_feature_l1_2'} <= set(log)
 
 
 def test_without_adversarial_loss_there_is_no_discriminator(teacher):
