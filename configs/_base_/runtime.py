@@ -10,6 +10,7 @@ default_hooks = dict(
     exact_resume=dict(type='fdsr.ExactResumeHook'),
     stop_on_non_finite=dict(type='fdsr.StopOnNonFiniteHook'))
 custom_hooks = []
+channels_last = False  # memory format of the weights
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=1),

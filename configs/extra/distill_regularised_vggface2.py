@@ -15,7 +15,7 @@ model = dict(
             type='fdsr.AdversarialFeatureLoss',
             teacher='decoder.to_rgb:input',
             student='decoder.to_rgb:input',
-            normalise='channel',
+            normalize='channel',
             r1=1.0,
             loss_weight=[(0, 0.0), (5000, 1.0)])
     ],

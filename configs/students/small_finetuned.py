@@ -25,4 +25,4 @@ param_scheduler = [
          begin=iterations // 2, end=iterations)
 ]
 optim_wrapper = dict(type='fdsr.AutocastOptimWrapper', optimizer=dict(lr=7e-4))
-custom_hooks = [*_base_.custom_hooks, dict(type='fdsr.ChannelsLastHook')]
+channels_last = True

@@ -75,6 +75,8 @@ def from_pil(image: Any) -> np.ndarray:
         check_size(*image.size)
         with strict_decoders(image.format):
             return np.array(as_rgb(ImageOps.exif_transpose(image)))
+    except MemoryError:
+        raise
     except Exception as error:  # decoders raise nearly anything on broken files
         raise BadImage(
             f'The PIL image cannot be used: {said_by(error)}.') from error
@@ -224,7 +226,7 @@ def _is_tensor(images: Any) -> bool:
 
 
 def files_in(folder: str | Path) -> list[Path]:
-    """Returns a dict from file name to image; warns about skipped files.
+    """Returns the images of a folder, sorted by name; warns about skipped files.
 
     Raises:
         FileNotFoundError: the folder has none.

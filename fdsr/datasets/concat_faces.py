@@ -19,7 +19,8 @@ class ConcatFaces(FaceDataset):
 
     Args:
         datasets: Configs of :class:`FaceDataset` subclasses with the same crop, or the
-            datasets. Their pipelines are not used.
+            datasets. Their pipelines are not used. Configs without a name get
+            ``NAME_1``, ``NAME_2``, …, which also names their reports.
         **options: Arguments of :class:`FaceDataset`.
 
     Raises:
@@ -29,8 +30,9 @@ class ConcatFaces(FaceDataset):
 
     def __init__(self, datasets: Sequence[dict | FaceDataset], **options: Any) -> None:
         super().__init__(**options)
-        self.datasets = [DATASETS.build(one) if isinstance(one, dict) else one
-                         for one in datasets]
+        self.datasets = [
+            DATASETS.build({'name': f'{self.name}_{number}', **one})
+            if isinstance(one, dict) else one for number, one in enumerate(datasets, 1)]
         crops = [(one.size, one.mean_eye_share()) for one in self.datasets]
         if not crops or any(not np.allclose(crop, crops[0]) for crop in crops):
             raise ValueError(
@@ -51,6 +53,11 @@ class ConcatFaces(FaceDataset):
         number = int(np.searchsorted(self._ends, index, 'right'))
         return self.datasets[number], index - int(self._ends[number]) + len(
             self.datasets[number])
+
+    @property
+    def num_skipped(self) -> int:
+        """Number of samples skipped so far, also in the indices of the datasets."""
+        return super().num_skipped + sum(one.num_skipped for one in self.datasets)
 
     def load(self, index: int) -> dict[str, Any]:
         """Loads the sample from its dataset, see :class:`FaceDataset`."""

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import stat
+import threading
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,7 @@ from fdsr.utils import storage
 MOST_PIXELS, MOST_SIDE, MOST_BYTES = 200_000_000, 32_766, 2**31
 #: Larger JPEGs are checked at an eighth of their size before memory is taken for them.
 _LARGE = 10_000_000
+_ONE_AT_A_TIME = threading.RLock()
 #: Warnings of libjpeg about files of common cameras, which lack no pixel.
 _HARMLESS = re.compile(r'Invalid SOS parameters|Adobe color transform|'
                        r'Corrupt JPEG data: [1-4] extraneous bytes before marker 0xd9')
@@ -48,12 +50,15 @@ def complete_images() -> Iterator[None]:
     """Makes PIL reject truncated images inside of the block.
 
     Some packages allow them globally. Half a face would then be completed with grey.
+    The setting belongs to the process, so one thread at a time enters the block.
     """
-    tolerated, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, False
-    try:
-        yield
-    finally:
-        ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
+    with _ONE_AT_A_TIME:
+        tolerated = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = False
+        try:
+            yield
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = tolerated
 
 
 def files_below(folder: Path) -> Iterator[str]:
@@ -197,7 +202,7 @@ def decode(content: bytes, exif: bool = False) -> Image.Image:
                 check_file(kind, content, file.size)
                 image = _pixels(kind, content, file)
                 image = ImageOps.exif_transpose(image) if exif else image
-        except BadImage:
+        except (BadImage, MemoryError):
             raise
         except Exception as error:  # decoders raise many types for damaged files
             raise BadImage(f'it is damaged ({said_by(error)})') from error
@@ -253,7 +258,7 @@ def strict_decoders(kind: str | None) -> Iterator[None]:
 
     Elsewhere its warnings are about EXIF data and size.
     """
-    with warnings.catch_warnings(), complete_images():
+    with complete_images(), warnings.catch_warnings():
         warnings.simplefilter('error' if kind == 'TIFF' else 'ignore')
         warnings.filterwarnings('ignore', 'Metadata Warning')
         warnings.simplefilter('ignore', Image.DecompressionBombWarning)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import torch
 from mmengine.dist import get_world_size
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.registry import OPTIMIZERS
@@ -140,8 +141,8 @@ def set_partial_gradients(wrappers: OptimWrapper | OptimWrapperDict,
                 raise ValueError(f'expected a gradient of shape '
                                  f'{tuple(parameter.shape)}, found '
                                  f'{tuple(gradient.shape)}')
-            parameter.grad = None if gradient is None else gradient.to(
-                parameter.device, parameter.dtype)
+            parameter.grad = None if gradient is None else torch.empty_like(
+                parameter).copy_(gradient)  # with the strides of the parameter
 
 
 def _parameters(wrapper: OptimWrapper) -> list[nn.Parameter]:

@@ -18,6 +18,7 @@ from typing import Any
 import torch
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import Tensor
+from torch.optim import Optimizer
 
 from fdsr.engine.hooks.exact_resume import KEY, from_plain, to_plain
 from fdsr.engine.optim import named_wrappers, set_partial_gradients
@@ -210,6 +211,18 @@ def restore_optimizers(path: str | Path, checkpoint: dict[str, Any],
             for scheduler in measured:
                 _copy_values(scheduler, wrapper.optimizer, saved[name])
             wrapper.load_state_dict(_with_own_options(wrapper, saved[name]))
+            _adopt_strides(wrapper.optimizer)
+
+
+def _adopt_strides(optimizer: Optimizer) -> None:
+    """Gives the state the strides of the parameters, which another run may not have.
+
+    Fused optimizers pair their elements by position in memory.
+    """
+    for parameter, state in optimizer.state.items():
+        for key, value in state.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                state[key] = torch.empty_like(parameter, dtype=value.dtype).copy_(value)
 
 
 def _by_name(schedulers: Any) -> dict[str, list]:

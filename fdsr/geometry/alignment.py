@@ -195,7 +195,7 @@ def crop_in_words(aligned: bool, crop_scale: float, eye_share: float, size: int)
     crop = ('5-point similarity to the FFHQ template, eye distance '
             f'{eye_share:g} of the side' if aligned else
             f'square around the box, {crop_scale:g} x its longer side')
-    return f'{crop}; reflected beyond the picture; PIL bicubic to {size} px'
+    return f'{crop}; reflected beyond the image; PIL bicubic to {size} px'
 
 
 def _checked_side(side: float, image_size: tuple[int, int]) -> int:

@@ -29,6 +29,14 @@ def bf16_autocast(device: str) -> Iterator[None]:
                 yield
 
 
+def full_precision(image: Tensor) -> Tensor:
+    """Returns an image in fp32 under autocast, and unchanged elsewhere.
+
+    Sums of images in half precision would lose some of their 8 bits.
+    """
+    return image.float() if torch.is_autocast_enabled(image.device.type) else image
+
+
 def has_bf16() -> bool:
     """Returns whether this CPU has fast bf16 convolutions."""
     return (torch.backends.mkldnn.is_available()

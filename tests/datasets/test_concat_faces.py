@@ -50,6 +50,17 @@ def test_facts(faces):
     assert faces.fingerprint() != ConcatFaces([part(0, 2), part(11, 3)]).fingerprint()
 
 
+def test_each_dataset_has_a_report_of_its_own(tmp_path):
+    faces = ConcatFaces([part(0, 2, report_dir=tmp_path), part(10, 3, name='named',
+                                                               report_dir=tmp_path)],
+                        name='both', report_dir=tmp_path)
+    for dataset, rows in zip(faces.datasets, (1, 2)):
+        dataset.report.start([(f'face {row}', 'small', 'index') for row in range(rows)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        'skipped_both_1.csv', 'skipped_named.csv']
+    assert faces.num_skipped == 3
+
+
 def test_different_crops_are_refused():
     with pytest.raises(ValueError, match='same size and eye share'):
         ConcatFaces([part(0, 2), part(10, 3, eye_share=0.25)])

@@ -185,7 +185,7 @@ def test_a_probability_leaves_pictures_alone():
     changed = sum(not np.array_equal(step.apply(picture(8), generator), picture(8))
                   for _ in range(400))
     assert 90 < changed < 150
-    assert step.protocol().endswith('(in 0.3 of the pictures)')
+    assert step.protocol().endswith('(in 0.3 of the images)')
 
 
 def test_a_step_alone_degrades_lr_only():
@@ -213,6 +213,12 @@ def test_draws_depend_on_seed_and_name_or_on_numpys_state():
     values = [first('a', None), first('a', None)]
     np.random.seed(3)
     assert [first('b', None), first('b', None)] == values and values[0] != values[1]
+
+
+def test_rounded_probabilities_are_accepted():
+    third = 0.333333
+    blur = BlurFace(dict(iso=third, aniso=third, motion=third))
+    assert blur.kernel(32, np.random.RandomState(0)).sum() == pytest.approx(1)
 
 
 @pytest.mark.parametrize(('make', 'message'), [

@@ -1,4 +1,9 @@
 """Files of every odd and broken kind, as the data set of photographs reads them."""
+import threading
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -7,7 +12,14 @@ from fdsr.apis import images as api
 from fdsr.apis.images import from_pil
 from fdsr.datasets import VGGFace2Dataset
 from fdsr.datasets.base import BadSample
-from fdsr.datasets.reading import as_rgb, files_below, open_image, read_image
+from fdsr.datasets.reading import (
+    as_rgb,
+    decode,
+    files_below,
+    open_image,
+    read_image,
+    strict_decoders,
+)
 from tests.hostile import BROKEN, DOT, GOOD, encoded, noise
 
 
@@ -19,6 +31,34 @@ def first_is(toy_root, tmp_path):
         toy.image(toy.names[0]).write_bytes(data)
         return VGGFace2Dataset(toy.root, size=64, report_dir=tmp_path, **kwargs)
     return build
+
+
+def test_threads_do_not_change_each_others_warnings():
+    """A TIFF turns warnings into errors while it is decoded, a JPEG ignores them."""
+    before, is_inside = list(warnings.filters), threading.Event()
+
+    def tiff():
+        with strict_decoders('TIFF'):
+            is_inside.set()
+            time.sleep(0.05)
+
+    def jpeg():
+        is_inside.wait()
+        with strict_decoders('JPEG'):
+            time.sleep(0.1)  # leaves after the TIFF
+
+    with ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(tiff), pool.submit(jpeg)]:
+            done.result()
+    assert list(warnings.filters) == before
+
+
+def test_a_lack_of_memory_is_no_damage(monkeypatch):
+    def fails(*_, **__):
+        raise MemoryError
+    monkeypatch.setattr('fdsr.datasets.reading._pixels', fails)
+    with pytest.raises(MemoryError):
+        decode(encoded(noise(), 'PNG'))
 
 
 @pytest.mark.parametrize('align', [None, 'five_point'])

@@ -236,9 +236,9 @@ def test_a_healthy_run_is_left_alone(tmp_path):
 
 @pytest.mark.parametrize('kind', KINDS)
 def test_channels_last_computes_the_same(kind, tmp_path, teacher):
-    runs = [toy.train(config_of(kind, tmp_path / str(number), teacher,
-                                custom_hooks=hooks, train_cfg__max_iters=3))
-            for number, hooks in enumerate(([], [dict(type='fdsr.ChannelsLastHook')]))]
+    runs = [toy.train(config_of(kind, tmp_path / str(last), teacher,
+                                channels_last=last, train_cfg__max_iters=3))
+            for last in (False, True)]
     first, last = (getattr(run.model, KINDS[kind]) for run in runs)
     weights = [value for value in last.parameters()
                if value.ndim == 4 and value.shape[1] > 1 and value.shape[2] > 1]
@@ -248,10 +248,18 @@ def test_channels_last_computes_the_same(kind, tmp_path, teacher):
         torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-4)
 
 
-def test_channels_last_goes_on_with_a_run_that_began_without(tmp_path):
-    toy.train(toy.restorer_config(tmp_path, train_cfg__max_iters=3))
-    runner = toy.train(toy.restorer_config(
-        tmp_path, train_cfg__max_iters=4, resume=True,
-        custom_hooks=[dict(type='fdsr.ChannelsLastHook')]))
-    assert runner.iter == 4
-    load_backbone(tmp_path / 'iter_3.pth')
+@pytest.mark.parametrize('first', [False, True])
+def test_the_memory_format_can_change_at_a_resume(first, tmp_path):
+    fused = dict(optim_wrapper__optimizer=dict(type='Adam', lr=1e-3, fused=True))
+
+    def trained(folder, stop, **options):
+        return toy.train(toy.restorer_config(
+            tmp_path / folder, train_cfg__max_iters=stop, **fused, **options))
+
+    trained('changed', 3, channels_last=first)
+    changed = trained('changed', 5, channels_last=not first, resume=True)
+    same = trained('same', 5)
+    assert changed.iter == 5
+    for value, wanted in zip(changed.model.parameters(), same.model.parameters()):
+        torch.testing.assert_close(value, wanted, rtol=1e-3, atol=1e-4)
+    load_backbone(tmp_path / 'changed' / 'iter_3.pth')

@@ -188,7 +188,7 @@ class DegradationStep(BaseTransform):
 
     def protocol(self) -> str:
         """Describes the operation for the protocol of a result."""
-        return self.words() + (f' (in {self.prob:g} of the pictures)'
+        return self.words() + (f' (in {self.prob:g} of the images)'
                                if self.prob < 1 else '')
 
     def __repr__(self) -> str:
@@ -226,7 +226,8 @@ class BlurFace(DegradationStep):
                              f'sum to 1, of {", ".join(_KINDS)}.')
         if reference is not None and reference < 1:
             raise ValueError(f'reference is {reference}, expected pixels or None.')
-        self.kinds = dict(kinds)
+        total = sum(kinds.values())  # numpy tolerates less than the check above
+        self.kinds = {name: share / total for name, share in kinds.items()}
         self.sigma = read_range('sigma', sigma, 1e-3, 1e3)
         self.size = read_range('size', size, 1, 999)
         self.length = read_range('length', length, 0, 999)
@@ -308,7 +309,7 @@ class ShrinkFace(DegradationStep):
         """Describes factor and kernel."""
         kernel = ('PIL bicubic, anti-aliased' if self.resample == 'bicubic' else
                   'OpenCV bilinear, not anti-aliased')
-        return f'down-sampled by r = {in_words(self.r)} ({kernel})'
+        return f'downsampled by r = {in_words(self.r)} ({kernel})'
 
 
 @TRANSFORMS.register_module()

@@ -1,6 +1,5 @@
 """Hooks: checkpoints, exact resume, EMA, images, progress, steps, divergence."""
 
-from fdsr.engine.hooks.channels_last import ChannelsLastHook
 from fdsr.engine.hooks.checkpoint import CheckpointHook
 from fdsr.engine.hooks.ema import TrainedEMAHook
 from fdsr.engine.hooks.exact_resume import ExactResumeHook
@@ -11,7 +10,6 @@ from fdsr.engine.hooks.self_describing import SelfDescribingHook
 from fdsr.engine.hooks.stop_on_non_finite import StopOnNonFiniteHook
 
 __all__ = [
-    'ChannelsLastHook', 'CheckpointHook', 'ExactResumeHook', 'ProgressHook',
-    'ProgressiveHook', 'SaveImagesHook', 'SelfDescribingHook', 'StopOnNonFiniteHook',
-    'TrainedEMAHook'
+    'CheckpointHook', 'ExactResumeHook', 'ProgressHook', 'ProgressiveHook',
+    'SaveImagesHook', 'SelfDescribingHook', 'StopOnNonFiniteHook', 'TrainedEMAHook'
 ]

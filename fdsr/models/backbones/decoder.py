@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fdsr.models.autocast import full_precision
 from fdsr.models.spectral_norm import spectral_norm
 
 _SLOPE = 0.2
@@ -164,7 +165,7 @@ class StyledDecoder(nn.Module):
         feature = self.bottleneck(self.entry(deepest))
         for stage, style in zip(self.stages, reversed(styles)):
             feature = stage(feature, style)
-        return (torch.tanh(self.to_rgb(self.tail(feature))) + 1) / 2
+        return (torch.tanh(full_precision(self.to_rgb(self.tail(feature)))) + 1) / 2
 
 
 def _scaled(channels: int, width: float) -> int:

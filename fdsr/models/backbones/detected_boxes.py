@@ -32,7 +32,7 @@ class DetectedBoxes(Backbone):
         num_not_found: number of these images in which no face was detected.
 
     Raises:
-        ValueError: the backbone does not use boxes.
+        ValueError: the backbone does not use boxes, or has no size.
     """
 
     def __init__(self, network: nn.Module, detector: Optional[dict] = None) -> None:
@@ -41,6 +41,10 @@ class DetectedBoxes(Backbone):
             raise ValueError(
                 f'{type(network).__name__} does not use boxes, so it cannot use a '
                 'landmark detector: remove the detector from its settings.')
+        if network.size is None:
+            raise ValueError(
+                f'{type(network).__name__} has no size, so the position of a face in '
+                'its images is unknown: save it with its size and eye_share.')
         self.network = network
         self.scale, self.size = network.scale, network.size
         self.eye_share = network.eye_share
@@ -68,8 +72,8 @@ class DetectedBoxes(Backbone):
     @torch.no_grad()
     def images(self, lr: Tensor) -> List[np.ndarray]:
         """Maps (B, 3, h, w) RGB in [0, 1] to detector inputs, (size, size, 3) uint8."""
-        up_sampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
-        return list(up_sampled.permute(0, 2, 3, 1).cpu().numpy())
+        upsampled = to_uint8(Bicubic(self.network.size // lr.shape[-1])(lr))
+        return list(upsampled.permute(0, 2, 3, 1).cpu().numpy())
 
     def find_boxes(self, lr: Tensor) -> Tuple[Tensor, List[bool]]:
         """Returns the component boxes of a batch.

@@ -160,7 +160,7 @@ class FeatureEncoder(Encoder):
 
     def __init__(self, arch: str = 'vgg19', layout: str = 'B',
                  pretrained: str | None = 'imagenet', sha256: str | None = None,
-                 frozen: bool | None = None) -> None:
+                 frozen: bool = True) -> None:
         super().__init__(layout)
         if arch not in _RELEASE_TAPS:
             raise ValueError(
@@ -168,12 +168,9 @@ class FeatureEncoder(Encoder):
         self.arch = arch
         with _fixed_seed():
             self.net = FrozenVGG(arch, layout_of(layout).taps[arch], pretrained, sha256)
-        self.freeze(frozen is not False)
+        self.freeze(frozen)
         if self.frozen:
             self.external_weights = self.net.external_weights
-        else:  # FrozenVGG instances share their tensors
-            for parameter in self.net.parameters():
-                parameter.data = parameter.data.clone()
         self.net.external_weights = None  # recorded for this module
         self.channels = tuple(layer_channels(arch, tap) for tap in self.net.taps)
 

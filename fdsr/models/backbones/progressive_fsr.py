@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fdsr.models.autocast import full_precision
 from fdsr.models.contract import Backbone
 from fdsr.models.progress import check_progress
 from fdsr.registry import MODELS
@@ -103,14 +104,14 @@ class ProgressiveFSR(Backbone):
         images = self._images(lr, (last - 1, last) if blended else (last, ))
         return ((self._blended(*images) if blended else images[0]) + 1) / 2
 
-    def _images(self, lr: Tensor, wanted: Sequence[int]) -> list[Tensor]:
+    def _images(self, lr: Tensor, steps: Sequence[int]) -> list[Tensor]:
         """Returns the images of some steps in use, in [−1, 1] and not blended."""
         feature = self.head(2 * lr - 1)
         images: list[Tensor] = []
         for number, body in enumerate(self.steps[:self.step]):
             feature = body(feature)
-            if number in wanted:
-                images.append(self.to_rgb[number](feature))
+            if number in steps:
+                images.append(full_precision(self.to_rgb[number](feature)))
         return images
 
     def _blended(self, before: Tensor, image: Tensor) -> Tensor:

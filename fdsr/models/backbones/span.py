@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fdsr.models.autocast import full_precision
 from fdsr.models.backbones.rep_sr import fuse_convolutions, rep_conv
 from fdsr.models.contract import Backbone
 from fdsr.registry import MODELS
@@ -73,7 +74,7 @@ class SPAN(Backbone):
             early = feature if early is None else early
         merged = self.merge(torch.cat(
             [shallow, self.tail(feature), early, inside], dim=1))
-        return F.pixel_shuffle(self.to_rgb(merged), self.scale) + 0.5
+        return F.pixel_shuffle(full_precision(self.to_rgb(merged)), self.scale) + 0.5
 
     def fuse(self) -> SPAN:
         """Replaces the branches by the equivalent convolutions, in place."""

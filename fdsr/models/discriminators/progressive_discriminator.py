@@ -21,11 +21,15 @@ class ProgressiveDiscriminator(nn.Module):
         channels: channels at the resolution of LR; each step has half as many.
 
     Raises:
-        ValueError: ``channels`` are not divisible by ``scale``.
+        ValueError: ``scale`` is not a power of two, or ``channels`` are not divisible
+            by it.
     """
 
     def __init__(self, scale: int = 8, channels: int = 512) -> None:
         super().__init__()
+        if scale < 2 or scale & (scale - 1):
+            raise ValueError('ProgressiveDiscriminator: scale must be a power of two, '
+                             f'found {scale}.')
         if channels < scale or channels % scale:
             raise ValueError(f'channels: expected a multiple of scale={scale}, found '
                              f'{channels}.')

@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from fdsr.models.losses.feature import FeatureLoss
 from fdsr.registry import MODELS
 
-_NORMALISATIONS = ('none', 'channel')
+_NORMALIZATIONS = ('none', 'channel')
 
 
 @MODELS.register_module()
@@ -23,29 +23,29 @@ class AdversarialFeatureLoss(FeatureLoss):
 
     Args:
         gan_type: loss type of mmagic's ``GANLoss``; the paper uses ``lsgan``.
-        normalise: ``'channel'`` normalizes every channel of every sample to mean 0 and
+        normalize: ``'channel'`` normalizes every channel of every sample to mean 0 and
             standard deviation 1 before D; ``'none'`` passes features unchanged.
         r1: weight γ of the gradient penalty γ/2 · E‖∇D(F_T)‖² in the update of D
             (Mescheder et al. 2018), where D is the sum over its patches.
         **kwargs: arguments of ``FeatureLoss``.
 
     Raises:
-        ValueError: unknown ``normalise``, or negative ``r1``.
+        ValueError: unknown ``normalize``, or negative ``r1``.
     """
 
     name = 'adversarial'
     adversarial = True
 
-    def __init__(self, gan_type: str = 'lsgan', normalise: str = 'none',
+    def __init__(self, gan_type: str = 'lsgan', normalize: str = 'none',
                  r1: float = 0.0, **kwargs) -> None:
         super().__init__(**kwargs)
-        if normalise not in _NORMALISATIONS:
-            raise ValueError(f'normalise: expected {" or ".join(_NORMALISATIONS)}, '
-                             f'found {normalise!r}.')
+        if normalize not in _NORMALIZATIONS:
+            raise ValueError(f'normalize: expected {" or ".join(_NORMALIZATIONS)}, '
+                             f'found {normalize!r}.')
         if r1 < 0:
             raise ValueError(f'r1: expected a number of at least 0, found {r1}.')
         self.gan = GANLoss(gan_type)
-        self.normalise, self.r1 = normalise, r1
+        self.normalize, self.r1 = normalize, r1
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Not supported: use ``student_loss`` and ``discriminator_loss``."""
@@ -55,7 +55,7 @@ class AdversarialFeatureLoss(FeatureLoss):
 
     def seen(self, feature: Tensor) -> Tensor:
         """Returns the input of D for a real or fake feature (B, C, H, W)."""
-        if self.normalise == 'none':
+        if self.normalize == 'none':
             return feature
         with torch.autocast(feature.device.type, enabled=False):
             return F.instance_norm(feature.float())

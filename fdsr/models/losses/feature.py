@@ -86,4 +86,4 @@ class FeatureL1Loss(FeatureLoss):
 
     def forward(self, student: Tensor, teacher: Tensor) -> Tensor:
         """Returns the loss, see ``FeatureLoss.forward``."""
-        return (student - teacher).abs().mean()
+        return (student.float() - teacher.float()).abs().mean()

@@ -1,4 +1,4 @@
-"""What the runner trains and tests: backbones with losses around them."""
+"""Models that the runner trains and tests: backbones with their losses."""
 
 from fdsr.models.data_preprocessor import FacePreprocessor
 from fdsr.models.restorers.face_restorer import FaceRestorer

@@ -14,7 +14,6 @@ from fdsr.models.feature_cache.features import FrozenFeatures
 from fdsr.models.files.checkpoints import copy_matching, copy_trained_weights
 from fdsr.models.forward import run_all_steps, run_backbone
 from fdsr.models.losses.restoration import build_losses, restoration_losses
-from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
 from fdsr.models.restorers.per_tap import (
     build_per_tap,
@@ -28,7 +27,7 @@ from fdsr.models.restorers.prediction import (
     reported_names,
     select_networks,
 )
-from fdsr.models.restorers.teacher import build_teacher
+from fdsr.models.restorers.teacher import bake_teacher, build_teacher
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
@@ -85,7 +84,7 @@ class FeatureDistiller(BaseModel):
             copy_matching('the teacher', self.teacher.state_dict(), self.student)
         elif init_from is not None:
             copy_trained_weights(init_from, self.student)
-        bake_parametrisations(self.teacher)
+        bake_teacher(self.teacher)
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))

@@ -9,6 +9,7 @@ from mmengine.optim import OptimWrapperDict
 from torch import Tensor, nn
 
 from fdsr.models.heatmaps import render_heatmaps
+from fdsr.models.losses.restoration import restoration_losses
 from fdsr.models.resampling import downsample
 from fdsr.models.restorers.face_restorer import FaceRestorer
 from fdsr.models.restorers.teacher import build_teacher
@@ -37,18 +38,22 @@ class ProgressiveRestorer(FaceRestorer):
         adversarial_loss: config of ``WassersteinLoss``; default: none.
         discriminator: config of the discriminator; default:
             ``ProgressiveDiscriminator`` of the backbone's scale.
-        **kwargs: arguments of ``FaceRestorer``, of which the pixel and the perceptual
-            loss apply to the current step.
+        **kwargs: arguments of ``FaceRestorer`` other than ``frozen_features``; the
+            pixel, perceptual and extra losses apply to the current step.
 
     Raises:
         FileNotFoundError: the landmark network's file does not exist.
-        ValueError: the backbone is not progressive.
+        ValueError: the backbone is not progressive, or ``frozen_features`` are given.
     """
 
     def __init__(self, generator: dict, landmarks: str | dict | None = None,
                  attention_loss: dict | None = None,
                  adversarial_loss: dict | None = None,
                  discriminator: dict | None = None, **kwargs: Any) -> None:
+        if kwargs.get('frozen_features'):
+            raise ValueError(
+                'ProgressiveRestorer: frozen_features are features of GT at full size, '
+                'but the losses compare smaller images. Remove frozen_features.')
         super().__init__(generator, **kwargs)
         if not hasattr(self.generator, 'set_progress'):
             raise ValueError(
@@ -123,9 +128,8 @@ class ProgressiveRestorer(FaceRestorer):
             gt: GT of the same size.
             samples: with ``gt_img`` at full size.
         """
-        losses = {'loss_pixel': self.pixel_loss(sr, gt)}
-        if self.perceptual_loss is not None:
-            losses['loss_perceptual'] = self.perceptual_loss(sr, gt)
+        losses = restoration_losses([sr], gt, self.pixel_loss, self.perceptual_loss,
+                                    extra_losses=self.extra_losses)
         if self.attention_loss is not None:
             losses['loss_attention'] = self.attention_loss(
                 sr, gt, self.heatmaps(samples))

@@ -1,6 +1,5 @@
 """Frozen teachers."""
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,10 @@ from fdsr.models.files.checkpoints import (
     load_backbone,
     read_checkpoint,
 )
+from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.utils.configs import plain
 from fdsr.weights import ExternalWeights, safe_load, sha256_of
+from fdsr.weights.hashing import values_sha256
 
 _TRAIN_ONE = 'Train one with: python tools/train.py configs/teacher_vggface2.py'
 _KEYS = {'checkpoint', 'name', 'expect'}, {'network', 'weights'}
@@ -76,7 +77,7 @@ def _from_checkpoint(settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any
 def _from_config(settings: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
     network = build_backbone(settings['network'])
     if settings.get('weights') is None:
-        network.weights_sha256 = _digest(network.state_dict())
+        network.weights_sha256 = values_sha256(network.state_dict())
         return network, settings['network']
     path = _existing(settings['weights'], 'model.teacher.weights')
     content = safe_load(path)
@@ -107,12 +108,14 @@ def _existing(path: str | None, key: str) -> str:
     return path
 
 
-def _digest(state: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name, value in sorted(state.items()):
-        digest.update(name.encode())
-        digest.update(value.cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
+def bake_teacher(network: nn.Module) -> None:
+    """Bakes the parametrizations of a teacher that is stored in a file of its own.
+
+    The values of any other teacher are stored with the run, under the names that its
+    config gives them.
+    """
+    if getattr(network, 'external_weights', None) is not None:
+        bake_parametrisations(network)
 
 
 def _check_expected(checkpoint: str, found: dict[str, Any],

@@ -1,4 +1,4 @@
-"""What all runs of the study share; docs/study.md has the protocol.
+"""Settings of all runs of the study; docs/study.md has the protocol.
 
 Aligned faces, 16 to 128 px, 2,000 iterations of batch 4. plan.py lists the runs and
 run.py starts them.
@@ -24,7 +24,7 @@ param_scheduler = dict(begin=iterations // 2, end=iterations)
 default_hooks = dict(
     checkpoint=dict(interval=100, max_keep_ckpts=2),
     logger=dict(interval=25))
-custom_hooks = [dict(type='fdsr.ChannelsLastHook')]
+channels_last = True
 
 # The metrics that the study's statistics compare.
 test_evaluator = dict(metrics=[

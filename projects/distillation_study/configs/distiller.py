@@ -1,4 +1,4 @@
-"""What all distilled arms share; a config adds the feature losses."""
+"""Settings of all distilled arms; a config adds the feature losses."""
 _base_ = ['../../../configs/_base_/models/distiller_quarter.py', 'base.py']
 
 model = dict(

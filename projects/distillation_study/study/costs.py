@@ -39,10 +39,6 @@ class Costs:
         """Returns the cost of the teacher and of a number of distilled students."""
         return self.training_of_teacher + students * self.per_distilled_student
 
-    def equal_iterations(self, students: int) -> float:
-        """Returns the iterations that each plain student gets for the same total."""
-        return self.total(students) / students / self.student
-
     def break_even(self, plain_iterations: float) -> int | None:
         """Returns the smallest number of students for which distillation costs less.
 

@@ -167,7 +167,8 @@ class Study:
     def _data_config(self, name: str, job: str, common: dict[str, Any]) -> Config:
         """Returns a config for a job that reads its data only."""
         return load_config(self.plan.folder / name, data_root=common.get('data_root'),
-                           work_dir=str(self.state / 'runs' / job))
+                           work_dir=str(self.state / 'runs' / job),
+                           cfg_options=common.get('cfg_options'))
 
     def _dictionary(self, common: dict[str, Any], log: Log) -> None:
         from fdsr.preparation.dictionary.from_config import build_from_config

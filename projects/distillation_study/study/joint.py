@@ -17,7 +17,6 @@ from fdsr.models.contract import build_backbone
 from fdsr.models.forward import run_backbone
 from fdsr.models.losses.lpips_loss import LPIPSLoss
 from fdsr.models.losses.restoration import build_losses
-from fdsr.models.parametrisations import bake_parametrisations
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
 from fdsr.models.restorers.prediction import (
     BICUBIC,
@@ -25,7 +24,7 @@ from fdsr.models.restorers.prediction import (
     reported_names,
     select_networks,
 )
-from fdsr.models.restorers.teacher import build_teacher
+from fdsr.models.restorers.teacher import bake_teacher, build_teacher
 from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
@@ -77,7 +76,7 @@ class JointStudents(BaseModel):
         self.teacher, teacher_config = (
             (None, None) if teacher is None else build_teacher(teacher))
         if self.teacher is not None:
-            bake_parametrisations(self.teacher)
+            bake_teacher(self.teacher)
         self.pixel_loss = MODELS.build(pixel_loss or DEFAULT_PIXEL_LOSS)
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))

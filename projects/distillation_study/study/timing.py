@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.config import Config
 
 from fdsr.engine.config import load_config
-from fdsr.engine.hooks import ChannelsLastHook
 from fdsr.evaluation.protocol import read_rows, write_rows
 from projects.distillation_study.study.losses import LastInputs
 
@@ -60,9 +59,6 @@ def seconds_per_iteration(config: Config, iterations: int) -> dict[str, float]:
               'persistent_workers': False}
     config.experiment_name = 'timing'
     runner = build_runner(config)
-    for hook in runner.hooks:
-        if isinstance(hook, ChannelsLastHook):
-            hook.before_run(runner)
     wrappers = runner.build_optim_wrapper(config.optim_wrapper)
     runner.model.train()
     for module in runner.model.modules():

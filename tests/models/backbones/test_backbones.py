@@ -127,8 +127,8 @@ def test_teacher_without_boxes_of_the_right_shape():
 
 
 def test_trainable_encoder_does_not_change_the_frozen_one():
-    frozen = FeatureEncoder('vgg16', pretrained=None)
-    trained = FeatureEncoder('vgg16', pretrained=None, frozen=False)
+    frozen = FeatureEncoder('vgg16')
+    trained = FeatureEncoder('vgg16', frozen=False)  # from the same cached file
     assert frozen.fingerprint() == trained.fingerprint()
     with torch.no_grad():
         for parameter in trained.parameters():

@@ -5,7 +5,9 @@ import torch
 from torch import nn
 
 from fdsr.apis import FaceSuperResolver, load_backbone
+from fdsr.models.autocast import bf16_autocast
 from fdsr.models.backbones import Encoder
+from fdsr.models.backbones.detected_boxes import DetectedBoxes
 from fdsr.models.contract import (
     Backbone,
     Traits,
@@ -126,12 +128,29 @@ def test_every_trained_parameter_gets_a_gradient(case):
     if isinstance(network, MODELS.get('fdsr.UnrolledGenerator')):
         pytest.skip("the last heat map of mmagic's DICNet is not part of its images")
     # of a progressive network, earlier images have layers of their own
-    outputs = getattr(network.train(), 'forward_steps', lambda *values: [
-        network(*values)])(*inputs(network))
-    sum(output.square().sum() for output in outputs).backward()
-    missing = [name for name, value in trained.items() if value.grad is None]
+    steps = getattr(network.train(), 'forward_steps',
+                    lambda *values: [network(*values)])
+    optimizer = torch.optim.Adam(trained.values(), 1e-4)
+    for _ in range(2):  # in the second pass, no value that began with zero is zero
+        optimizer.zero_grad()
+        sum(output.square().sum() for output in steps(*inputs(network))).backward()
+        optimizer.step()
+    missing = [name for name, value in trained.items()
+               if value.grad is None or not value.grad.any()]
     assert not missing
     assert all(value.grad.isfinite().all() for value in trained.values())
+
+
+@pytest.mark.parametrize('name', sorted({*SMALL} - {'SAFMN', 'UnrolledGenerator'}))
+def test_images_have_full_precision_under_autocast(name):
+    network = build_backbone(config_of(name, 4)).eval()
+    with torch.no_grad(), bf16_autocast('cpu'):
+        assert network(*inputs(network)).dtype == torch.float32
+    with torch.no_grad():  # a network in half precision stays in it
+        half = network.to(torch.bfloat16)
+        values = [value.bfloat16() for value in inputs(network)]
+        if name not in ('Bicubic', 'DictionaryTeacher'):
+            assert half(*values).dtype == torch.bfloat16
 
 
 def test_it_is_saved_and_loaded_with_its_traits(case, tmp_path):
@@ -279,3 +298,10 @@ def test_something_else_is_not_an_encoder():
                   encoder=dict(type='fdsr.PixelLoss'))
     with pytest.raises(TypeError):
         build_backbone(config)
+
+
+def test_boxes_cannot_be_detected_in_images_of_unknown_size():
+    network = add_traits(build_backbone(config_of('DictionaryTeacher', 4)))
+    network.size = None
+    with pytest.raises(ValueError, match='DictionaryTeacher has no size'):
+        DetectedBoxes(network)

@@ -58,3 +58,12 @@ def test_the_progressive_discriminator_fades_in():
     assert not torch.allclose(net(image), small)
     with pytest.raises(ValueError, match='step: expected an integer from 1 to 2'):
         net.set_progress(3)
+
+
+@pytest.mark.parametrize('options, message', [
+    (dict(scale=6, channels=12), 'power of two, found 6'),
+    (dict(scale=8, channels=20), 'multiple of scale=8, found 20')])
+def test_impossible_steps_are_refused(options, message):
+    from fdsr.models.discriminators import ProgressiveDiscriminator
+    with pytest.raises(ValueError, match=message):
+        ProgressiveDiscriminator(**options)

@@ -52,21 +52,21 @@ def values(module):
 
 # The input of D
 
-def test_normalise_gives_every_channel_mean_0_and_deviation_1():
+def test_normalize_gives_every_channel_mean_0_and_deviation_1():
     feature = 5 * random(3, 4, 8, 8) + 2
-    seen = AdversarialFeatureLoss(normalise='channel').seen(feature)
+    seen = AdversarialFeatureLoss(normalize='channel').seen(feature)
     mean = feature.mean((2, 3), keepdim=True)
     variance = feature.var((2, 3), correction=0, keepdim=True)
     torch.testing.assert_close(seen, (feature - mean) / (variance + 1e-5).sqrt())
     scale = torch.tensor([0.5, 3.0, 8.0, 1.0]).view(1, 4, 1, 1)
-    other = AdversarialFeatureLoss(normalise='channel').seen(scale * feature - 7)
+    other = AdversarialFeatureLoss(normalize='channel').seen(scale * feature - 7)
     torch.testing.assert_close(seen, other, rtol=1e-3, atol=1e-3)
 
 
-def test_normalise_removes_differences_of_the_means():
-    def accuracy(normalise):
+def test_normalize_removes_differences_of_the_means():
+    def accuracy(normalize):
         discriminator = discriminators('adversarial')
-        wrapper, loss = adam(discriminator), AdversarialFeatureLoss(normalise=normalise)
+        wrapper, loss = adam(discriminator), AdversarialFeatureLoss(normalize=normalize)
         log = [step(loss, discriminator, wrapper, batch(i)) for i in range(40)]
         return sum(float(one['d_accuracy_adversarial']) for one in log[-10:]) / 10
 
@@ -77,7 +77,7 @@ def test_normalise_removes_differences_of_the_means():
 def test_gradients_pass_the_normalization():
     feature = random(2, 4, 8, 8).requires_grad_()
     discriminator = discriminators('adversarial')['adversarial']
-    loss = AdversarialFeatureLoss(normalise='channel')
+    loss = AdversarialFeatureLoss(normalize='channel')
     loss.student_loss(discriminator(loss.seen(feature))).backward()
     assert feature.grad.abs().sum() > 0
     # an offset of a channel changes nothing
@@ -176,7 +176,7 @@ def test_two_processes_update_d_as_one_process_does(tmp_path):
 # Arguments
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(normalise='batch'), "normalise: expected .* found 'batch'"),
+    (dict(normalize='batch'), "normalize: expected .* found 'batch'"),
     (dict(r1=-1.0), 'r1: expected'),
     (dict(loss_weight=[(5, 1.0), (5, 0.0)]), 'loss_weight must ascend')])
 def test_invalid_arguments_are_refused(settings, message):

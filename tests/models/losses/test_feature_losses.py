@@ -14,7 +14,7 @@ from fdsr.models.taps import FeatureTaps
 from tests import toy
 from tests.models.restorers.test_distiller import batch, distiller, optimisers
 
-REGULARISED = dict(normalise='channel', r1=1.0)
+REGULARISED = dict(normalize='channel', r1=1.0)
 
 
 @pytest.fixture(scope='module')
@@ -185,7 +185,7 @@ def test_all_options_work_with_connector_and_shallow_d(teacher, norm):
 
 def test_the_student_loss_uses_the_normalized_feature(teacher):
     model = distiller(teacher, feature_losses=[dict(
-        type='fdsr.AdversarialFeatureLoss', normalise='channel')]).eval()
+        type='fdsr.AdversarialFeatureLoss', normalize='channel')]).eval()
     lr, samples = prepared(model)
     losses, ours = losses_of(model, lr, samples)
     discriminator = model.discriminator['adversarial']

@@ -293,6 +293,19 @@ def test_a_plain_state_dict_fills_a_teacher(tmp_path, wrap):
                for name, value in model.teacher.state_dict().items())
 
 
+def test_a_teacher_by_config_is_stored_under_its_config(tmp_path):
+    network = dict(type='fdsr.RepSR', scale=4, channels=8, blocks=1,
+                   stage_channels=[8], stage_blocks=[1], context_channels=8)
+    config = toy.distiller_config(tmp_path, dict(network=network))
+    config.model.feature_losses = [
+        dict(type='fdsr.FeatureL1Loss', teacher=':output', student=':output')]
+    runner = toy.train(config)
+    lr = torch.rand(1, 3, 8, 8)
+    with torch.no_grad():
+        teacher = load_backbone(runner.work_dir + '/iter_2.pth', 'teacher')
+        assert torch.equal(teacher(lr), runner.model.teacher(lr))
+
+
 def test_a_foreign_teachers_errors_name_what_is_wrong(tmp_path):
     network = dict(type='PlainStudent')
     with pytest.raises(FileNotFoundError, match='nowhere.pth.*model.teacher.weights'):

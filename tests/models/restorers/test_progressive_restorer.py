@@ -53,6 +53,19 @@ def test_a_network_of_another_size_is_refused(tmp_path):
         model.heatmaps(samples())
 
 
+def test_extra_losses_apply_to_the_current_step():
+    extra = dict(copied=dict(type='fdsr.PixelLoss', kind='mse'))
+    model = MODELS.build(dict(type='fdsr.ProgressiveRestorer', generator=GENERATOR,
+                              pixel_loss=extra['copied'], extra_losses=extra))
+    losses = model.losses(torch.rand(2, 3, 16, 16), torch.rand(2, 3, 16, 16), samples())
+    assert losses['loss_copied'] == losses['loss_pixel'] > 0
+
+
+def test_frozen_features_are_refused():
+    with pytest.raises(ValueError, match='Remove frozen_features'):
+        restorer(frozen_features=['somewhere'])
+
+
 def test_a_missing_network_is_named():
     with pytest.raises(FileNotFoundError, match='network nowhere.pth does not exist'):
         restorer(landmarks='nowhere.pth')

@@ -30,7 +30,7 @@ train_cfg = dict(type='fdsr.ExactTrainLoop', max_iters=iterations, val_interval=
 param_scheduler = dict(
     type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
     begin=iterations // 2, end=iterations)
-custom_hooks = [dict(type='fdsr.ChannelsLastHook')]
+channels_last = True
 default_hooks = dict(
     checkpoint=dict(interval=100, max_keep_ckpts=2), logger=dict(interval=50))
 test_evaluator = dict(metrics=[
