@@ -6,7 +6,7 @@ The bundled ``tiny`` is the result; its card has the differences.
 """
 _base_ = 'tiny_distilled.py'
 
-iterations = 3000
+iterations = 7000
 steps = [
     dict(type='fdsr.OneOf', choices=_base_.steps[0]['choices'], weights=[0.35, 0.65])
 ]
@@ -20,11 +20,11 @@ model = dict(
     perceptual_loss=dict(type='fdsr.LPIPSLoss', window=64, loss_weight=8.0),
     extra_losses=dict(
         periodicity=dict(type='fdsr.PeriodicityLoss', period=8, loss_weight=2.0)))
-train_cfg = dict(max_iters=iterations, val_interval=500)
+train_cfg = dict(max_iters=iterations, val_interval=1000)
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=100),
     dict(type='LinearLR', start_factor=1.0, end_factor=0.02, by_epoch=False,
-         begin=iterations // 3, end=iterations)
+         begin=iterations // 2, end=iterations)
 ]
 optim_wrapper = dict(student=dict(
     type='fdsr.AutocastOptimWrapper', optimizer=dict(lr=5e-4)))
