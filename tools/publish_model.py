@@ -67,8 +67,8 @@ def main() -> None:
         options.author, options.out is None, options.open_model_db)
     facts = published.facts
     print(f'{published.path}: {facts.bytes / 1e6:.2f} MB, SHA-256 {facts.sha256}\n'
-          f'maximum difference from the source: {facts.rounding:.2f}/255 on random '
-          f'input\ncard: {published.card}')
+          f'maximum difference from the fp32 weights: {facts.rounding:.2f}/255 on '
+          f'random input\ncard: {published.card}')
     if published.entry is not None:
         print(f'entry of OpenModelDB, for data/models: {published.entry}')
     if options.authors_keys:

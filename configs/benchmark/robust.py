@@ -32,7 +32,7 @@ rows = [
          checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
     dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-f1fdbbd2.safetensors'),
     dict(name='small', checkpoint='fdsr/weights/shipped/small-789fa7fa.safetensors'),
-    dict(name='base', checkpoint='fdsr/weights/shipped/base-951ce615.safetensors'),
+    dict(name='base', checkpoint='fdsr/weights/shipped/base-d16d75e9.safetensors'),
 ]
 reference = 'compact'
 skin_tones = True  # a table for each

@@ -1,6 +1,5 @@
 """The weights that come along: whole, small, with a card that is theirs, and of use."""
 
-import re
 import shutil
 import subprocess
 import sys
@@ -102,8 +101,8 @@ def test_a_portrait_that_it_has_never_seen():
 
 
 @pytest.mark.slow
-def test_the_results_on_the_card(shared_faces_public):
-    """PSNR on every tenth face of the test list, near the whole list's on the card."""
+def test_the_reported_results(shared_faces_public):
+    """PSNR on every tenth test face is near that of all in docs/results.md."""
     from fdsr.datasets import VGGFace2Dataset
     faces = VGGFace2Dataset(
         shared_faces_public, split='test', size=256, align='five_point',
@@ -114,8 +113,10 @@ def test_the_results_on_the_card(shared_faces_public):
     sr = FaceSuperResolver(device='cpu')(lr)
     found = np.mean([psnr(*pair) for pair in zip(sr, hr)])
     plain = np.mean([psnr(enlarged(small, 256), face) for small, face in zip(lr, hr)])
-    text = shipped_weights(DEFAULT).with_suffix('.md').read_text(encoding='utf-8')
-    table = text[text.index('### faces_public'):]
-    bicubic, default = (float(re.search(rf'\| {name} \| ([\d.]+)', table)[1])
-                        for name in ('Bicubic', DEFAULT))
+    text = (REPOSITORY / 'docs/results.md').read_text(encoding='utf-8')
+    heads, _, row = (
+        [cell.split('/')[0].strip() for cell in line.split('|')]
+        for line in text[text.index('| `faces_public`, 150'):].splitlines()[:3])
+    assert row[1] == 'clean'
+    bicubic, default = (float(row[heads.index(name)]) for name in ('Bicubic', DEFAULT))
     assert abs(found - plain - (default - bicubic)) < 0.3

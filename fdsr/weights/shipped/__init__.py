@@ -32,8 +32,8 @@ SHIPPED: dict[str, ShippedWeights] = {
         'tiny-f1fdbbd2.safetensors',
         'f1fdbbd2a458e81f16e0e405ff02742803409714ef7b2eba92bbbba3919ca63d', 'CC0-1.0'),
     'base': ShippedWeights(
-        'base-951ce615.safetensors',
-        '951ce615c786a3820b3b14717d14761b849691589f3aa38f483c1dc47564d713', 'CC0-1.0'),
+        'base-d16d75e9.safetensors',
+        'd16d75e964080757f7f6b8dff6497011f7fceb20608cc4d0aee344d1b83fec2a', 'CC0-1.0'),
     'compact': ShippedWeights(
         'compact-38111743.safetensors',
         '38111743573ff72c3af5346d17a12ff166082bf210191205b61ccf0df0c7f021', 'CC0-1.0'),
