@@ -131,7 +131,8 @@ def private_folder() -> Iterator[Path]:
     Folders of servers that were killed are deleted first.
     """
     signal.signal(signal.SIGTERM, _end)
-    signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
+    if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:  # nohup ignores it
+        signal.signal(signal.SIGHUP, lambda *_: signal.raise_signal(signal.SIGTERM))
     with temporary_path(tempfile.gettempdir(), 'fdsr-page', folder=True,
                         mode=0o700) as folder:
         for name in ('examples', 'gradio'):

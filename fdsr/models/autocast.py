@@ -34,7 +34,10 @@ def full_precision(image: Tensor) -> Tensor:
 
     Sums of images in half precision would lose some of their 8 bits.
     """
-    return image.float() if torch.is_autocast_enabled(image.device.type) else image
+    device = image.device.type
+    enabled = torch.amp.is_autocast_available(device) and (
+        torch.is_autocast_enabled(device))
+    return image.float() if enabled else image
 
 
 def has_bf16() -> bool:

@@ -18,7 +18,7 @@ _without = {'model.teacher': None}
 _best = 'output'
 # Seeds of an arm by its name; default: three. An arm that is abandoned after its first
 # seed gets [0] here.
-_seeds = {}
+_seeds = {'eco': [0]}
 
 
 def _arm(label, name, group, control, trained_as=None, seeds=(0, 1, 2)):
