@@ -226,7 +226,7 @@ def _is_tensor(images: Any) -> bool:
 
 
 def files_in(folder: str | Path) -> list[Path]:
-    """Returns the images of a folder, sorted by name; warns about skipped files.
+    """Returns the paths of the images in a folder and warns about skipped files.
 
     Raises:
         FileNotFoundError: the folder has none.

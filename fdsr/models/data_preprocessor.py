@@ -28,8 +28,8 @@ class FacePreprocessor(BaseDataPreprocessor):
         Returns:
             ``inputs`` (B, 3, h, w) float in [0, 1] and ``data_samples``, one stacked
             ``DataSample`` with ``gt_img`` (B, 3, H, W) in [0, 1]. Other data, such as
-            ``boxes`` (B, 4, 4) and ``landmarks`` (B, 5, 2), are stacked, metadata
-            such as ``name`` become lists.
+            ``boxes`` (B, 4, 4) and ``landmarks`` (B, 5, 2), are stacked;
+            metadata, such as ``name``, become lists.
 
         Raises:
             RuntimeError: the batch is empty.

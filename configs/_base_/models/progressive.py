@@ -1,7 +1,7 @@
 """Progressive face SR (Kim et al., BMVC 2019) with its four losses.
 
 A config adds the landmark network and the hook. docs/method.md explains
-the choice of their weights.
+their weights.
 """
 model = dict(
     type='fdsr.ProgressiveRestorer',

@@ -60,7 +60,7 @@ class LPIPSLoss(nn.Module):
             gt: (B, 3, H, W) RGB in [0, 1].
 
         Returns:
-            A scalar; in bf16 autocast in bf16.
+            A scalar, in bf16 under bf16 autocast.
         """
         if self.window is not None and self.training:
             sr, gt = _windows(sr, gt, self.window)
