@@ -30,7 +30,7 @@ rows = [
     dict(name='Bicubic', config='../bicubic_vggface2.py'),
     dict(name='compact',
          checkpoint='fdsr/weights/shipped/compact-38111743.safetensors'),
-    dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-f1fdbbd2.safetensors'),
+    dict(name='tiny', checkpoint='fdsr/weights/shipped/tiny-be2166e3.safetensors'),
     dict(name='small', checkpoint='fdsr/weights/shipped/small-789fa7fa.safetensors'),
     dict(name='base', checkpoint='fdsr/weights/shipped/base-d16d75e9.safetensors'),
 ]

@@ -29,8 +29,8 @@ SHIPPED: dict[str, ShippedWeights] = {
         'small-789fa7fa.safetensors',
         '789fa7fafb890d3aaf34c77bc308a107d3cb0997d0d7b8385e734e09eb3638d0', 'CC0-1.0'),
     'tiny': ShippedWeights(
-        'tiny-f1fdbbd2.safetensors',
-        'f1fdbbd2a458e81f16e0e405ff02742803409714ef7b2eba92bbbba3919ca63d', 'CC0-1.0'),
+        'tiny-be2166e3.safetensors',
+        'be2166e3f857bf829c5b3c51ae0f6da0133a94b823196000b29ab51a3c1a1045', 'CC0-1.0'),
     'base': ShippedWeights(
         'base-d16d75e9.safetensors',
         'd16d75e964080757f7f6b8dff6497011f7fceb20608cc4d0aee344d1b83fec2a', 'CC0-1.0'),
