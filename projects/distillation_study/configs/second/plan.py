@@ -15,10 +15,10 @@ teachers = [
 _learns = {'model.teacher.checkpoint': '{teacher}'}
 _without = {'model.teacher': None}
 # The best arm on validation; questions (c) and (d) compare it with the plain student.
-_best = 'output'
+_best = 'atoms'
 # Seeds of an arm by its name; default: three. An arm that is abandoned after its first
 # seed gets [0] here.
-_seeds = {'eco': [0]}
+_seeds = dict.fromkeys(['eco', 'feature_last', 'feature_stages', 'adversarial'], [0])
 
 
 def _arm(label, name, group, control, trained_as=None, seeds=(0, 1, 2)):
@@ -49,6 +49,9 @@ _main = [
     # (d) 300 faces with HR, and LR of all others that only the teacher can label
     _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
          'data_300_plain'),
+    _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain'),
+    # the two best arms of the first seed
+    _arm('output and atoms', 'output_atoms', 'robust', 'plain'),
 ]
 _more = [
     _arm('feature L1, last', 'feature_last', 'robust', 'plain'),
@@ -63,8 +66,6 @@ joints = [
         _arm('plain', 'plain', 'robust', None)]),
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
-    dict(name='atoms', config='main.py', teacher='teacher', options=_learns, arms=[
-        _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain')]),
     _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
            seeds=(0, 1, 2))
 ]
