@@ -49,10 +49,20 @@ def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
 def _arguments(network: nn.Module, lr: Tensor, samples: DataSample,
                encoded: list[Tensor] | None) -> tuple[list[Tensor], dict[str, Any]]:
     backbone = unwrap(network)
-    arguments = [lr, samples.get('boxes')] if backbone.uses_boxes else [lr]
-    if arguments[-1] is None:
-        raise ValueError(
-            f'{type(backbone).__name__} needs component boxes, but the samples have '
-            "none. Add dict(type='fdsr.ComponentBoxes') to the dataset's pipeline and "
-            "data_keys=['boxes'] to mmagic.PackInputs.")
+    arguments = [lr, boxes_of(backbone, samples)] if backbone.uses_boxes else [lr]
     return arguments, {} if encoded is None else {'encoded': encoded}
+
+
+def boxes_of(network: nn.Module, samples: DataSample) -> Tensor:
+    """Returns the component boxes (B, 4, 4) that a network needs.
+
+    Raises:
+        ValueError: the samples have none.
+    """
+    boxes = samples.get('boxes')
+    if boxes is None:
+        raise ValueError(
+            f'{type(unwrap(network)).__name__} needs component boxes, but the samples '
+            "have none. Add dict(type='fdsr.ComponentBoxes') to the dataset's pipeline "
+            "and data_keys=['boxes'] to mmagic.PackInputs.")
+    return boxes

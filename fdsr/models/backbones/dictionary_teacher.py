@@ -121,6 +121,26 @@ class DictionaryTeacher(EncoderDecoder):
         confidence = self.confidence[component][level](atom - crop, regions.mask)
         return crop + confidence * atom
 
+    @torch.no_grad()
+    def matching_atoms(self, image: Tensor, boxes: Tensor) -> Tensor:
+        """Returns the atom that matches each component of an image best, per level.
+
+        Args:
+            image: (B, 3, H, W) RGB in [0, 1] at SR size, such as HR.
+            boxes: (B, 4, 4) in SR pixels.
+
+        Returns:
+            Indices (B, 4, L).
+        """
+        strides, found = layout_of(self.encoder.layout).strides, []
+        for level, (feature, stride) in enumerate(zip(self.encoder(image), strides)):
+            for order, component in enumerate(COMPONENTS):
+                regions = BoxRegions(boxes[:, order], stride, feature.shape[-2:])
+                side = self.dictionary.spec.sides[component][level]
+                crop = regions.resize(regions.cut(feature).float(), side)
+                found.append(self.dictionary.match(component, level, crop))
+        return torch.stack(found, 1).unflatten(1, (-1, len(COMPONENTS))).mT
+
     def forward(self, lr: Tensor, boxes: Tensor,
                 encoded: Optional[List[Tensor]] = None) -> Tensor:
         """Returns the SR image.

@@ -12,13 +12,15 @@ from torch import Tensor, nn
 from fdsr.models.contract import build_backbone
 from fdsr.models.feature_cache.features import FrozenFeatures
 from fdsr.models.files.checkpoints import copy_matching, copy_trained_weights
-from fdsr.models.forward import run_all_steps, run_backbone
+from fdsr.models.forward import boxes_of, run_all_steps, run_backbone
+from fdsr.models.losses.atoms import AtomLoss
 from fdsr.models.losses.restoration import build_losses, restoration_losses
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
 from fdsr.models.restorers.per_tap import (
     build_per_tap,
     discriminator_step,
     features_seen,
+    probe,
     probe_features,
 )
 from fdsr.models.restorers.prediction import (
@@ -33,6 +35,8 @@ from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
 from fdsr.utils.modules import unwrap
 
+#: Key of the atoms among the targets.
+ATOMS = ':atoms'
 Features = Mapping[str, Tensor]
 
 
@@ -50,12 +54,17 @@ class FeatureDistiller(BaseModel):
         student: config of the backbone to train.
         teacher: path of a checkpoint, or a dict; see ``teacher.build_teacher``.
         feature_losses: configs of ``FeatureLoss``; default: the adversarial one.
+            ``[]`` for none.
         discriminator: config of the discriminator without ``in_channels``; each
             adversarial loss has a discriminator of its own.
         pixel_loss: config of a loss that is called with (sr, gt) in [0, 1]; default:
             ``PixelLoss`` with a weight of 100.
         perceptual_loss: the same; default: none.
         extra_losses: dict of configs of further such losses; default: none.
+        atom_loss: config of ``AtomLoss`` without the arguments that follow from the
+            networks: the student also predicts which atoms of the teacher's dictionary
+            match HR. Only the teacher's encoder and dictionary are used; they need no
+            training. Default: none.
         init_from: checkpoint that initializes the student, or ``'teacher'`` for the
             teacher's own decoder.
         frozen_features: folders of cached features, see ``fdsr.models.feature_cache``;
@@ -70,7 +79,7 @@ class FeatureDistiller(BaseModel):
                  discriminator: dict | None = None, pixel_loss: dict | None = None,
                  perceptual_loss: dict | None = None,
                  extra_losses: Mapping[str, dict] | None = None,
-                 init_from: str | None = None,
+                 atom_loss: dict | None = None, init_from: str | None = None,
                  frozen_features: Sequence[str] = (), test_cfg: dict | None = None,
                  data_preprocessor: dict | None = None) -> None:
         super().__init__(data_preprocessor or dict(type='fdsr.FacePreprocessor'))
@@ -89,13 +98,16 @@ class FeatureDistiller(BaseModel):
         self.perceptual_loss = (
             None if perceptual_loss is None else MODELS.build(perceptual_loss))
         self.extra_losses = build_losses(extra_losses)
-        losses = feature_losses or [dict(type='fdsr.AdversarialFeatureLoss')]
+        losses = feature_losses if feature_losses is not None else [
+            dict(type='fdsr.AdversarialFeatureLoss')]
         self.feature_losses = nn.ModuleDict(
             named_losses([MODELS.build(loss) for loss in losses]))
         shapes = probe_features(self.teacher, self.student, self.feature_losses)
         self.connectors, self.discriminator = build_per_tap(
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
+        self.atom_loss = None if atom_loss is None else build_atom_loss(
+            atom_loss, self.student, self.teacher)
         self.shares_encoder = hasattr(self.student, 'shares_encoding_with') and (
             self.student.shares_encoding_with(self.teacher))
         self.frozen = FrozenFeatures(
@@ -111,6 +123,8 @@ class FeatureDistiller(BaseModel):
     def trainable_groups(self) -> dict[str, list[nn.Module]]:
         """Returns the modules of each optimizer, by its name in the config."""
         groups = {'student': [self.student, self.connectors]}
+        if self.atom_loss is not None:
+            groups['student'].append(self.atom_loss)
         if len(unwrap(self.discriminator)) > 0:
             groups['discriminator'] = [self.discriminator]
         return groups
@@ -150,7 +164,11 @@ class FeatureDistiller(BaseModel):
         """Returns the encoder's maps, if they are shared, and the target of each loss.
 
         The target is a feature of the teacher, or GT. The teacher does not run if no
-        loss needs a feature of it, or if all of them are cached.
+        loss needs a feature of it, or if all of them are cached. The key ``:atoms`` has
+        the atoms that match HR, if they are predicted.
+
+        Raises:
+            ValueError: the samples have no boxes, and teacher or atoms need them.
         """
         taps = {name: loss.teacher_tap for name, loss in self.feature_losses.items()}
         needed = {tap for tap in taps.values() if tap is not None}
@@ -161,8 +179,12 @@ class FeatureDistiller(BaseModel):
         if not needed <= set(features):
             with FeatureTaps(self.teacher, needed) as features:
                 run_backbone(self.teacher, lr, samples, encoded)
-        return encoded, {name: samples.gt_img if tap is None else features[tap]
-                         for name, tap in taps.items()}
+        targets = {name: samples.gt_img if tap is None else features[tap]
+                   for name, tap in taps.items()}
+        if self.atom_loss is not None:
+            targets[ATOMS] = self.teacher.matching_atoms(
+                samples.gt_img, boxes_of(self.teacher, samples))
+        return encoded, targets
 
     def student_losses(self, lr: Tensor, samples: DataSample,
                        encoded: list[Tensor] | None, targets: Features,
@@ -176,7 +198,8 @@ class FeatureDistiller(BaseModel):
             iteration: selects the value of scheduled weights.
         """
         taps = {name: loss.student_tap for name, loss in self.feature_losses.items()}
-        with FeatureTaps(self.student, taps.values()) as tapped:
+        tap = [] if self.atom_loss is None else [unwrap(self.atom_loss).tap]
+        with FeatureTaps(self.student, [*taps.values(), *tap]) as tapped:
             outputs = run_all_steps(self.student, lr, samples, encoded)
         features = {name: tapped[tap] for name, tap in taps.items()}
         if len(unwrap(self.connectors)) > 0:
@@ -191,6 +214,10 @@ class FeatureDistiller(BaseModel):
             value = (loss.student_loss(scores[name]) if loss.adversarial else
                      loss(features[name], targets[name]))
             losses[f'loss_{name}'] = loss.weight_at(iteration) * value
+        if self.atom_loss is not None:
+            losses.update(self.atom_loss(
+                tapped[tap[0]], samples.boxes, targets[ATOMS],
+                samples.gt_img.shape[-1]))
         return losses, features
 
     def supervised_losses(self, outputs: Sequence[Tensor], samples: DataSample
@@ -241,3 +268,26 @@ def named_losses(losses: Sequence[nn.Module]) -> dict[str, nn.Module]:
             name = f'{loss.name}_{number}'
         named[name] = loss
     return named
+
+
+def build_atom_loss(config: dict, student: nn.Module, teacher: nn.Module) -> AtomLoss:
+    """Builds an ``AtomLoss`` for a student and the dictionary of a teacher.
+
+    Raises:
+        ValueError: the teacher has no dictionary, or one with a different number of
+            atoms at different components or levels; the student has no such tap.
+    """
+    dictionary = getattr(teacher, 'dictionary', None)
+    if dictionary is None or not hasattr(teacher, 'matching_atoms'):
+        raise ValueError('model.atom_loss: expected a teacher with a dictionary, such '
+                         f'as fdsr.DictionaryTeacher; found {type(teacher).__name__}.')
+    counts = sorted({count for counts in dictionary.spec.num_atoms.values()
+                     for count in counts})
+    if len(counts) > 1 or counts == [0]:
+        raise ValueError(
+            'model.atom_loss: expected a dictionary with the same number of atoms for '
+            f'every component and level; found {", ".join(map(str, counts))}.')
+    (shape,), _ = probe(student, [config['tap']])
+    return MODELS.build({
+        **config, 'channels': shape[0], 'num_atoms': counts[0],
+        'levels': len(dictionary.spec.channels)})

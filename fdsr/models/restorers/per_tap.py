@@ -42,7 +42,7 @@ def probe_features(teacher: nn.Module, student: nn.Module,
     for network, taps in (
             (student, [loss.student_tap for loss in losses.values()]),
             (teacher, [loss.teacher_tap for loss in losses.values()])):
-        shapes, side = _probe(network, taps)
+        shapes, side = probe(network, taps)
         found.append(shapes)
         sizes.append(side)
     if sizes[0] != sizes[1]:
@@ -60,8 +60,9 @@ def probe_features(teacher: nn.Module, student: nn.Module,
     return dict(zip(losses, zip(*found)))
 
 
-def _probe(network: nn.Module, taps: Sequence[str | None]
-           ) -> tuple[list[torch.Size], int]:
+@torch.no_grad()
+def probe(network: nn.Module, taps: Sequence[str | None]
+          ) -> tuple[list[torch.Size], int]:
     """Returns the shape at each tap (None: the SR image) and the side of the image."""
     lr = torch.zeros(1, 3, _PROBE_SIDE, _PROBE_SIDE)
     samples = DataSample(boxes=torch.tensor([0.0, 0, 8, 8]).expand(1, 4, 4))

@@ -11,17 +11,20 @@ from torch import Tensor, nn
 
 from fdsr.models.contract import build_backbone
 from fdsr.models.losses.restoration import restoration_losses
-from fdsr.models.restorers.feature_distiller import FeatureDistiller, named_losses
+from fdsr.models.restorers.feature_distiller import (
+    ATOMS,
+    FeatureDistiller,
+    build_atom_loss,
+    named_losses,
+)
 from fdsr.models.restorers.per_tap import (
     build_per_tap,
     discriminator_step,
     probe_features,
 )
-from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
-from projects.distillation_study.study.atoms import ATOMS, AtomHead
 
-OUTPUT = ':output'
+OUTPUT, RANDOM_ATOMS = ':output', ':random atoms'
 Features = Mapping[str, Tensor]
 Points = Sequence[tuple[int, float]]
 
@@ -40,8 +43,9 @@ class Arm(FeatureDistiller):
             ``'labelled'``, GT where ``has_hr`` of a face is True and the teacher's
             output elsewhere; or (iteration, share) points, the share of the teacher's
             output in its mean with GT, interpolated linearly (ECO, AAAI 2024).
-        atoms: arguments of :class:`AtomHead`, for a student that predicts the atoms of
-            the teacher's dictionary that match HR.
+        atom_loss: as for ``FeatureDistiller``.
+        random_atoms: True for a control that predicts random atoms in place of the
+            dictionary's.
 
     Raises:
         ValueError: unknown target.
@@ -51,7 +55,7 @@ class Arm(FeatureDistiller):
                  shared: Mapping[str, nn.Module | None],
                  feature_losses: Sequence[dict] = (), discriminator: dict | None = None,
                  pixel_loss: dict | None = None, target: str | Points = 'gt',
-                 atoms: dict | None = None) -> None:
+                 atom_loss: dict | None = None, random_atoms: bool = False) -> None:
         BaseModel.__init__(self)
         if isinstance(target, str) and target not in ('gt', 'labelled'):
             raise ValueError("target: expected 'gt', 'labelled' or (iteration, share) "
@@ -72,19 +76,13 @@ class Arm(FeatureDistiller):
         self.connectors, self.discriminator = build_per_tap(
             self.feature_losses, shapes,
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
-        self.atom_head = None if atoms is None else AtomHead(
-            teacher.dictionary.spec, **atoms)
+        self.atom_loss = None if atom_loss is None else build_atom_loss(
+            atom_loss, self.student, teacher)
+        self.atoms = RANDOM_ATOMS if random_atoms else ATOMS
 
     def train(self, mode: bool = True) -> 'Arm':
         """Sets the mode; the teacher is not part of this module."""
         return BaseModel.train(self, mode)
-
-    def trainable_groups(self) -> dict[str, list[nn.Module]]:
-        """Returns the modules of each optimizer, see ``FeatureDistiller``."""
-        groups = super().trainable_groups()
-        if self.atom_head is not None:
-            groups['student'].append(self.atom_head)
-        return groups
 
     def teacher_taps(self) -> set[str]:
         """Returns the taps of the teacher that this arm needs."""
@@ -98,16 +96,13 @@ class Arm(FeatureDistiller):
         targets = {name: samples.gt_img if loss.teacher_tap is None else
                    teacher.get(loss.teacher_tap)
                    for name, loss in self.feature_losses.items()}
+        if self.atom_loss is not None:
+            targets[ATOMS] = teacher[self.atoms]
         compared = samples.new()
         compared.gt_img = self._target(samples, teacher, iteration)
-        head = self.atom_head
-        with (wrapper.optim_context(self.student),
-              FeatureTaps(self.student, [] if head is None else [head.tap]) as tapped):
+        with wrapper.optim_context(self.student):
             values, features = self.student_losses(
                 lr, compared, None, targets, iteration)
-            if head is not None:
-                scores = head(tapped[head.tap], samples.boxes, samples.gt_img.shape[-1])
-                values.update(head.losses(scores, teacher[ATOMS]))
             loss, log = self.parse_losses(values)
         wrapper.update_params(loss)
         return log, features

@@ -1,5 +1,6 @@
 """Several students trained at once, with one forward pass of their teacher."""
 
+import copy
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from fdsr.models.forward import run_backbone
 from fdsr.models.losses.lpips_loss import LPIPSLoss
 from fdsr.models.losses.restoration import build_losses
 from fdsr.models.restorers.face_restorer import DEFAULT_PIXEL_LOSS
+from fdsr.models.restorers.feature_distiller import ATOMS
 from fdsr.models.restorers.prediction import (
     BICUBIC,
     predict,
@@ -29,7 +31,6 @@ from fdsr.models.taps import FeatureTaps
 from fdsr.registry import MODELS
 from fdsr.utils.configs import plain
 from projects.distillation_study.study.arm import Arm, Features
-from projects.distillation_study.study.atoms import ATOMS, matched_atoms
 from projects.distillation_study.study.losses import LastInputs
 
 PEER = '_peer'
@@ -95,13 +96,14 @@ class JointStudents(BaseModel):
             self.add_module(f'arms_{part}', nn.ModuleDict(
                 {name: getattr(arm, part) for name, arm in self.arms.items()
                  if getattr(arm, part) is not self.pixel_loss}))
-        self.arms_atom_head = nn.ModuleDict({
-            name: arm.atom_head for name, arm in self.arms.items()
-            if arm.atom_head is not None})
+        self.arms_atom_loss = nn.ModuleDict({
+            name: arm.atom_loss for name, arm in self.arms.items()
+            if arm.atom_loss is not None})
         report = [name for name in self.arms if not self._is_peer(name)]
         self.report = reported_names(test_cfg or dict(report=report), 'student')
         self.reported_networks()  # raises for an unknown name
         self.seconds: dict[str, float] = {}
+        self._matching: dict[str, nn.Module] = {}  # teachers by their atoms
 
     def _built(self, student: dict, arms: Mapping[str, dict]) -> dict[str, Arm]:
         shared = {name: getattr(self, name) for name in (
@@ -163,10 +165,7 @@ class JointStudents(BaseModel):
         with first.optim_context(self):  # for its autocast
             with self._timed('teacher'):
                 seen = self.teacher_features(lr, samples)
-            if any(arm.atom_head for arm in self.arms.values()):
-                with self._timed('atoms of HR'):
-                    seen[ATOMS] = matched_atoms(
-                        self.teacher, samples.gt_img, samples.boxes)
+            seen.update(self.atoms_of_hr(samples))
         start, after = torch.get_rng_state(), None
         logs, features = {}, {}
         for name, arm in self.arms.items():
@@ -210,6 +209,18 @@ class JointStudents(BaseModel):
             run_backbone(self.teacher, lr, samples)
         return {tap: tapped[tap].float() for tap in taps}
 
+    def atoms_of_hr(self, samples: DataSample) -> dict[str, Tensor]:
+        """Returns the atoms that match HR, of the dictionaries that arms predict."""
+        found = {}
+        for atoms in {arm.atoms for arm in self.arms.values() if arm.atom_loss}:
+            if atoms not in self._matching:
+                self._matching[atoms] = (self.teacher if atoms == ATOMS else
+                                         with_random_atoms(self.teacher))
+            with self._timed('atoms of HR'):
+                found[atoms] = self._matching[atoms].matching_atoms(
+                    samples.gt_img, samples.boxes)
+        return found
+
     @contextmanager
     def _timed(self, name: str) -> Iterator[None]:
         started = time.process_time()  # does not depend on the load of the machine
@@ -239,3 +250,11 @@ class JointStudents(BaseModel):
         """Not supported: use ``train_step`` or ``test_step``."""
         raise TypeError('JointStudents has several networks: call train_step or '
                         'test_step.')
+
+
+def with_random_atoms(teacher: nn.Module) -> nn.Module:
+    """Returns a teacher with the same encoder and other, random atoms."""
+    twin = copy.copy(teacher)
+    dictionary = copy.deepcopy(teacher.dictionary).randomise_(seed=1)
+    twin._modules = {**teacher._modules, 'dictionary': dictionary}
+    return twin

@@ -11,14 +11,11 @@ from torch import nn
 from fdsr.apis import load_backbone
 from fdsr.datasets.base import collate_samples
 from fdsr.engine.optim import GroupOptimWrapperConstructor
-from fdsr.geometry.components import COMPONENTS
-from fdsr.models.dictionary.component_dictionary import DictionarySpec
 from fdsr.models.restorers import FeatureDistiller
 from fdsr.registry import DATASETS
 from projects.distillation_study.study.arm import Arm
-from projects.distillation_study.study.atoms import AtomHead, matched_atoms
 from projects.distillation_study.study.jobs import Study, curve_of
-from projects.distillation_study.study.joint import JointStudents
+from projects.distillation_study.study.joint import JointStudents, with_random_atoms
 from projects.distillation_study.study.plan import read_plan
 from projects.distillation_study.tests.toys import AUTOCAST, write_joint_plan
 from tests import toy
@@ -28,6 +25,7 @@ STUDENT = dict(type='fdsr.RepSR', scale=toy.SCALE, channels=8, blocks=1,
                context_blocks=1)
 LAST = dict(teacher='decoder.stages.1:output', student='to_rgb:input')
 D = dict(type='fdsr.FeatureDiscriminator', base_channels=4, depth=2)
+ATOM_LOSS = dict(type='fdsr.AtomLoss', tap='stages:input')
 HALF = dict(type='fdsr.PixelLoss', loss_weight=50.0)
 
 
@@ -47,6 +45,7 @@ ARMS = dict(
                 feature_losses=[dict(type='fdsr.OutputLoss', loss_weight=50.0)]),
     adversarial=dict(discriminator=D, feature_losses=[
         dict(type='fdsr.AdversarialFeatureLoss', loss_weight=0.1, **LAST)]),
+    atoms=dict(atom_loss=ATOM_LOSS),
     afd=dict(peer=True, discriminator=D, feature_losses=[
         dict(type='fdsr.AdversarialFeatureLoss', teacher='to_rgb:input')]))
 
@@ -81,12 +80,12 @@ def joint():
 
 
 @pytest.mark.parametrize('wrapper', [None, AUTOCAST], ids=['fp32', 'bf16'])
-@pytest.mark.parametrize('arm', ['output', 'adversarial'])
+@pytest.mark.parametrize('arm', ['output', 'adversarial', 'atoms'])
 def test_an_arm_equals_a_distillation_alone_bit_for_bit(joint, arm, wrapper):
     if wrapper:
         joint = built(JointStudents, arms=ARMS, **SHARED)
         joint.log = trained(joint, wrapper=wrapper)
-    alone = built(FeatureDistiller, **{**SHARED, **ARMS[arm]})
+    alone = built(FeatureDistiller, **{**SHARED, 'feature_losses': [], **ARMS[arm]})
     log = trained(alone, wrapper=wrapper)
     for key, value in alone.student.state_dict().items():
         assert torch.equal(value, joint.arms[arm].student.state_dict()[key]), key
@@ -97,14 +96,14 @@ def test_an_arm_equals_a_distillation_alone_bit_for_bit(joint, arm, wrapper):
 
 def test_arms_start_equally_and_learn_different_things(joint):
     starts, students = joint.start, joint.reported_networks()
-    assert list(students) == ['plain', 'output', 'adversarial', 'afd']
+    assert list(students) == ['plain', 'output', 'adversarial', 'atoms', 'afd']
     key = 'to_rgb.weight'
     for name, student in students.items():
         assert torch.equal(starts[name][key], starts['plain'][key])
         assert not torch.equal(student.state_dict()[key], starts[name][key])
     assert len({tuple(student.state_dict()[key].flatten().tolist())
-                for student in students.values()}) == 4
-    assert set(joint.seconds) == {'teacher', *ARMS, 'afd_peer'}
+                for student in students.values()}) == 5
+    assert set(joint.seconds) == {'teacher', 'atoms of HR', *ARMS, 'afd_peer'}
 
 
 def test_peers_start_differently_and_learn_from_each_other(joint, monkeypatch):
@@ -248,56 +247,24 @@ def test_a_seed_trains_only_the_arms_that_have_it(study):
         read_plan(study.plan.folder / 'other.py')
 
 
-@pytest.fixture
-def predicting():
-    """A student that predicts atoms, and a plain one."""
-    return built(JointStudents, **SHARED, arms=dict(
-        plain={}, atoms=dict(atoms=dict(tap='stages:input', channels=8, side=3))))
-
-
-def test_matched_atoms_are_those_that_the_teacher_selects_for_hr(predicting):
-    teacher, selected = predicting.teacher, {}
-    faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
-    samples = collate_samples([faces[0], faces[1]])
-    samples = predicting.data_preprocessor(samples, True)['data_samples']
-    atoms = matched_atoms(teacher, samples.gt_img, samples.boxes)
-    match = teacher.dictionary.match
-    teacher.dictionary.match = lambda component, level, feature: selected.setdefault(
-        (component, level), match(component, level, feature))
-    teacher.transfer(teacher.encoder(samples.gt_img), samples.boxes)
-    levels = len(teacher.dictionary.spec.channels)
-    assert atoms.shape == (2, 4, levels) and len(selected) == 4 * levels
-    for order, component in enumerate(COMPONENTS):
-        for level in range(levels):
-            assert torch.equal(atoms[:, order, level], selected[component, level])
-
-
-def test_a_student_learns_atoms_and_keeps_no_head(predicting):
-    predicting.teacher.forward = None  # only its encoder and dictionary are used
-    head = predicting.atoms.state_dict().keys() ^ predicting.plain.state_dict().keys()
-    assert not head
-    before = predicting.arms_atom_head.atoms.heads[0].weight.clone()
-    log = trained(predicting)
-    assert log['atoms.loss_atoms'] > 0 and 0 <= log['atoms.atoms_found'] <= 1
+def test_a_student_predicts_atoms_and_keeps_no_head():
+    model = built(JointStudents, **SHARED, arms=dict(
+        plain={}, atoms=dict(atom_loss=ATOM_LOSS),
+        atoms_random=dict(atom_loss=ATOM_LOSS, random_atoms=True)))
+    model.teacher.forward = None  # only its encoder and dictionary are used
+    log = trained(model, iterations=1)
     assert 'plain.loss_atoms' not in log
-    assert not torch.equal(before, predicting.arms_atom_head.atoms.heads[0].weight)
-    assert not torch.equal(predicting.atoms.head.weight, predicting.plain.head.weight)
+    assert log['atoms.loss_pixel'] == log['atoms_random.loss_pixel']
+    assert log['atoms.loss_atoms'] != log['atoms_random.loss_atoms']
+    assert model.atoms.state_dict().keys() == model.plain.state_dict().keys()
+    assert not torch.equal(model.atoms.head.weight, model.plain.head.weight)
 
 
-def test_a_head_sees_its_component():
-    spec = DictionarySpec.uniform([4, 4], {name: [2, 2] for name in COMPONENTS}, 3)
-    head = AtomHead(spec, channels=1, tap='x', side=2, loss_weight=2.0)
-    feature, boxes = torch.zeros(1, 1, 8, 8), torch.zeros(1, 4, 4)
-    boxes[0] = torch.tensor([[0, 0, 16, 16], [16, 0, 32, 16], [0, 16, 16, 32],
-                             [16, 16, 32, 32]])
-    empty = head(feature, boxes, sr_side=32)
-    assert empty.shape == (1, 4, 2, 3)
-    feature[0, 0, 6, 6] = 1  # in the box of the mouth, for 32 px of SR
-    changed = (head(feature, boxes, sr_side=32) != empty).flatten(2).any(2)
-    assert changed.tolist() == [[False, False, False, True]]
-    scores = torch.full((1, 4, 2, 3), -100.0)
-    scores[..., 1] = 100
-    found = head.losses(scores, torch.ones(1, 4, 2, dtype=torch.long))
-    assert found['loss_atoms'] == 0 and found['atoms_found'] == 1
-    found = head.losses(scores, torch.zeros(1, 4, 2, dtype=torch.long))
-    assert found['loss_atoms'] == 400 and found['atoms_found'] == 0
+def test_random_atoms_are_not_the_dictionarys():
+    teacher = built(JointStudents, arms=dict(plain={}), **SHARED).teacher
+    twin = with_random_atoms(teacher)
+    assert twin.encoder is teacher.encoder and teacher.dictionary is not twin.dictionary
+    assert not torch.equal(twin.dictionary.atoms('nose', 0),
+                           teacher.dictionary.atoms('nose', 0))
+    again = with_random_atoms(teacher).dictionary
+    assert torch.equal(twin.dictionary.atoms('nose', 0), again.atoms('nose', 0))

@@ -81,6 +81,16 @@ def test_batched_transfer_equals_the_naive_one(batch, monkeypatch):
                                    atol=1e-5 * float(their.abs().max()))
 
 
+def test_matching_atoms_of_an_image_are_those_of_the_naive_transfer():
+    teacher, raw = teacher_and_raw_atoms()
+    image = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(5))
+    boxes = random_boxes(2, 64, seed=5)
+    found = teacher.matching_atoms(image, boxes)
+    with torch.no_grad():
+        _, chosen = naive_transfer(teacher, raw, teacher.encoder(image), boxes)
+    assert torch.equal(found, torch.tensor(chosen).permute(1, 2, 0))
+
+
 @pytest.mark.parametrize('box', [
     [-9.0, -7, 2, 3], [60, 60, 90, 99], [-20, -20, -5, -5], [70, 80, 90, 95],
     [30.2, 30.4, 30.6, 30.9], [20, 20, 20, 20], [-5, -5, 70, 70]])

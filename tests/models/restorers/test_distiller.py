@@ -352,3 +352,37 @@ def test_the_iteration_is_the_runs(teacher):
         hub.update_info('iter', iteration)
         log = model.train_step(batch(), optimisers(model))
         assert (log['loss_feature_l1'] == 0) == zero
+
+
+ATOM_LOSS = dict(type='fdsr.AtomLoss', tap='decoder.to_rgb:input')
+
+
+def test_a_student_predicts_the_atoms_that_match_hr(teacher):
+    torch.manual_seed(0)
+    model = distiller(teacher, feature_losses=[], atom_loss=ATOM_LOSS).train()
+    model.teacher.forward = None  # only its encoder and dictionary are used
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    data = batch()
+    log = model.train_step(data, optimisers(model))
+    changed = {name.split('.')[0] for name, value in model.state_dict().items()
+               if not torch.equal(value, before[name])}
+    assert changed == {'student', 'atom_loss'}
+    assert set(log) == {'loss', 'loss_pixel', 'loss_atoms', 'atoms_found'}
+    plain = distiller(teacher, feature_losses=[]).train()
+    plain.load_state_dict({name: before[name] for name in plain.state_dict()})
+    plain.train_step(data, optimisers(plain))
+    assert not all(torch.equal(value, model.state_dict()[name])
+                   for name, value in plain.state_dict().items())
+
+
+def test_atoms_need_a_dictionary_and_boxes(teacher):
+    with pytest.raises(ValueError, match='with a dictionary.*DistilledStudent'):
+        distiller(dict(network=toy.STUDENT), atom_loss=ATOM_LOSS)
+    none = dict(toy.TEACHER, dictionary=dict(num_atoms=0), use_atoms=False)
+    with pytest.raises(ValueError, match='number of atoms .* found 0'):
+        distiller(dict(network=none), atom_loss=ATOM_LOSS)
+    model = distiller(teacher, feature_losses=[], atom_loss=ATOM_LOSS)
+    data = model.data_preprocessor(batch(), True)
+    del data['data_samples'].boxes
+    with pytest.raises(ValueError, match='needs component boxes'):
+        model.distillation_targets(data['inputs'], data['data_samples'])

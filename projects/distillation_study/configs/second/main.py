@@ -13,7 +13,7 @@ train_dataloader = dict(dataset=dict(
     pipeline=[*_base_.augment, _base_.degradation, pack]))
 
 iterations = _base_.iterations
-atoms = dict(tap='stages:input', channels=40, loss_weight=0.1)
+atoms = dict(type='fdsr.AtomLoss', tap='stages:input', loss_weight=0.1)
 fading, warmed_up = [(0, 10.0), (iterations, 0.0)], [(0, 0.0), (400, 0.1)]
 # The student's last features have 64 px, as the teacher's second stage.
 last = dict(teacher='decoder.stages.1:output', student='to_rgb:input')
@@ -36,8 +36,9 @@ arms = dict(
     adversarial_vgg=dict(
         feature_losses=[dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)],
         discriminator=d),
-    atoms=dict(atoms=atoms),
-    output_atoms=dict(pixel_loss=half, feature_losses=output, atoms=atoms),
+    atoms=dict(atom_loss=atoms),
+    atoms_random=dict(atom_loss=atoms, random_atoms=True),
+    output_atoms=dict(pixel_loss=half, feature_losses=output, atom_loss=atoms),
     labelled=dict(target='labelled'),  # HR of 300 faces, the teacher labels all others
     afd=dict(
         peer=True, discriminator=d,

@@ -66,6 +66,9 @@ joints = [
         _arm('plain', 'plain', 'robust', None)]),
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
+    # a control of 'atoms': does it matter what the atoms are?
+    dict(name='random', config='main.py', teacher='teacher', options=_learns, arms=[
+        _arm('predicts random atoms', 'atoms_random', 'robust', 'plain')]),
     _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
            seeds=(0, 1, 2))
 ]
