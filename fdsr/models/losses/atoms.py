@@ -15,9 +15,9 @@ class AtomLoss(nn.Module):
 
     One linear layer per component predicts, from a feature of the student, which atom
     matches the encoder's feature of HR best at each level; the loss is the
-    cross-entropy. CodeFormer's transformer learns the codes of HR in a similar way (Zhou
-    et al., NeurIPS 2022), but the finished student has neither these layers nor a
-    dictionary.
+    cross-entropy. CodeFormer's transformer learns the codes of HR in a similar way
+    (Zhou et al., NeurIPS 2022), but the finished student has neither these layers nor
+    a dictionary.
 
     Args:
         tap: tap of the student, see ``FeatureTaps``.

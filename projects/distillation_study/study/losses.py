@@ -43,7 +43,8 @@ class AdversarialVGGLoss(AdversarialFeatureLoss):
         layer: layer of VGG-16 whose output is the input of D.
         faces: use only the first faces of each batch.
         pretrained: as for ``FrozenVGG``.
-        **kwargs: arguments of ``AdversarialFeatureLoss`` except taps and connector.
+        teacher: None compares with HR, a control.
+        **kwargs: arguments of ``AdversarialFeatureLoss`` except student and connector.
 
     Attributes:
         seen_channels: number of channels that D sees.
@@ -52,8 +53,10 @@ class AdversarialVGGLoss(AdversarialFeatureLoss):
     name = 'adversarial_vgg'
 
     def __init__(self, layer: str = 'relu3_3', faces: int = 2,
-                 pretrained: str | None = 'imagenet', **kwargs: Any) -> None:
-        super().__init__(teacher=':output', connector=False, **kwargs)
+                 pretrained: str | None = 'imagenet', teacher: str | None = ':output',
+                 **kwargs: Any) -> None:
+        super().__init__(
+            teacher=teacher, student=':output', connector=False, **kwargs)
         self.trunk = FrozenVGG('vgg16', [layer], pretrained)
         self.layer, self.faces = layer, faces
         self.seen_channels = layer_channels('vgg16', layer)

@@ -268,3 +268,27 @@ def test_random_atoms_are_not_the_dictionarys():
                            teacher.dictionary.atoms('nose', 0))
     again = with_random_atoms(teacher).dictionary
     assert torch.equal(twin.dictionary.atoms('nose', 0), again.atoms('nose', 0))
+
+
+def test_d_sees_vggs_features_of_the_teachers_output_or_of_hr(monkeypatch):
+    def arm(**changes):
+        return dict(discriminator=D, feature_losses=[dict(
+            type='fdsr.AdversarialVGGLoss', layer='relu2_2', pretrained=None,
+            **changes)])
+
+    model = built(JointStudents, **SHARED, arms=dict(vgg=arm()))
+    assert model.arms['vgg'].teacher_taps() == {':output'}
+    log = trained(model, iterations=1)
+    assert log['vgg.loss_adversarial_vgg'] > 0
+    assert 'vgg.d_accuracy_adversarial_vgg' in log
+    control = built(JointStudents, **SHARED, arms=dict(hr=arm(teacher=None, faces=1)))
+    control.teacher.forward = None
+    seen = []
+    loss = control.arms['hr'].feature_losses['adversarial_vgg']
+    features_of = loss.seen
+    monkeypatch.setattr(
+        loss, 'seen', lambda images: seen.append(images) or features_of(images))
+    trained(control, iterations=1)
+    student, real, fake = seen  # of the student's step, then D's
+    assert torch.equal(student.detach(), fake) and not torch.equal(real, fake)
+    assert features_of(real).shape == (1, 128, 16, 16)

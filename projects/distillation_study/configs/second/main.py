@@ -20,6 +20,7 @@ last = dict(teacher='decoder.stages.1:output', student='to_rgb:input')
 before = dict(teacher='decoder.stages.0:output', student='stages.0:output')
 l1, gan = 'fdsr.FeatureL1Loss', 'fdsr.AdversarialFeatureLoss'
 d = dict(type='fdsr.FeatureDiscriminator', base_channels=32, depth=4)
+vgg = [dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)]
 output = [dict(type='fdsr.OutputLoss', loss_weight=50.0)]
 half = dict(type='fdsr.PixelLoss', kind='mse', loss_weight=50.0)
 arms = dict(
@@ -33,12 +34,12 @@ arms = dict(
     adversarial=dict(
         feature_losses=[dict(type=gan, loss_weight=warmed_up, **last)],
         discriminator=d),
-    adversarial_vgg=dict(
-        feature_losses=[dict(type='fdsr.AdversarialVGGLoss', loss_weight=warmed_up)],
-        discriminator=d),
+    adversarial_vgg=dict(feature_losses=vgg, discriminator=d),
     atoms=dict(atom_loss=atoms),
+    atoms_vgg=dict(atom_loss=atoms, feature_losses=vgg, discriminator=d),
+    # controls: HR in place of the teacher's output, random atoms
+    hr_vgg=dict(feature_losses=[dict(vgg[0], teacher=None)], discriminator=d),
     atoms_random=dict(atom_loss=atoms, random_atoms=True),
-    output_atoms=dict(pixel_loss=half, feature_losses=output, atom_loss=atoms),
     labelled=dict(target='labelled'),  # HR of 300 faces, the teacher labels all others
     afd=dict(
         peer=True, discriminator=d,

@@ -18,7 +18,8 @@ _without = {'model.teacher': None}
 _best = 'atoms'
 # Seeds of an arm by its name; default: three. An arm that is abandoned after its first
 # seed gets [0] here.
-_seeds = dict.fromkeys(['eco', 'feature_last', 'feature_stages', 'adversarial'], [0])
+_seeds = dict.fromkeys(['eco', 'labelled', 'feature_last', 'feature_stages',
+                        'adversarial', 'afd'], [0])
 
 
 def _arm(label, name, group, control, trained_as=None, seeds=(0, 1, 2)):
@@ -50,15 +51,15 @@ _main = [
     _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
          'data_300_plain'),
     _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain'),
+    _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
     # the two best arms of the first seed
-    _arm('output and atoms', 'output_atoms', 'robust', 'plain'),
+    _arm("atoms; adversarial, VGG's features", 'atoms_vgg', 'robust', 'plain'),
 ]
 _more = [
     _arm('feature L1, last', 'feature_last', 'robust', 'plain'),
     _arm('feature L1, both stages', 'feature_stages', 'robust', 'plain'),
     _arm("adversarial, student's features (the paper)", 'adversarial', 'robust',
          'plain'),
-    _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
     _arm('AFD: two students', 'afd', 'robust', 'plain'),
 ]
 joints = [
@@ -66,11 +67,12 @@ joints = [
         _arm('plain', 'plain', 'robust', None)]),
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
-    # a control of 'atoms': does it matter what the atoms are?
-    dict(name='random', config='main.py', teacher='teacher', options=_learns, arms=[
-        _arm('predicts random atoms', 'atoms_random', 'robust', 'plain')]),
-    _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300},
-           seeds=(0, 1, 2))
+    # Does it matter what the atoms are, and that D sees the teacher's output, not HR?
+    dict(name='controls', config='main.py', teacher='teacher', options=_learns, arms=[
+        _arm('predicts random atoms', 'atoms_random', 'controls', 'plain', seeds=(0,)),
+        _arm("adversarial, VGG's features of HR", 'hr_vgg', 'controls', 'plain',
+             seeds=(0,))]),
+    _plain('data_300_plain', '300 faces', {'train_dataloader.dataset.subset': 300})
 ]
 # (b) what plain students reach when they train for longer
 for _times, _those in (2, (0, 1, 2)), (4, (0,)):
