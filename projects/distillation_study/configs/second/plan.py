@@ -50,7 +50,6 @@ _main = [
     # (d) 300 faces with HR, and LR of all others that only the teacher can label
     _arm('300 HR, the rest labelled by the teacher', 'labelled', 'LR only',
          'data_300_plain'),
-    _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain'),
     _arm("adversarial, VGG's features", 'adversarial_vgg', 'robust', 'plain'),
     # the two best arms of the first seed
     _arm("atoms; adversarial, VGG's features", 'atoms_vgg', 'robust', 'plain'),
@@ -67,6 +66,8 @@ joints = [
         _arm('plain', 'plain', 'robust', None)]),
     dict(name='main', config='main.py', teacher='teacher', options=_learns, arms=_main),
     dict(name='more', config='main.py', teacher='teacher', options=_learns, arms=_more),
+    dict(name='atoms', config='main.py', teacher='teacher', options=_learns, arms=[
+        _arm('predicts the atoms of HR', 'atoms', 'robust', 'plain')]),
     # Does it matter what the atoms are, and that D sees the teacher's output, not HR?
     dict(name='controls', config='main.py', teacher='teacher', options=_learns, arms=[
         _arm('predicts random atoms', 'atoms_random', 'controls', 'plain', seeds=(0,)),
