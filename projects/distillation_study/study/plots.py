@@ -72,10 +72,11 @@ def _questions(plan: Plan, results: Results, which: str) -> dict[str, Any]:
         figures['only_lr'] = draw_only_lr(
             [(name, labels[name]) for name in questions['only_lr']], results, which)
     if 'compute' in questions and Path(questions['compute']['costs']).is_file():
-        settings = dict(questions['compute'])
-        plain, distilled = settings.pop('plain'), settings['distilled']
-        costs = read_costs(settings.pop('costs'), **settings)
-        figures['compute'] = draw_compute(plain, distilled, costs, results, which)
+        settings = questions['compute']
+        costs = {
+            arm: read_costs(settings['costs'], arm, settings['iterations'], **needs)
+            for arm, needs in settings['distilled'].items()}
+        figures['compute'] = draw_compute(settings['plain'], costs, results, which)
     return figures
 
 

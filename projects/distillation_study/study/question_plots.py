@@ -87,7 +87,8 @@ def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
 
 
 def read_costs(path: str | Path, distilled: str, iterations: int,
-               teacher_iterations: int) -> Costs:
+               parts: Sequence[str] = ('teacher',), teacher_iterations: int = 0
+               ) -> Costs:
     """Reads the costs that ``time_iterations.py --out`` wrote.
 
     Args:
@@ -95,7 +96,10 @@ def read_costs(path: str | Path, distilled: str, iterations: int,
             training.
         distilled: name of the distilled arm.
         iterations: iterations of a student.
-        teacher_iterations: iterations of the teacher.
+        parts: what the arm needs in each iteration besides its own step:
+            ``teacher``, ``atoms of HR``.
+        teacher_iterations: iterations of the teacher's training; 0 if the arm needs no
+            trained teacher.
 
     Raises:
         FileNotFoundError: the file does not exist.
@@ -108,7 +112,7 @@ def read_costs(path: str | Path, distilled: str, iterations: int,
         return Costs(
             student=load + seconds['main', 'plain'],
             distilled=load + seconds['main', distilled],
-            forward=seconds['main', 'teacher'],
+            forward=sum(seconds['main', part] for part in parts),
             teacher=(seconds['teacher', 'loading a batch']
                      + seconds['teacher', 'iteration']),
             iterations=iterations, teacher_iterations=teacher_iterations)
@@ -117,42 +121,44 @@ def read_costs(path: str | Path, distilled: str, iterations: int,
                          'with time_iterations.py --out.') from None
 
 
-def draw_compute(plain: Mapping[int, str], distilled: str, costs: Costs,
+def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
                  results: Results, which: str = 'test') -> Any | None:
     """Draws LPIPS by core hours per student, including a share of the teacher's.
 
     Args:
         plain: {iterations: name of the arm} of plain students.
-        distilled: name of the distilled arm.
-        costs: CPU seconds.
+        distilled: costs of distilled arms in CPU seconds, by name; arms without results
+            are left out.
         results, which: as for ``draw_data``.
 
     Returns:
-        A matplotlib figure, whose title has the break-even number; None without results
-        of the distilled arm and of two plain ones.
+        A matplotlib figure, whose legend has the break-even numbers; None without
+        results of a distilled arm and of two plain ones.
     """
     plain = {count: arm for count, arm in sorted(plain.items()) if results.seeds(arm)}
-    if len(plain) < 2 or not results.seeds(distilled):
+    distilled = {arm: costs for arm, costs in distilled.items() if results.seeds(arm)}
+    if len(plain) < 2 or not distilled:
         return None
+    student = next(iter(distilled.values())).student
     curve = {count: arm_mean(results.samples(arm, which, 'LPIPS')).mean
              for count, arm in plain.items()}
-    reached = arm_mean(results.samples(distilled, which, 'LPIPS')).mean
     figure, axes = panels(1, 1, 4.4, 3.0)
     panel = axes[0][0]
-    panel.plot([count * costs.student / 3600 for count in curve], [*curve.values()],
-               **STYLES[0], marker=MARKERS[0], markersize=4, label='plain')
+    everything = [count * student / 3600 for count in curve]
+    panel.plot(everything, [*curve.values()], **STYLES[0], marker=MARKERS[0],
+               markersize=4, label='plain')
     for count, value in curve.items():
-        panel.annotate(f'{count:,} iterations', (count * costs.student / 3600, value),
+        panel.annotate(f'{count:,} iterations', (count * student / 3600, value),
                        xytext=(4, 4), textcoords='offset points', fontsize=7)
-    hours = [costs.total(count) / count / 3600 for count in STUDENTS]
-    hours.append(costs.per_distilled_student / 3600)
-    panel.plot(hours, [reached] * len(hours), **STYLES[1], marker=MARKERS[1],
-               markersize=4, label='distilled: 1, 2, 4, 8 students per teacher, or an '
-               'existing teacher (from right to left)')
-    number = costs.break_even(iterations_to_reach(curve, reached))
-    panel.set_title('break-even: ' + (
-        'never' if number is None else f'{number} students per teacher'), fontsize=9)
-    everything = [count * costs.student / 3600 for count in curve] + hours
+    for place, (arm, costs) in enumerate(distilled.items(), 1):
+        reached = arm_mean(results.samples(arm, which, 'LPIPS')).mean
+        hours = [costs.per_distilled_student / 3600]
+        if costs.teacher_iterations:
+            hours = [costs.total(count) / count / 3600 for count in STUDENTS] + hours
+        panel.plot(hours, [reached] * len(hours), **STYLES[place],
+                   marker=MARKERS[place], markersize=4, label=_break_even(
+                       arm, costs, iterations_to_reach(curve, reached)))
+        everything += hours
     _logarithmic(panel, [tick for tick in (2.0**power for power in range(-9, 10))
                          if min(everything) / 1.4 < tick < max(everything) * 1.4])
     info = metric_info('LPIPS')
@@ -160,6 +166,18 @@ def draw_compute(plain: Mapping[int, str], distilled: str, costs: Costs,
     panel.legend(fontsize=7, frameon=False, loc='upper center',
                  bbox_to_anchor=(0.5, -0.24))
     return figure
+
+
+def _break_even(arm: str, costs: Costs, plain_iterations: float) -> str:
+    """Returns the label of a distilled arm."""
+    number = costs.break_even(plain_iterations)
+    if not costs.teacher_iterations:
+        return (f'{arm}, which needs no trained teacher: costs '
+                f'{"more" if number is None else "less"} than plain for this LPIPS')
+    students = ', '.join(map(str, STUDENTS))
+    return (f'{arm}: {students} students per teacher, or an existing teacher (from '
+            'right to left);\nbreak-even: '
+            + ('never' if number is None else f'{number} students per teacher'))
 
 
 def _logarithmic(panel: Any, ticks: Sequence[float]) -> None:

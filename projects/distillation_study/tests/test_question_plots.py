@@ -20,11 +20,11 @@ from projects.distillation_study.study.timing import add_costs
 VALUES = dict(few=0.40, many=0.30, longer=0.20, few_taught=0.35, taught=0.25,
               labelled=0.33)
 SECONDS = dict(main={'loading a batch': 0.1, 'plain': 0.4, 'taught': 0.5,
-                     'teacher': 0.4},
+                     'teacher': 0.4, 'atoms of HR': 0.1},
                teacher={'loading a batch': 0.1, 'iteration': 3.9})
 QUESTIONS = dict(
-    compute=dict(plain={100: 'many', 200: 'longer'}, distilled='taught',
-                 iterations=100, teacher_iterations=50),
+    compute=dict(plain={100: 'many', 200: 'longer'}, iterations=100, distilled=dict(
+        taught=dict(teacher_iterations=50), missing={})),
     data={'plain': {300: 'few', 2000: 'many'},
           'taught': {100: 'missing', 300: 'few_taught', 2000: 'taught'}},
     only_lr=['few', 'labelled', 'missing', 'many'])
@@ -46,16 +46,16 @@ def folder(tmp_path):
 
 @pytest.fixture
 def costs(folder):
-    return read_costs(folder / 'costs.csv', 'taught', 100, 50)
+    return read_costs(folder / 'costs.csv', 'taught', 100, teacher_iterations=50)
 
 
 def test_costs_are_read_and_replaced(folder, costs):
     assert (costs.student, costs.distilled, costs.forward, costs.teacher) == (
         0.5, 0.6, 0.4, 4.0)
     add_costs(folder / 'costs.csv', 'teacher', {'loading a batch': 1, 'iteration': 2})
-    assert read_costs(folder / 'costs.csv', 'taught', 1, 1).teacher == 3
+    assert read_costs(folder / 'costs.csv', 'taught', 1).teacher == 3
     with pytest.raises(ValueError, match=r"costs.csv: .*'main', 'other'.*--out"):
-        read_costs(folder / 'costs.csv', 'other', 100, 50)
+        read_costs(folder / 'costs.csv', 'other', 100)
 
 
 def test_data_shows_the_arms_with_results(folder):
@@ -81,25 +81,36 @@ def test_images_without_hr(folder):
 
 
 def test_compute_includes_the_teacher(folder, costs):
-    settings = QUESTIONS['compute']
-    results = read_results(folder)
-    panel, = draw_compute(settings['plain'], 'taught', costs, results).axes
-    plain, distilled = panel.lines
-    assert plain.get_xdata() == pytest.approx([50 / 3600, 100 / 3600])
+    plain, results = QUESTIONS['compute']['plain'], read_results(folder)
+    panel, = draw_compute(plain, dict(taught=costs, missing=costs), results).axes
+    curve, distilled = panel.lines
+    assert curve.get_xdata() == pytest.approx([50 / 3600, 100 / 3600])
     # (50 × 4 s for the teacher) / students + 100 × 1 s
     assert distilled.get_xdata() * 3600 == pytest.approx([300, 200, 150, 125, 100])
     assert distilled.get_ydata() == pytest.approx([0.2505] * 5)
     # as good as 141 iterations of 0.5 s, which cost less than 100 s
-    assert panel.get_title() == 'break-even: never'
-    free = read_costs(folder / 'costs.csv', 'taught', 50, 50)
-    panel, = draw_compute(settings['plain'], 'taught', free, results).axes
-    assert panel.get_title() == 'break-even: 10 students per teacher'
-    assert draw_compute({100: 'many'}, 'taught', costs, results) is None
+    assert distilled.get_label().endswith('break-even: never')
+    short = read_costs(folder / 'costs.csv', 'taught', 50, teacher_iterations=50)
+    panel, = draw_compute(plain, dict(taught=short), results).axes
+    assert panel.lines[1].get_label().endswith('break-even: 10 students per teacher')
+    assert draw_compute({100: 'many'}, dict(taught=costs), results) is None
+
+
+def test_compute_without_a_trained_teacher(folder):
+    plain, results = QUESTIONS['compute']['plain'], read_results(folder)
+    for iterations, answer in (100, 'less'), (102, 'more'):
+        # as good as 141 iterations of 0.5 s; 0.1 s for loading, 0.5 and 0.1 for the arm
+        costs = read_costs(folder / 'costs.csv', 'taught', iterations, ['atoms of HR'])
+        assert costs.per_distilled_student == pytest.approx(0.7 * iterations)
+        panel, = draw_compute(plain, dict(taught=costs), results).axes
+        assert panel.lines[1].get_xdata() * 3600 == pytest.approx([0.7 * iterations])
+        assert f'costs {answer} than plain' in panel.lines[1].get_label()
 
 
 def test_the_files_of_a_plan_with_questions(folder, tmp_path):
     questions = dict(QUESTIONS, compute=dict(
-        QUESTIONS['compute'], costs=str(folder / 'costs.csv')))
+        QUESTIONS['compute'], costs=str(folder / 'costs.csv'),
+        distilled=dict(taught=dict(parts=['atoms of HR']))))
     plan = dict(arms=[dict(name=name, label=name) for name in [*VALUES, 'missing']],
                 questions=questions)
     paths = write_plots(plan, folder, tmp_path / 'plots')

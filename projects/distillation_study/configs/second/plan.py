@@ -96,8 +96,11 @@ for _count in (100, 300, 1000):
 # What the plots of questions (b) to (d) show
 questions = dict(
     compute=dict(plain={4000: 'plain', 8000: 'plain_x2', 16000: 'plain_x4'},
-                 distilled=_best, costs=f'{results}/costs.csv', iterations=4000,
-                 teacher_iterations=8000),
+                 costs=f'{results}/costs.csv', iterations=4000, distilled=dict(
+                     atoms=dict(parts=['atoms of HR']),
+                     adversarial_vgg=dict(teacher_iterations=8000),
+                     atoms_vgg=dict(parts=['atoms of HR', 'teacher'],
+                                    teacher_iterations=8000))),
     data={name: {**{count: f'data_{count}_{name}' for count in (100, 300, 1000)},
                  2011: name} for name in ('plain', _best)},
     only_lr=['data_300_plain', 'labelled', 'plain'])
