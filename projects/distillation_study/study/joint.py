@@ -60,7 +60,7 @@ class JointStudents(BaseModel):
 
     Attributes:
         seconds: CPU seconds of each part of the last iteration, by name of the arm,
-            ``teacher`` or ``atoms of HR``.
+            ``teacher``, ``atoms of HR`` or ``random atoms``.
 
     Raises:
         ValueError: an arm needs a teacher and there is none, peers have other than
@@ -216,7 +216,7 @@ class JointStudents(BaseModel):
             if atoms not in self._matching:
                 self._matching[atoms] = (self.teacher if atoms == ATOMS else
                                          with_random_atoms(self.teacher))
-            with self._timed('atoms of HR'):
+            with self._timed('atoms of HR' if atoms == ATOMS else 'random atoms'):
                 found[atoms] = self._matching[atoms].matching_atoms(
                     samples.gt_img, samples.boxes)
         return found
