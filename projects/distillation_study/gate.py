@@ -44,6 +44,8 @@ def parse_arguments() -> argparse.Namespace:
                         'values.csv)')
     parser.add_argument('--report', action='store_true',
                         help='only print the table of the finished variants')
+    parser.add_argument('--figure', metavar='PNG', type=Path,
+                        help='also draw the differences')
     parser.add_argument('--threads', type=whole_number(1), default=1,
                         help='cores (default: 1)')
     add_override_arguments(parser)
@@ -71,6 +73,10 @@ def main() -> None:
                         arguments.config, arguments.out, override_options(arguments))
             print(f'{variant.name}: done', flush=True)
     print(gate_table(arguments.out))
+    if arguments.figure:
+        from projects.distillation_study.study.drawing import save
+        from projects.distillation_study.study.question_plots import draw_gate
+        print(save(draw_gate(arguments.out), arguments.figure))
 
 
 if __name__ == '__main__':

@@ -6,14 +6,17 @@ from typing import Any
 
 from fdsr.evaluation import metric_info
 from fdsr.evaluation.protocol import read_rows
+from fdsr.reporting.bootstrap import paired_difference
 from projects.distillation_study.study.costs import Costs, iterations_to_reach
 from projects.distillation_study.study.drawing import (
     MARKERS,
     PLOTTED,
     STYLES,
+    draw_estimates,
     panels,
     unit_of,
 )
+from projects.distillation_study.study.gate import finished
 from projects.distillation_study.study.results import Results
 from projects.distillation_study.study.statistics import arm_mean
 
@@ -71,19 +74,25 @@ def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
     arms = [(name, label) for name, label in arms if results.seeds(name)]
     if len(arms) < 2:
         return None
-    figure, axes = panels(1, len(PLOTTED), 3.2, 0.3 * len(arms) + 0.8)
-    for panel, metric in zip(axes[0], PLOTTED):
-        for place, (name, _) in enumerate(arms):
-            found = arm_mean(results.samples(name, which, metric))
-            panel.plot([found.low, found.high], [place, place], color='black',
-                       linewidth=1.3, solid_capstyle='butt')
-            panel.plot(found.mean, place, 'o', color='black', markersize=5.5)
-        info = metric_info(metric)
-        panel.set_xlabel(f'{info.heading(metric)}{unit_of(info)}')
-        panel.grid(axis='x', color='0.9', linewidth=0.6)
-        panel.set_ylim(len(arms) - 0.5, -0.5)
-    axes[0][0].set_yticks(range(len(arms)), [label for _, label in arms])
-    return figure
+    return draw_estimates({
+        label: {metric: arm_mean(results.samples(name, which, metric))
+                for metric in PLOTTED} for name, label in arms})
+
+
+def draw_gate(path: Path) -> Any:
+    """Draws the differences of the gate's variants to its reference.
+
+    Args:
+        path: the gate's results.
+
+    Returns:
+        A matplotlib figure.
+    """
+    reference, *others = finished(path).items()
+    return draw_estimates({
+        f'{name} − {reference[0]}': {
+            metric: paired_difference(values[metric], reference[1][metric])[0]
+            for metric in PLOTTED} for name, values in others}, zero=True)
 
 
 def read_costs(path: str | Path, distilled: str, iterations: int,

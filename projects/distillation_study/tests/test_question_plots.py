@@ -2,10 +2,12 @@
 
 import pytest
 
+from fdsr.evaluation.protocol import write_rows
 from projects.distillation_study.study.plots import write_plots
 from projects.distillation_study.study.question_plots import (
     draw_compute,
     draw_data,
+    draw_gate,
     draw_only_lr,
     read_costs,
 )
@@ -78,6 +80,19 @@ def test_images_without_hr(folder):
               if line.get_marker() == 'o']
     assert points == pytest.approx([0.4005, 0.3305, 0.3005])
     assert draw_only_lr([('few', 'few')], read_results(folder)) is None
+
+
+def test_the_gates_differences(tmp_path):
+    values = {'as usual': (20.0, 22.0), 'better': (21.0, 23.0), 'worse': (19.0, 21.0)}
+    write_rows(tmp_path / 'gate.csv', [
+        dict(variant=variant, name=name, PSNR=psnr, SSIM=0.5, LPIPS=1 - psnr / 100)
+        for variant, pair in values.items() for name, psnr in zip('ab', pair)])
+    panel, other = draw_gate(tmp_path / 'gate.csv').axes
+    texts = [tick.get_text() for tick in panel.get_yticklabels()]
+    assert texts == ['better − as usual', 'worse − as usual']
+    points = [[line.get_xdata()[0] for line in axes.lines if line.get_marker() == 'o']
+              for axes in (panel, other)]
+    assert points == [pytest.approx([1, -1]), pytest.approx([-0.01, 0.01])]
 
 
 def test_compute_includes_the_teacher(folder, costs):
