@@ -151,7 +151,7 @@ def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
     student = next(iter(distilled.values())).student
     curve = {count: arm_mean(results.samples(arm, which, 'LPIPS')).mean
              for count, arm in plain.items()}
-    figure, axes = panels(1, 1, 4.4, 3.0)
+    figure, axes = panels(1, 1, 4.8, 3.0)
     panel = axes[0][0]
     everything = [count * student / 3600 for count in curve]
     panel.plot(everything, [*curve.values()], **STYLES[0], marker=MARKERS[0],
@@ -181,11 +181,11 @@ def _break_even(arm: str, costs: Costs, plain_iterations: float) -> str:
     """Returns the label of a distilled arm."""
     number = costs.break_even(plain_iterations)
     if not costs.teacher_iterations:
-        return (f'{arm}, which needs no trained teacher: costs '
+        return (f'{arm}, without a trained teacher:\ncosts '
                 f'{"more" if number is None else "less"} than plain for this LPIPS')
     students = ', '.join(map(str, STUDENTS))
-    return (f'{arm}: {students} students per teacher, or an existing teacher (from '
-            'right to left);\nbreak-even: '
+    return (f'{arm}, from right to left: {students} students per\nteacher, an existing '
+            'teacher; break-even: '
             + ('never' if number is None else f'{number} students per teacher'))
 
 
