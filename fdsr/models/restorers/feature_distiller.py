@@ -274,9 +274,12 @@ def build_atom_loss(config: dict, student: nn.Module, teacher: nn.Module) -> Ato
     """Builds an ``AtomLoss`` for a student and the dictionary of a teacher.
 
     Raises:
-        ValueError: the teacher has no dictionary, or one with a different number of
-            atoms at different components or levels; the student has no such tap.
+        ValueError: ``tap`` is missing or unknown, the teacher has no dictionary, or its
+            number of atoms differs between components or levels.
     """
+    if not config.get('tap'):
+        raise ValueError('model.atom_loss: set tap to a feature of the student, such '
+                         f"as 'stages:input'; found {dict(config)}.")
     dictionary = getattr(teacher, 'dictionary', None)
     if dictionary is None or not hasattr(teacher, 'matching_atoms'):
         raise ValueError('model.atom_loss: expected a teacher with a dictionary, such '

@@ -136,8 +136,8 @@ def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
 
     Args:
         plain: {iterations: name of the arm} of plain students.
-        distilled: costs of distilled arms in CPU seconds, by name; arms without results
-            are left out.
+        distilled: {name of a distilled arm: its costs in CPU seconds}; an arm without
+            results is omitted.
         results, which: as for ``draw_data``.
 
     Returns:

@@ -375,9 +375,11 @@ def test_a_student_predicts_the_atoms_that_match_hr(teacher):
                    for name, value in plain.state_dict().items())
 
 
-def test_atoms_need_a_dictionary_and_boxes(teacher):
+def test_atoms_need_a_tap_a_dictionary_and_boxes(teacher):
     with pytest.raises(ValueError, match='with a dictionary.*DistilledStudent'):
         distiller(dict(network=toy.STUDENT), atom_loss=ATOM_LOSS)
+    with pytest.raises(ValueError, match='set tap to a feature of the student'):
+        distiller(teacher, atom_loss=dict(type='fdsr.AtomLoss'))
     none = dict(toy.TEACHER, dictionary=dict(num_atoms=0), use_atoms=False)
     with pytest.raises(ValueError, match='number of atoms .* found 0'):
         distiller(dict(network=none), atom_loss=ATOM_LOSS)
