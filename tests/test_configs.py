@@ -9,6 +9,8 @@ import torch
 from mmengine.config import Config
 
 from fdsr.apis import load_backbone
+from fdsr.apis.networks import open_network
+from fdsr.engine.config import datasets_of, load_config
 from fdsr.engine.hooks import StopOnNonFiniteHook
 from fdsr.engine.launch import build_runner
 from tests import toy
@@ -81,6 +83,24 @@ def short_run(config: Config, size: int, work_dir: Path) -> Config:
     config.work_dir = str(work_dir)
     config.experiment_name = f'short_{work_dir}'
     return config
+
+
+def test_the_bundled_network_is_fine_tuned_on_a_folder(tmp_path, monkeypatch):
+    """It starts with the function of ``small``; one folder trains, validates, tests."""
+    monkeypatch.chdir(ROOT)  # init_from is relative
+    config = load_config(CONFIGS / 'students/finetune.py', data_root='mine')
+    datasets = list(datasets_of(config))
+    assert [dataset.data_root for dataset in datasets] == ['mine'] * 3
+    assert [dataset.part for dataset in datasets] == ['train', 'val', 'val']
+    config.model.perceptual_loss = None
+    lr = torch.rand(1, 3, 32, 32)
+    runner = build_runner(short_run(config, 256, tmp_path))
+    start = runner.model.generator.eval()(lr).detach()
+    small, _ = open_network('small')
+    torch.testing.assert_close(start, small(lr), atol=1e-4, rtol=0)
+    runner.train()
+    sr = load_backbone(tmp_path / 'iter_2.pth')(lr)
+    assert 0 < (sr - start).abs().max() < 0.1
 
 
 @pytest.mark.slow
