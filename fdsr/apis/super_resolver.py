@@ -272,7 +272,7 @@ class FaceSuperResolver:
                        'were used.')
         face = PhotoFace((0, 0, side, side), FaceStatus.RESTORED, message, side=side,
                          lr=lr, sr=result.image)
-        before = resize(image, self.geometry.size)
+        before = resize(image, len(result.image))
         return RestoredPhoto(mix(before, result.image, strength), [face], 'face',
                              strength=strength)
 

@@ -8,14 +8,14 @@ from torch import Tensor, nn
 from fdsr.utils.modules import unwrap
 
 
-def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample,
+def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample | None,
                  encoded: list[Tensor] | None = None) -> Tensor:
     """Runs a backbone, with boxes if it uses them.
 
     Args:
         network: a backbone, bare or in a distributed wrapper.
         lr: (B, 3, h, w) RGB in [0, 1].
-        samples: stacked; ``boxes`` (B, 4, 4) if the backbone uses them.
+        samples: stacked; with ``boxes`` (B, 4, 4) if the backbone uses them.
         encoded: the encoder's maps, for backbones that accept them.
 
     Returns:
@@ -28,7 +28,7 @@ def run_backbone(network: nn.Module, lr: Tensor, samples: DataSample,
     return network(*arguments, **options)
 
 
-def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
+def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample | None,
                   encoded: list[Tensor] | None = None) -> list[Tensor]:
     """Runs a backbone and returns the output of every step.
 
@@ -46,20 +46,20 @@ def run_all_steps(network: nn.Module, lr: Tensor, samples: DataSample,
     return [network(*arguments, **options)]
 
 
-def _arguments(network: nn.Module, lr: Tensor, samples: DataSample,
+def _arguments(network: nn.Module, lr: Tensor, samples: DataSample | None,
                encoded: list[Tensor] | None) -> tuple[list[Tensor], dict[str, Any]]:
     backbone = unwrap(network)
     arguments = [lr, boxes_of(backbone, samples)] if backbone.uses_boxes else [lr]
     return arguments, {} if encoded is None else {'encoded': encoded}
 
 
-def boxes_of(network: nn.Module, samples: DataSample) -> Tensor:
+def boxes_of(network: nn.Module, samples: DataSample | None) -> Tensor:
     """Returns the component boxes (B, 4, 4) that a network needs.
 
     Raises:
         ValueError: the samples have none.
     """
-    boxes = samples.get('boxes')
+    boxes = None if samples is None else samples.get('boxes')
     if boxes is None:
         raise ValueError(
             f'{type(unwrap(network)).__name__} needs component boxes, but the samples '

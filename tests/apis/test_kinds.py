@@ -10,7 +10,8 @@ from fdsr.apis.kinds import choose_kind
 from fdsr.apis.networks import FaceGeometry
 from fdsr.geometry.alignment import five_point_template
 from fdsr.landmarks import FaceLandmarks, FoundFace, LandmarkDetector
-from fdsr.registry import LANDMARKS
+from fdsr.models.files.checkpoints import save_backbone
+from fdsr.registry import LANDMARKS, MODELS
 from tests import toy
 
 GEOMETRY = FaceGeometry(size=256, scale=8, eye_share=0.25)
@@ -142,6 +143,14 @@ def test_the_strength_of_a_face(resolver):
         for kind in ('face', 'photo'):
             with pytest.raises(ValueError, match='strength from 0 to 1'):
                 resolver.restore(face, kind, strength=strength)
+
+
+def test_the_strength_of_a_network_whose_scale_does_not_divide_its_size(tmp_path):
+    network = dict(type='fdsr.SPAN', scale=3, channels=8, blocks=1)
+    save_backbone(MODELS.build(network), network, tmp_path / 'x3.safetensors')
+    resolver = FaceSuperResolver(tmp_path / 'x3.safetensors')
+    result = resolver.restore(noise(resolver.geometry.lr_size), 'face', strength=0.5)
+    assert result.image.shape == (255, 255, 3)
 
 
 def test_a_photograph_and_the_overrides(resolver):

@@ -137,7 +137,9 @@ class DictionaryTeacher(EncoderDecoder):
             for order, component in enumerate(COMPONENTS):
                 regions = BoxRegions(boxes[:, order], stride, feature.shape[-2:])
                 side = self.dictionary.spec.sides[component][level]
-                crop = regions.resize(regions.cut(feature).float(), side)
+                crop = regions.cut(feature).float()
+                with torch.autocast(feature.device.type, enabled=False):
+                    crop = regions.resize(crop, side)
                 found.append(self.dictionary.match(component, level, crop))
         return torch.stack(found, 1).unflatten(1, (-1, len(COMPONENTS))).mT
 

@@ -62,6 +62,16 @@ class Arm(FeatureDistiller):
                              f'points, found {target!r}.')
         self.target = target
         self.student = build_backbone(student)
+        with torch.random.fork_rng(devices=[]):
+            # What follows does not move the random state, so that a run draws the same
+            # windows whatever its first arm is.
+            self._build_losses(teacher, shared, feature_losses, discriminator,
+                               pixel_loss, atom_loss)
+        self.atoms = RANDOM_ATOMS if random_atoms else ATOMS
+
+    def _build_losses(self, teacher: nn.Module, shared: Mapping[str, nn.Module | None],
+                      feature_losses: Sequence[dict], discriminator: dict | None,
+                      pixel_loss: dict | None, atom_loss: dict | None) -> None:
         self.pixel_loss = (shared['pixel_loss'] if pixel_loss is None else
                            MODELS.build(pixel_loss))
         self.perceptual_loss = shared['perceptual_loss']
@@ -78,7 +88,6 @@ class Arm(FeatureDistiller):
             discriminator or dict(type='fdsr.FeatureDiscriminator'))
         self.atom_loss = None if atom_loss is None else build_atom_loss(
             atom_loss, self.student, teacher)
-        self.atoms = RANDOM_ATOMS if random_atoms else ATOMS
 
     def train(self, mode: bool = True) -> 'Arm':
         """Sets the mode; the teacher is not part of this module."""

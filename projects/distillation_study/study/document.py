@@ -14,7 +14,7 @@ from projects.distillation_study.study.report import (
     recovery_table,
     report,
 )
-from projects.distillation_study.study.results import LISTS, Results, read_results
+from projects.distillation_study.study.results import Results, read_results
 
 BEGIN, END = '<!-- study:begin -->', '<!-- study:end -->'
 _METRICS = ('PSNR', 'LPIPS')  # of the short table
@@ -101,7 +101,7 @@ def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
         results_folder: as for ``read_results``.
         document: the page. It and its appendix, ``appendix_of(document)``, contain
             ``<!-- study:begin -->`` and ``<!-- study:end -->``.
-        lists: in order, by default test and validation. The page shows the first.
+        lists: in order; default: validation. The page shows the first.
 
     Returns:
         The page and the appendix.
@@ -111,7 +111,7 @@ def write_report(plan: Plan, results_folder: PathLike, document: PathLike,
         ValueError: a file does not contain each marker once and in order, or a file of
             results is damaged. Neither document is changed.
     """
-    results, lists = read_results(results_folder), lists or LISTS[::-1]
+    results, lists = read_results(results_folder), lists or ['val']
     page, appendix = Path(document), appendix_of(document)
     around = {path: _around(path) for path in (page, appendix)}
     found = {page: summary(plan, results, lists[0]),

@@ -54,7 +54,7 @@ def draw_arms(study: Study, out: Path, common: dict[str, Any], which: str = 'val
     """
     if which not in LISTS:
         raise ValueError(f'The lists are {", ".join(LISTS)}; found {which!r}.')
-    finished = _finished(study)
+    finished = _finished(study, which)
     if not finished:
         raise ValueError(f'No arm is finished in {study.plan.results}: run the study '
                          'first.')
@@ -76,12 +76,24 @@ def draw_arms(study: Study, out: Path, common: dict[str, Any], which: str = 'val
 _Finished = list[tuple[Arm, list[int]]]
 
 
-def _finished(study: Study) -> _Finished:
-    """Returns the arms with finished runs, and the seeds of these runs."""
+def _finished(study: Study, which: str) -> _Finished:
+    """Returns the arms with finished runs, and the seeds of these runs.
+
+    Arms that are tested on other images than the first arm are omitted.
+    """
+    arms = [arm for arm in study.plan.arms + study.plan.teachers
+            if _tested_on(study, arm, which) == _tested_on(
+                study, study.plan.arms[0], which)]
     seeds = [(arm, [seed for seed in arm.seeds
                     if is_finished(study.plan.results, arm.name, seed)])
-             for arm in study.plan.arms + study.plan.teachers]
+             for arm in arms]
     return [(arm, found) for arm, found in seeds if found]
+
+
+def _tested_on(study: Study, arm: Arm, which: str) -> dict[str, Any]:
+    """Returns the dataset of a list of faces, with its pipeline."""
+    config = Config.fromfile(study.plan.folder / arm.config)
+    return config[f'{which}_dataloader'].dataset.to_dict()
 
 
 @dataclass(frozen=True)

@@ -234,6 +234,8 @@ class Study:
             settings = Config(config.to_dict())
             settings.test_dataloader = config[loader]
             settings.experiment_name = f'{arm.name}-s{seed}-{which}'
+            if which == 'test':
+                settings.log_level = 'WARNING'  # does not show the means
             name = f'{arm.name}-{which}.json' if arm.joint else f'{which}.json'
             out = self.run_folder(arm, seed) / name
             run_test(settings, network and str(network), out)

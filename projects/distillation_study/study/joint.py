@@ -122,12 +122,12 @@ class JointStudents(BaseModel):
                                  'none: set model.teacher.')
             for one in names:
                 built[one] = Arm(student, teacher, shared, **settings)
+                after = torch.get_rng_state() if after is None else after
             if len(names) > 1 and not all(
                     loss.adversarial and loss.teacher_tap == loss.student_tap
                     for loss in built[name].feature_losses.values()):
                 raise ValueError(f'arms.{name}: students that are peers learn from '
                                  'adversarial losses with the same tap for both only.')
-            after = torch.get_rng_state() if after is None else after
         if after is not None:
             torch.set_rng_state(after)
         return built

@@ -35,7 +35,7 @@ _Lines = list[tuple[str, dict[int, Series]]]
 
 
 def write_plots(plan: Plan, results_folder: str | Path, out: str | Path,
-                which: str = 'test') -> list[Path]:
+                which: str = 'val') -> list[Path]:
     """Writes the plots of a study.
 
     Args:
@@ -137,7 +137,7 @@ def draw_accuracy(plan: Plan, results: Results) -> Any | None:
     return figure
 
 
-def draw_forest(plan: Plan, results: Results, which: str = 'test') -> Any | None:
+def draw_forest(plan: Plan, results: Results, which: str = 'val') -> Any | None:
     """Draws differences to the control with their intervals; None if there are none.
 
     Dots are filled if the interval excludes 0. Small strokes are the seeds.

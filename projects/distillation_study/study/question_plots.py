@@ -18,13 +18,13 @@ from projects.distillation_study.study.drawing import (
 )
 from projects.distillation_study.study.gate import finished
 from projects.distillation_study.study.results import Results
-from projects.distillation_study.study.statistics import arm_mean
+from projects.distillation_study.study.statistics import arm_mean, difference
 
 STUDENTS = (1, 2, 4, 8)  # per teacher
 
 
 def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
-              which: str = 'test') -> Any | None:
+              which: str = 'val') -> Any | None:
     """Draws PSNR and LPIPS by the number of training faces.
 
     Args:
@@ -61,7 +61,7 @@ def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
 
 
 def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
-                 which: str = 'test') -> Any | None:
+                 which: str = 'val') -> Any | None:
     """Draws PSNR and LPIPS of arms below each other, with intervals.
 
     Args:
@@ -87,8 +87,15 @@ def draw_gate(path: Path) -> Any:
 
     Returns:
         A matplotlib figure.
+
+    Raises:
+        ValueError: fewer than two variants are finished.
     """
-    reference, *others = finished(path).items()
+    variants = finished(path)
+    if len(variants) < 2:
+        raise ValueError(f'{path} has {len(variants)} finished variants, the figure '
+                         'needs two: run gate.py without --report first.')
+    reference, *others = variants.items()
     return draw_estimates({
         f'{name} − {reference[0]}': {
             metric: paired_difference(values[metric], reference[1][metric])[0]
@@ -131,8 +138,11 @@ def read_costs(path: str | Path, distilled: str, iterations: int,
 
 
 def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
-                 results: Results, which: str = 'test') -> Any | None:
+                 results: Results, which: str = 'val') -> Any | None:
     """Draws LPIPS by core hours per student, including a share of the teacher's.
+
+    LPIPS is relative to the shortest plain training of the same seed, so that arms with
+    other numbers of seeds are comparable.
 
     Args:
         plain: {iterations: name of the arm} of plain students.
@@ -149,8 +159,10 @@ def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
     if len(plain) < 2 or not distilled:
         return None
     student = next(iter(distilled.values())).student
-    curve = {count: arm_mean(results.samples(arm, which, 'LPIPS')).mean
-             for count, arm in plain.items()}
+    shortest = results.samples(plain[min(plain)], which, 'LPIPS')
+    gain = {arm: difference(results.samples(arm, which, 'LPIPS'), shortest).estimate
+            for arm in (*plain.values(), *distilled)}
+    curve = {count: gain[arm].mean for count, arm in plain.items()}
     figure, axes = panels(1, 1, 4.8, 3.0)
     panel = axes[0][0]
     everything = [count * student / 3600 for count in curve]
@@ -160,7 +172,7 @@ def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
         panel.annotate(f'{count:,} iterations', (count * student / 3600, value),
                        xytext=(4, 4), textcoords='offset points', fontsize=7)
     for place, (arm, costs) in enumerate(distilled.items(), 1):
-        reached = arm_mean(results.samples(arm, which, 'LPIPS')).mean
+        reached = gain[arm].mean
         hours = [costs.per_distilled_student / 3600]
         if costs.teacher_iterations:
             hours = [costs.total(count) / count / 3600 for count in STUDENTS] + hours
@@ -171,7 +183,9 @@ def draw_compute(plain: Mapping[int, str], distilled: Mapping[str, Costs],
     _logarithmic(panel, [tick for tick in (2.0**power for power in range(-9, 10))
                          if min(everything) / 1.4 < tick < max(everything) * 1.4])
     info = metric_info('LPIPS')
-    panel.set(xlabel='core hours per student', ylabel=info.heading('LPIPS'))
+    panel.set(xlabel='core hours per student',
+              ylabel=f'{info.heading("LPIPS")} relative to plain,\n{min(plain):,} '
+              'iterations, same seed')
     panel.legend(fontsize=7, frameon=False, loc='upper center',
                  bbox_to_anchor=(0.5, -0.24))
     return figure

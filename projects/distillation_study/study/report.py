@@ -252,7 +252,7 @@ def _accuracy_cell(seeds: Mapping[int, tuple[np.ndarray, np.ndarray]], place: in
 # The document
 
 def report(plan: Plan, results: Results,
-           lists: Sequence[str] = ('test', 'val')) -> str:
+           lists: Sequence[str] = ('val',)) -> str:
     """Returns all tables in Markdown.
 
     Args:

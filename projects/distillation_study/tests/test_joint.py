@@ -106,6 +106,27 @@ def test_arms_start_equally_and_learn_different_things(joint):
     assert set(joint.seconds) == {'teacher', 'atoms of HR', *ARMS, 'afd_peer'}
 
 
+@pytest.mark.parametrize('arm', ARMS)
+def test_random_windows_do_not_depend_on_the_first_arm(arm):
+    """Runs of the same seed draw the same windows, so that they can be paired."""
+    states = []
+    for name in ('plain', arm):
+        model = built(JointStudents, arms={name: ARMS[name]}, **SHARED)
+        faces = DATASETS.build(toy.loaders()['train_dataloader']['dataset'])
+        batch = collate_samples([faces[0], faces[1]])
+        groups = {f'{name}{peer}/{group}': toy.adam() for peer in ('', '_peer')
+                  for group in ('student', 'discriminator')}
+        wrappers = GroupOptimWrapperConstructor(
+            {key: value for key, value in groups.items()
+             if key in model.trainable_groups()})(model)
+        states.append(torch.get_rng_state())
+        model.train_step(batch, wrappers)
+        states.append(torch.get_rng_state())
+    assert torch.equal(states[0], states[2])
+    assert torch.equal(states[1], states[3])
+    assert not torch.equal(states[0], states[1])
+
+
 def test_peers_start_differently_and_learn_from_each_other(joint, monkeypatch):
     assert not torch.equal(joint.start['afd']['to_rgb.weight'],
                            joint.start['afd_peer']['to_rgb.weight'])

@@ -21,7 +21,7 @@ def lines_of(panel, thick):
 
 def test_the_files_are_small_and_there_is_nothing_else(folder, tmp_path):
     out = tmp_path / 'plots'
-    paths = write_plots(PLAN, folder, out)
+    paths = write_plots(PLAN, folder, out, 'test')
     assert [path.name for path in paths] == [
         'learning.png', 'accuracy.png', 'forest.png']
     assert sorted(out.iterdir()) == sorted(paths)
@@ -62,7 +62,7 @@ def test_the_accuracy_of_every_discriminator(results):
 
 
 def test_the_forest_shows_each_difference_with_its_interval(results):
-    panel = draw_forest(PLAN, results).axes[0]
+    panel = draw_forest(PLAN, results, 'test').axes[0]
     texts = [tick.get_text() for tick in panel.get_yticklabels()]
     assert texts[:4] == ['reference', 'Teacher − S w/o KD', 'core',
                          'Student (adversarial) − S w/o KD']
@@ -76,7 +76,7 @@ def test_the_forest_shows_each_difference_with_its_interval(results):
 
 
 def test_labels_do_not_overlap(results):
-    figure = draw_forest(PLAN, results)
+    figure = draw_forest(PLAN, results, 'test')
     figure.draw_without_rendering()
     boxes = [tick.get_window_extent() for tick in figure.axes[0].get_yticklabels()]
     heights = sorted((box.y0, box.y1) for box in boxes)

@@ -93,6 +93,8 @@ def test_the_gates_differences(tmp_path):
     points = [[line.get_xdata()[0] for line in axes.lines if line.get_marker() == 'o']
               for axes in (panel, other)]
     assert points == [pytest.approx([1, -1]), pytest.approx([-0.01, 0.01])]
+    with pytest.raises(ValueError, match='has 0 finished variants'):
+        draw_gate(tmp_path / 'none.csv')
 
 
 def test_compute_includes_the_teacher(folder, costs):
@@ -102,13 +104,29 @@ def test_compute_includes_the_teacher(folder, costs):
     assert curve.get_xdata() == pytest.approx([50 / 3600, 100 / 3600])
     # (50 × 4 s for the teacher) / students + 100 × 1 s
     assert distilled.get_xdata() * 3600 == pytest.approx([300, 200, 150, 125, 100])
-    assert distilled.get_ydata() == pytest.approx([0.2505] * 5)
+    assert curve.get_ydata() == pytest.approx([0, -0.1])
+    assert distilled.get_ydata() == pytest.approx([-0.05] * 5)
     # as good as 141 iterations of 0.5 s, which cost less than 100 s
     assert distilled.get_label().endswith('break-even: never')
     short = read_costs(folder / 'costs.csv', 'taught', 50, teacher_iterations=50)
     panel, = draw_compute(plain, dict(taught=short), results).axes
     assert panel.lines[1].get_label().endswith('break-even: 10 students per teacher')
     assert draw_compute({100: 'many'}, dict(taught=costs), results) is None
+
+
+def test_compute_compares_equal_seeds(folder, costs):
+    """A lucky seed of a longer training does not count as an effect of its length."""
+    plain = QUESTIONS['compute']['plain']
+    for metric, value in ('many', 0.1), ('longer', 0.05):
+        write_result(folder, metric, 2, [
+            dict(list=which, name=f'n{number}', **dict.fromkeys(METRICS, value))
+            for which in ('val', 'test') for number in (-1, 0, 1)])
+    for seed in (0, 1):
+        (folder / f'longer-s{seed}.csv').unlink()
+    panel, = draw_compute(plain, dict(taught=costs), read_results(folder)).axes
+    curve, distilled = panel.lines
+    assert curve.get_ydata() == pytest.approx([0, -0.05])
+    assert distilled.get_ydata() == pytest.approx([-0.05] * 5)
 
 
 def test_compute_without_a_trained_teacher(folder):

@@ -201,7 +201,8 @@ def documents(tmp_path):
 def test_the_report_replaces_the_text_between_the_markers(folder, documents):
     document, appendix = documents
     assert appendix.name == 'study_appendix.md'
-    assert write_report(PLAN, folder, document) == [document, appendix]
+    lists = ['test', 'val']
+    assert write_report(PLAN, folder, document, lists) == [document, appendix]
     page, tables = document.read_text(), appendix.read_text()
     assert page.startswith(f'# Study\n\n{BEGIN}\n\n| Arm | runs | PSNR ↑ |')
     assert tables.startswith(f'# Study\n\n{BEGIN}\n\n### Test: all arms\n\n| Arm |')
@@ -210,9 +211,9 @@ def test_the_report_replaces_the_text_between_the_markers(folder, documents):
         assert 'outdated' not in text
     assert '\n\nTest: 40 images. ' in page and '###' not in page
     assert tables.index('### Test: diff') < tables.index('### Validation: all arms')
-    write_report(PLAN, folder, document)
+    write_report(PLAN, folder, document, lists)
     assert (document.read_text(), appendix.read_text()) == (page, tables)
-    write_report(PLAN, folder, document, ['val'])
+    write_report(PLAN, folder, document)  # by default validation only
     assert '### Test' not in appendix.read_text()
     assert '\n\nValidation: 40 images. ' in document.read_text()
 
@@ -239,7 +240,7 @@ def test_a_missing_appendix_leaves_the_page_alone(folder, documents):
 
 
 def test_nothing_is_finished_yet(tmp_path):
-    text = report(PLAN, read_results(tmp_path))
+    text = report(PLAN, read_results(tmp_path), ['test', 'val'])
     assert text.count('No comparison is possible yet') >= 3
     assert '| Teacher | reference | *(unfinished: 0)* | – |' in text
     assert summary_table(PLAN, read_results(tmp_path), 'test')[1] == []

@@ -162,3 +162,5 @@ def test_the_plan(tmp_path):
     teacher = study.config_of(plan.teachers[0], 0, {})
     assert teacher.model.generator.dictionary.file == str(study.dictionary)
     assert 'frozen_features' not in teacher.model
+    clean = next(arm for arm in plan.arms if arm.name == 'clean_atoms')
+    assert clean.teacher is None  # it is tested on other LR

@@ -6,10 +6,12 @@ import sys
 import numpy as np
 import pytest
 import torch
+from mmagic.structures import DataSample
 from PIL import Image
 
 from fdsr.models.backbones import DictionaryTeacher, DistilledStudent
 from fdsr.models.backbones.encoder import FeatureEncoder
+from fdsr.models.forward import run_backbone
 from fdsr.models.resampling import BicubicUpsample
 from tests import warm
 
@@ -124,6 +126,9 @@ def test_gradients_reach_what_is_trained_and_nothing_frozen():
 def test_teacher_without_boxes_of_the_right_shape():
     with pytest.raises(ValueError, match=r'\(1, 4, 4\), found \(4, 4\)'):
         tiny_teacher()(torch.rand(1, 3, 16, 16), BOXES[0])
+    for samples in (None, DataSample()):
+        with pytest.raises(ValueError, match='DictionaryTeacher needs component boxes'):
+            run_backbone(tiny_teacher(), torch.rand(1, 3, 16, 16), samples)
 
 
 def test_trainable_encoder_does_not_change_the_frozen_one():

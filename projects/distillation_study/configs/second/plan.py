@@ -38,10 +38,12 @@ def _plain(name, group, options, config='main.py', control='plain', seeds=(0,)):
 
 def _taught(name, group, options, config='main.py'):
     """Returns a run of the best arm."""
-    return dict(
-        name=name, config=config, teacher='teacher', options={**_learns, **options},
-        arms=[_arm(f'{_best}, {group}', f'{name}_{_best}', group, f'{name}_plain',
-                   _best, (0,))])
+    arm = _arm(f'{_best}, {group}', f'{name}_{_best}', group, f'{name}_plain', _best,
+               (0,))
+    if config != 'main.py':  # the teacher is tested on other LR
+        arm['teacher'] = None
+    return dict(name=name, config=config, teacher='teacher',
+                options={**_learns, **options}, arms=[arm])
 
 
 _main = [
