@@ -48,28 +48,25 @@ def panels(rows: int, columns: int, width: float, height: float,
     return figure, axes
 
 
-def draw_estimates(rows: Mapping[str, Mapping[str, Estimate]],
-                   zero: bool = False) -> Any:
-    """Draws estimates below each other with their intervals, a panel per metric.
+def draw_differences(rows: Mapping[str, Mapping[str, Estimate]]) -> Any:
+    """Draws differences below each other with their intervals, a panel per metric.
 
     Args:
         rows: {label: {metric: estimate}} for the metrics of ``PLOTTED``.
-        zero: whether the estimates are differences: a line marks 0.
 
     Returns:
         A matplotlib figure.
     """
     figure, axes = panels(1, len(PLOTTED), 3.2, 0.3 * len(rows) + 0.8)
     for panel, metric in zip(axes[0], PLOTTED):
-        if zero:
-            panel.axvline(0, color='0.5', linewidth=0.8)
+        panel.axvline(0, color='0.5', linewidth=0.8)
         for place, estimates in enumerate(rows.values()):
             found = estimates[metric]
             panel.plot([found.low, found.high], [place, place], color='black',
                        linewidth=1.3, solid_capstyle='butt')
             panel.plot(found.mean, place, 'o', color='black', markersize=5.5)
         info = metric_info(metric)
-        panel.set_xlabel(f'{"Δ " if zero else ""}{info.heading(metric)}{unit_of(info)}')
+        panel.set_xlabel(f'Δ {info.heading(metric)}{unit_of(info)}')
         panel.grid(axis='x', color='0.9', linewidth=0.6)
         panel.set_ylim(len(rows) - 0.5, -0.5)
     axes[0][0].set_yticks(range(len(rows)), [*rows])

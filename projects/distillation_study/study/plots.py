@@ -140,7 +140,9 @@ def draw_accuracy(plan: Plan, results: Results) -> Any | None:
 def draw_forest(plan: Plan, results: Results, which: str = 'val') -> Any | None:
     """Draws differences to the control with their intervals; None if there are none.
 
-    Dots are filled if the interval excludes 0. Small strokes are the seeds.
+    Dots are filled if the interval excludes 0. Small strokes are the seeds. An arm with
+    one seed is grey, because its interval does not include the effect of the seed. The
+    band behind a row spans the largest difference between two seeds of the control.
     """
     arms = compared(plan, results)
     if not arms:
@@ -155,6 +157,8 @@ def draw_forest(plan: Plan, results: Results, which: str = 'val') -> Any | None:
         panel.axvline(0, color='0.5', linewidth=0.8)
         for arm, place in zip(arms, places):
             _draw_difference(panel, compare(results, arm, which, metric), place)
+            means = results.samples(arm['control'], which, metric).values.mean(axis=1)
+            panel.barh(place, 2 * np.ptp(means), 1, -np.ptp(means), color='0.93')
         info = metric_info(metric)
         better = 'right' if info.higher_is_better else 'left'
         panel.set_xlabel(f'Δ {metric}{unit_of(info)} (better: {better})')
@@ -183,12 +187,13 @@ def _rows(arms: Sequence[Mapping[str, Any]]
 
 
 def _draw_difference(panel: Any, found: Any, place: int) -> None:
-    estimate = found.estimate
-    panel.plot([estimate.low, estimate.high], [place, place], color='black',
+    estimate, several = found.estimate, len(found.seeds) > 1
+    colour = 'black' if several else '0.5'
+    panel.plot([estimate.low, estimate.high], [place, place], color=colour,
                linewidth=1.3, solid_capstyle='butt')
-    panel.plot(estimate.mean, place, 'o', color='black', markersize=5.5,
-               markerfacecolor='black' if found.excludes_zero else 'white')
-    if len(found.seeds) > 1:
+    panel.plot(estimate.mean, place, 'o', color=colour, markersize=5.5,
+               markerfacecolor=colour if several and found.excludes_zero else 'white')
+    if several:
         panel.plot(found.per_seed, [place + 0.27] * len(found.seeds), '|',
                    color='#c8501e', markersize=5, markeredgewidth=1.1)
 

@@ -12,13 +12,13 @@ from projects.distillation_study.study.drawing import (
     MARKERS,
     PLOTTED,
     STYLES,
-    draw_estimates,
+    draw_differences,
     panels,
     unit_of,
 )
 from projects.distillation_study.study.gate import finished
 from projects.distillation_study.study.results import Results
-from projects.distillation_study.study.statistics import arm_mean, difference
+from projects.distillation_study.study.statistics import difference
 
 STUDENTS = (1, 2, 4, 8)  # per teacher
 
@@ -26,6 +26,8 @@ STUDENTS = (1, 2, 4, 8)  # per teacher
 def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
               which: str = 'val') -> Any | None:
     """Draws PSNR and LPIPS by the number of training faces.
+
+    Error bars span the seeds.
 
     Args:
         lines: {label: {number of faces: name of the arm}}; arms without results are
@@ -43,12 +45,13 @@ def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
     figure, axes = panels(1, len(PLOTTED), 3.2, 2.9, sharey=False)
     for panel, metric in zip(axes[0], PLOTTED):
         for number, (label, arms) in enumerate(known.items()):
-            means = [arm_mean(results.samples(arm, which, metric))
+            seeds = [results.samples(arm, which, metric).values.mean(axis=1)
                      for arm in arms.values()]
+            means = [one.mean() for one in seeds]
             panel.errorbar(
-                [*arms], [one.mean for one in means],
-                [[one.mean - one.low for one in means],
-                 [one.high - one.mean for one in means]],
+                [*arms], means,
+                [[mean - one.min() for mean, one in zip(means, seeds)],
+                 [one.max() - mean for mean, one in zip(means, seeds)]],
                 **STYLES[number], marker=MARKERS[number], markersize=4, linewidth=1.4,
                 capsize=2, elinewidth=0.8, label=label)
         ticks = sorted({count for arms in known.values() for count in arms})
@@ -62,7 +65,7 @@ def draw_data(lines: Mapping[str, Mapping[int, str]], results: Results,
 
 def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
                  which: str = 'val') -> Any | None:
-    """Draws PSNR and LPIPS of arms below each other, with intervals.
+    """Draws the differences of arms to the first one, paired by seed and image.
 
     Args:
         arms: names and labels.
@@ -74,9 +77,12 @@ def draw_only_lr(arms: Sequence[tuple[str, str]], results: Results,
     arms = [(name, label) for name, label in arms if results.seeds(name)]
     if len(arms) < 2:
         return None
-    return draw_estimates({
-        label: {metric: arm_mean(results.samples(name, which, metric))
-                for metric in PLOTTED} for name, label in arms})
+    (first, control), *others = arms
+    return draw_differences({
+        f'{label} − {control}': {
+            metric: difference(results.samples(name, which, metric),
+                               results.samples(first, which, metric)).estimate
+            for metric in PLOTTED} for name, label in others})
 
 
 def draw_gate(path: Path) -> Any:
@@ -96,10 +102,10 @@ def draw_gate(path: Path) -> Any:
         raise ValueError(f'{path} has {len(variants)} finished variants, the figure '
                          'needs two: run gate.py without --report first.')
     reference, *others = variants.items()
-    return draw_estimates({
+    return draw_differences({
         f'{name} − {reference[0]}': {
             metric: paired_difference(values[metric], reference[1][metric])[0]
-            for metric in PLOTTED} for name, values in others}, zero=True)
+            for metric in PLOTTED} for name, values in others})
 
 
 def read_costs(path: str | Path, distilled: str, iterations: int,

@@ -155,9 +155,9 @@ def _marked(results: Results, arm: Arm) -> str:
 def _difference_cell(metric: str, found: Difference) -> str:
     info = metric_info(metric)
     text = info.interval(found.estimate, sign='+')
-    text = f'**{text}**' if found.excludes_zero else text
     if len(found.seeds) < 2:
         return text
+    text = f'**{text}**' if found.excludes_zero else text
     by_seed = ', '.join(info.format(value, '+') for value in found.per_seed)
     return f'{text}<br>{by_seed} ({found.agreeing}/{len(found.seeds)})'
 
@@ -295,8 +295,8 @@ def _intervals() -> str:
 _DIFFERENCES = (
     'Arm − control, paired by image and by seed. Bold: the interval excludes 0, not '
     'corrected for multiple comparisons. Below: the difference of each seed, and the '
-    'number of seeds with the sign of the mean. † one seed: the interval does not '
-    'include the variance between runs.')
+    'number of seeds with the sign of the mean. † one seed: not in bold, because the '
+    'interval does not include the variance between runs.')
 _RECOVERY = (
     "(student − control) / (teacher − control), with the control's runs of the "
     "student's seeds and the teacher's only run. *gap not shown*: the interval of "

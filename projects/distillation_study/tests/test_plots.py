@@ -70,8 +70,14 @@ def test_the_forest_shows_each_difference_with_its_interval(results):
     found = [compare(results, arm, 'test', 'PSNR') for arm in compared(PLAN, results)]
     assert [line.get_xdata()[0] for line in points] == [
         one.estimate.mean for one in found]
-    assert [line.get_markerfacecolor() == 'black' for line in points] == [
-        one.excludes_zero for one in found]
+    filled = [one.excludes_zero and len(one.seeds) > 1 for one in found]
+    assert [line.get_markerfacecolor() != 'white' for line in points] == filled
+    assert any(filled) and any(one.excludes_zero for one in found if len(one.seeds) < 2)
+    control = compared(PLAN, results)[0]['control']
+    means = results.samples(control, 'test', 'PSNR').values.mean(axis=1)
+    band = panel.patches[0]
+    assert (band.get_x(), band.get_width()) == pytest.approx(
+        (means.min() - means.max(), 2 * (means.max() - means.min())))
     assert panel.get_xlabel() == 'Δ PSNR, dB (better: right)'
 
 

@@ -75,10 +75,10 @@ def test_images_without_hr(folder):
     figure = draw_only_lr([(name, name.upper()) for name in QUESTIONS['only_lr']],
                           read_results(folder))
     texts = [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
-    assert texts == ['FEW', 'LABELLED', 'MANY']
+    assert texts == ['LABELLED − FEW', 'MANY − FEW']
     points = [line.get_xdata()[0] for line in figure.axes[1].lines
               if line.get_marker() == 'o']
-    assert points == pytest.approx([0.4005, 0.3305, 0.3005])
+    assert points == pytest.approx([-0.07, -0.1])
     assert draw_only_lr([('few', 'few')], read_results(folder)) is None
 
 

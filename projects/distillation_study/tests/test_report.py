@@ -75,6 +75,7 @@ def test_differences_have_signs_seeds_and_agreement(results):
     assert lines['from the teacher, KD']['Δ LPIPS ↓'].startswith('**-0.01')
     assert lines['from the teacher, KD']['control'] == 'S w/o KD'
     assert not lines['Student (L1)']['Δ PSNR ↑'].startswith('**')
+    assert '*' not in lines['CSD †']['Δ LPIPS ↓']  # one seed, whatever its interval
     assert '<br>' not in lines['CSD †']['Δ PSNR ↑'] and 'S w/o KD' not in lines
     assert '<br>' in lines['Teacher †']['Δ PSNR ↑']  # beside each of the control's
 
